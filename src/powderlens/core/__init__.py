@@ -1,0 +1,1 @@
+"""Floor 0: errors, constants with their sources, unit conversions, seeded random streams."""

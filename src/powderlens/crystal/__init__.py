@@ -1,0 +1,1 @@
+"""Floor 2: crystal structures; read, labelled, reduced."""

@@ -1,0 +1,158 @@
+"""`Structure`: one crystal, every atom of its unit cell written out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core.errors import StructureError
+
+MAX_ATOMS = 20_000
+
+
+def lattice_from_cell(cell: Sequence[float]) -> NDArray[np.float64]:
+    """Lattice vectors from cell parameters.
+
+    Args:
+        cell: a, b, c in angstrom and alpha, beta, gamma in degrees.
+
+    Returns:
+        (3, 3) array, rows are the cell vectors in angstrom; a along x, b in the xy plane.
+
+    Raises:
+        StructureError: lengths not positive, or angles that close no cell.
+
+    Source: International Tables for Crystallography B (2010), section 1.1.
+    """
+    a, b, c, alpha, beta, gamma = (float(v) for v in cell)
+    if not all(np.isfinite([a, b, c, alpha, beta, gamma])) or min(a, b, c) <= 0:
+        raise StructureError(f"cell lengths {a:g}, {b:g}, {c:g} A: all must be positive numbers")
+    ca, cb, cg = (np.cos(np.radians(v)) if v != 90.0 else 0.0 for v in (alpha, beta, gamma))
+    sg = np.sin(np.radians(gamma))
+    volume2 = 1 - ca * ca - cb * cb - cg * cg + 2 * ca * cb * cg
+    if volume2 <= 1e-8 or not 0 < gamma < 180:
+        raise StructureError(f"cell angles {alpha:g}, {beta:g}, {gamma:g} degrees close no cell")
+    return np.array(
+        [
+            [a, 0.0, 0.0],
+            [b * cg, b * sg, 0.0],
+            [c * cb, c * (ca - cb * cg) / sg, c * np.sqrt(volume2) / sg],
+        ]
+    )
+
+
+def cell_from_lattice(lattice: NDArray[np.float64]) -> tuple[float, float, float, float, float, float]:
+    """Cell parameters (A, degrees) of a (3, 3) lattice whose rows are the cell vectors."""
+    lengths = np.linalg.norm(lattice, axis=1)
+    cosines = [
+        float(lattice[i] @ lattice[j] / (lengths[i] * lengths[j])) for i, j in ((1, 2), (0, 2), (0, 1))
+    ]
+    angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+    return (
+        float(lengths[0]),
+        float(lengths[1]),
+        float(lengths[2]),
+        float(angles[0]),
+        float(angles[1]),
+        float(angles[2]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """A crystal structure with all atoms of the unit cell listed.
+
+    A site shared by several elements is listed once for each element, at the same coordinates.
+
+    Attributes:
+        lattice: (3, 3), rows are the cell vectors, A.
+        elements: n element symbols (D counts as an element of its own).
+        frac: (n, 3) fractional coordinates.
+        occupancy: (n,) site occupancies, 0 to 1.
+        u_iso_A2: (n,) isotropic mean-square displacements in A^2; NaN where not known.
+        beta: (n, 3, 3) dimensionless anisotropic tensors, exp(-h beta h^T); NaN where not known; or None.
+        rotations: (m, 3, 3) integer rotation parts of the symmetry operators, acting on fractional columns.
+        translations: (m, 3) their translations. Identity alone means "not known, treat as P1".
+        space_group: International Tables number as the source states it or as found; None when not known.
+        name: what the source calls it.
+        source: where it came from.
+        labels: anything else that the source says.
+    """
+
+    lattice: NDArray[np.float64]
+    elements: tuple[str, ...]
+    frac: NDArray[np.float64]
+    occupancy: NDArray[np.float64]
+    u_iso_A2: NDArray[np.float64]
+    beta: NDArray[np.float64] | None = None
+    rotations: NDArray[np.int64] = field(default_factory=lambda: np.eye(3, dtype=np.int64)[None])
+    translations: NDArray[np.float64] = field(default_factory=lambda: np.zeros((1, 3)))
+    space_group: int | None = None
+    name: str = ""
+    source: str = ""
+    labels: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.elements)
+        if n == 0:
+            raise StructureError(f"{self.source or self.name or 'structure'}: no atoms")
+        if n > MAX_ATOMS:
+            raise StructureError(f"{self.name}: {n} atoms in the cell, the limit is {MAX_ATOMS}")
+        if self.frac.shape != (n, 3) or self.occupancy.shape != (n,) or self.u_iso_A2.shape != (n,):
+            raise StructureError(f"{self.name}: coordinates, occupancies and elements differ in number")
+        if not np.isfinite(self.frac).all():
+            raise StructureError(f"{self.name}: an atom has no coordinates")
+
+    @classmethod
+    def from_cell(
+        cls,
+        cell: Sequence[float],
+        elements: Sequence[str],
+        frac: Sequence[Sequence[float]] | NDArray[np.float64],
+        **more: object,
+    ) -> Structure:
+        """Build from cell parameters (A, degrees); occupancy 1 and unknown displacements unless given."""
+        n = len(elements)
+        filled: dict[str, object] = {"occupancy": np.ones(n), "u_iso_A2": np.full(n, np.nan), **more}
+        return cls(
+            lattice=lattice_from_cell(cell),
+            elements=tuple(elements),
+            frac=np.asarray(frac, dtype=float).reshape(-1, 3),
+            **filled,  # type: ignore[arg-type]
+        )
+
+    @property
+    def cell(self) -> tuple[float, float, float, float, float, float]:
+        """a, b, c in angstrom; alpha, beta, gamma in degrees."""
+        return cell_from_lattice(self.lattice)
+
+    @property
+    def volume_A3(self) -> float:
+        """Volume of the unit cell."""
+        return float(abs(np.linalg.det(self.lattice)))
+
+    @cached_property
+    def reciprocal(self) -> NDArray[np.float64]:
+        """(3, 3) rows are a*, b*, c* in 1/A, without 2 pi."""
+        return np.linalg.inv(self.lattice).T
+
+    @property
+    def formula(self) -> str:
+        """Composition of the cell in alphabetical order, divided by the common factor where there is one."""
+        counts: dict[str, float] = {}
+        for element, occupancy in zip(self.elements, self.occupancy, strict=True):
+            counts[element] = counts.get(element, 0.0) + float(occupancy)
+        values = np.array(list(counts.values()))
+        whole = np.round(values)
+        if np.allclose(values, whole, atol=0.02) and (whole > 0).all():
+            values = whole / np.gcd.reduce(whole.astype(int))
+        else:
+            values = values / values.min() if values.min() > 0.5 else values
+        parts = []
+        for element, count in sorted(zip(counts, values, strict=True)):
+            parts.append(element + ("" if abs(count - 1) < 0.005 else f"{count:.2f}".rstrip("0").rstrip(".")))
+        return "".join(parts)

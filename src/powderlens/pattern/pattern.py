@@ -1,0 +1,61 @@
+"""`Pattern`: intensity against 2theta, with its wavelength and where it came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core.errors import PatternError
+
+MIN_POINTS = 50
+MAX_TWO_THETA_DEG = 180.0
+
+
+@dataclass(frozen=True, eq=False)
+class Pattern:
+    """One powder pattern.
+
+    Attributes:
+        two_theta_deg: (n,) strictly ascending angles, degrees, 0 to 180.
+        intensity: (n,) intensities, any scale; finite; may dip below zero after background subtraction.
+        wavelength_A: wavelength in angstrom, the 2 : 1 mean for an unresolved doublet; None when not known.
+        sigma: (n,) standard uncertainties of the intensities, or None.
+        source: file name or a few words.
+        metadata: what the file's header said; never used for an answer.
+    """
+
+    two_theta_deg: NDArray[np.float64]
+    intensity: NDArray[np.float64]
+    wavelength_A: float | None = None
+    sigma: NDArray[np.float64] | None = None
+    source: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        x, y, who = self.two_theta_deg, self.intensity, self.source or "pattern"
+        if x.ndim != 1 or x.shape != y.shape:
+            raise PatternError(f"{who}: {x.shape} angles but {y.shape} intensities")
+        if len(x) < MIN_POINTS:
+            raise PatternError(f"{who}: {len(x)} points; at least {MIN_POINTS} are needed")
+        bad = np.flatnonzero(~(np.isfinite(x) & np.isfinite(y)))
+        if len(bad):
+            raise PatternError(
+                f"{who}: point {bad[0] + 1} is not a number ({x[bad[0]]}, {y[bad[0]]}); remove it and try again"
+            )
+        if x[0] < 0:
+            raise PatternError(f"{who}: angle {x[0]:g} degrees is negative; 2theta runs from 0 to 180")
+        if x.max() > MAX_TWO_THETA_DEG:
+            raise PatternError(
+                f"{who}: first column reaches {x.max():g}; 2theta in degrees runs from 0 to 180. Is it an angle?"
+            )
+        back = np.flatnonzero(np.diff(x) <= 0)
+        if len(back):
+            i = back[0]
+            raise PatternError(
+                f"{who}: 2theta does not ascend at point {i + 2} ({x[i]:g} then {x[i + 1]:g}); sort the scan"
+            )
+        if np.ptp(y) == 0:
+            raise PatternError(f"{who}: every intensity is {y[0]:g}; a constant scan holds no reflection")
