@@ -62,6 +62,14 @@ def cell_from_lattice(lattice: NDArray[np.float64]) -> tuple[float, float, float
     )
 
 
+@dataclass(frozen=True)
+class Reject:
+    """What a source lists but cannot be used, and why; counted, never dropped."""
+
+    source: str
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class Structure:
     """A crystal structure with all atoms of the unit cell listed.

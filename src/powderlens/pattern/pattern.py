@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core.errors import PatternError
+from powderlens.core.errors import PatternError, WavelengthError
 
 MIN_POINTS = 50
 MAX_TWO_THETA_DEG = 180.0
@@ -22,7 +22,7 @@ class Pattern:
         two_theta_deg: (n,) strictly ascending angles, degrees, 0 to 180.
         intensity: (n,) intensities, any scale; finite; may dip below zero after background subtraction.
         wavelength_A: wavelength in angstrom, the 2 : 1 mean for an unresolved doublet; None when not known.
-        sigma: (n,) standard uncertainties of the intensities, or None.
+        sigma: (n,) standard uncertainties of the intensities, not negative, or None.
         source: file name or a few words.
         metadata: what the file's header said; never used for an answer.
     """
@@ -35,7 +35,14 @@ class Pattern:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        x, y, who = self.two_theta_deg, self.intensity, self.source or "pattern"
+        who = self.source or "pattern"
+        try:
+            for name in ("two_theta_deg", "intensity", "sigma"):
+                if getattr(self, name) is not None:
+                    object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=float))
+        except (TypeError, ValueError):
+            raise PatternError(f"{who}: angles, intensities and uncertainties must be numbers") from None
+        x, y, sigma = self.two_theta_deg, self.intensity, self.sigma
         if x.ndim != 1 or x.shape != y.shape:
             raise PatternError(f"{who}: {x.shape} angles but {y.shape} intensities")
         if len(x) < MIN_POINTS:
@@ -57,5 +64,9 @@ class Pattern:
             raise PatternError(
                 f"{who}: 2theta does not ascend at point {i + 2} ({x[i]:g} then {x[i + 1]:g}); sort the scan"
             )
+        if sigma is not None and (sigma.shape != y.shape or not np.isfinite(sigma).all() or (sigma < 0).any()):
+            raise PatternError(f"{who}: each of {len(x)} points needs one finite uncertainty that is not negative")
+        if self.wavelength_A is not None and not (np.isfinite(self.wavelength_A) and self.wavelength_A > 0):
+            raise WavelengthError(f"{who}: wavelength {self.wavelength_A:g} A must be positive; give it in angstrom")
         if np.ptp(y) == 0:
             raise PatternError(f"{who}: every intensity is {y[0]:g}; a constant scan holds no reflection")

@@ -1,0 +1,61 @@
+"""A powder X-ray diffraction pattern in; crystal system, space group, cell and phase out.
+
+The names below are loaded when they are first used, so that `import powderlens` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from powderlens.crystal.read import read_structure
+    from powderlens.crystal.structure import Structure
+    from powderlens.diffraction.reflections import Reflections
+    from powderlens.diffraction.simulate import simulate
+    from powderlens.identification.answer import Answer
+    from powderlens.identification.identify import identify
+    from powderlens.pattern.grid import Grid
+    from powderlens.pattern.pattern import Pattern
+    from powderlens.pattern.read import read_pattern
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Answer": "powderlens.identification.answer",
+    "Grid": "powderlens.pattern.grid",
+    "Pattern": "powderlens.pattern.pattern",
+    "Reflections": "powderlens.diffraction.reflections",
+    "Structure": "powderlens.crystal.structure",
+    "identify": "powderlens.identification.identify",
+    "read_pattern": "powderlens.pattern.read",
+    "read_structure": "powderlens.crystal.read",
+    "simulate": "powderlens.diffraction.simulate",
+}
+
+__all__ = [
+    "Answer",
+    "Grid",
+    "Pattern",
+    "Reflections",
+    "Structure",
+    "__version__",
+    "identify",
+    "read_pattern",
+    "read_structure",
+    "simulate",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its module on first use (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, loaded or not."""
+    return sorted({*globals(), *__all__})

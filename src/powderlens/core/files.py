@@ -1,0 +1,52 @@
+"""Writing files whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from powderlens.core.errors import InputError
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write aside, then rename: a reader sees the old file or the new one, never half of one.
+
+    Use it as `with atomic_write("out.xy") as aside: aside.write_text(...)`. The name handed out has the same
+    suffix and lies in the same directory. It is renamed when the block ends well and removed when it raises.
+    A device or a pipe (`/dev/stdout`) cannot be renamed onto and is handed out itself.
+
+    Args:
+        path: the file wanted; an existing file is replaced, a symbolic link is followed.
+
+    Yields:
+        The path to write to.
+
+    Raises:
+        InputError: the directory does not exist or may not be written to, the path is a directory, or the disk
+            refuses the write.
+    """
+    wanted = Path(path)
+    if wanted.is_dir():
+        raise InputError(f"{wanted}: is a directory; give a file name")
+    if wanted.exists() and not wanted.is_file():
+        yield wanted
+        return
+    target = Path(os.path.realpath(wanted))
+    if not target.parent.is_dir():
+        raise InputError(f"{wanted}: no directory {wanted.parent}; make it first")
+    aside = target.with_name(f".{target.stem[:64]}.{secrets.token_hex(4)}{target.suffix}")
+    try:
+        yield aside
+        with aside.open("rb") as written:
+            os.fsync(written.fileno())
+        if target.exists():
+            aside.chmod(target.stat().st_mode & 0o777)
+        aside.replace(target)
+    except OSError as error:
+        raise InputError(f"{wanted}: cannot be written ({error.strerror or error}); choose another place") from error
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Floor 5: crystals and their reflections on disk."""

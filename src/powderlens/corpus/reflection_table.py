@@ -1,0 +1,238 @@
+"""Reflections of many crystals as one Parquet table: made once, mapped into memory, drawn from for ever.
+
+A row is a crystal: labels, lattice, point-group rotations, and its families of reflections with their strength
+(multiplicity times |F|^2, strongest intensity 1 under copper radiation).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from powderlens.core.constants import ANODES
+from powderlens.core.errors import InputError, PowderlensError
+from powderlens.crystal.label import with_symmetry
+from powderlens.crystal.reduce import niggli_cell
+from powderlens.crystal.structure import Reject, Structure
+from powderlens.diffraction.reflections import lorentz_polarisation, reflections
+
+D_MIN_A = 1.07
+"""Covers 2theta up to 90 degrees with copper K-alpha, with room for 2 % of strain."""
+MAX_ATOMS = 500
+MAX_FAMILIES = 1500
+WEAKEST = 1e-4
+"""Families weaker than this share of the strongest line are left out."""
+CHUNK = 200
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("name", pa.string()),
+        ("formula", pa.string()),
+        ("elements", pa.string()),
+        ("space_group", pa.int16()),
+        ("cell", pa.list_(pa.float32(), 6)),
+        ("niggli", pa.list_(pa.float32(), 6)),
+        ("lattice_A", pa.list_(pa.float64(), 9)),
+        ("rotations", pa.list_(pa.int8())),
+        ("hkl", pa.list_(pa.int16())),
+        ("strength", pa.list_(pa.float32())),
+    ]
+)
+
+
+def reflection_row(structure: Structure, *, d_min_A: float = D_MIN_A) -> dict[str, object]:
+    """The table's row of one crystal.
+
+    Raises:
+        InputError: too many atoms, no reflections, symmetry not found; the message begins with the reason.
+    """
+    if len(structure.elements) > MAX_ATOMS:
+        raise InputError(f"too many atoms: {len(structure.elements)}, the limit is {MAX_ATOMS}")
+    labelled = with_symmetry(structure)
+    table = reflections(labelled, d_min_A=d_min_A)
+    strength = table.multiplicity * table.f_squared
+    copper = ANODES["Cu"].mean_A
+    intensity = strength * lorentz_polarisation(np.minimum(table.two_theta_deg(copper), 170.0))
+    keep = np.flatnonzero(intensity >= WEAKEST * intensity.max())
+    if len(keep) > MAX_FAMILIES:
+        keep = np.sort(keep[np.argsort(intensity[keep])[-MAX_FAMILIES:]])
+    return {
+        "id": structure.source,
+        "name": structure.name,
+        "formula": structure.formula,
+        "elements": " ".join(sorted(set(structure.elements))),
+        "space_group": labelled.space_group,
+        "cell": list(labelled.cell),
+        "niggli": list(niggli_cell(labelled)),
+        "lattice_A": labelled.lattice.ravel().tolist(),
+        "rotations": np.unique(labelled.rotations.reshape(-1, 9), axis=0).astype(np.int8).ravel(),
+        "hkl": table.hkl[keep].astype(np.int16).ravel(),
+        "strength": (strength[keep] / intensity.max()).astype(np.float32),
+    }
+
+
+def _rows_of(batch: list[Structure | Reject]) -> tuple[list[dict[str, object]], list[tuple[str, str]]]:
+    rows, rejects = [], []
+    for item in batch:
+        if isinstance(item, Reject):
+            rejects.append((item.source, item.reason))
+            continue
+        try:
+            rows.append(reflection_row(item))
+        except (PowderlensError, np.linalg.LinAlgError) as error:
+            rejects.append((item.source, str(error).split(":")[0]))
+    return rows, rejects
+
+
+def build_table(
+    items: Iterable[Structure | Reject],
+    path: Path,
+    *,
+    origin: str,
+    workers: int = 2,
+    progress: Callable[[int], None] = lambda done: None,
+) -> dict[str, object]:
+    """Write the table and, beside it, a manifest (`.json`) with counts, rejects by reason and the table's sha256.
+
+    Args:
+        items: structures and what could not be read.
+        path: the Parquet file; written aside, then renamed.
+        origin: one line that says where the crystals came from.
+        workers: processes.
+        progress: called with the number of crystals seen so far.
+
+    Returns:
+        The manifest.
+    """
+    aside = path.with_suffix(".partial")
+    reasons: Counter[str] = Counter()
+    seen = kept = 0
+    iterator = iter(items)
+    batches: Iterator[list[Structure | Reject]] = iter(lambda: list(islice(iterator, CHUNK)), [])
+    with pq.ParquetWriter(aside, SCHEMA, compression="zstd") as writer, ProcessPoolExecutor(workers) as pool:
+        waiting = []
+        for batch in batches:
+            waiting.append((len(batch), pool.submit(_rows_of, batch)))
+            if len(waiting) < 2 * workers:
+                continue
+            seen, kept = _drain(waiting, 1, writer, reasons, seen, kept)
+            progress(seen)
+        seen, kept = _drain(waiting, len(waiting), writer, reasons, seen, kept)
+    aside.rename(path)
+    manifest = {
+        "origin": origin,
+        "crystals_in": seen,
+        "crystals_kept": kept,
+        "rejects": dict(reasons.most_common()),
+        "d_min_A": D_MIN_A,
+        "weakest_family": WEAKEST,
+        "max_families": MAX_FAMILIES,
+        "sha256": file_sha256(path),
+    }
+    path.with_suffix(".json").write_text(json.dumps(manifest, indent=2) + "\n")
+    return manifest
+
+
+def _drain(waiting, count, writer, reasons, seen, kept):  # type: ignore[no-untyped-def]
+    for _ in range(count):
+        size, future = waiting.pop(0)
+        rows, rejects = future.result()
+        if rows:
+            writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+        reasons.update(reason for _, reason in rejects)
+        seen, kept = seen + size, kept + len(rows)
+    return seen, kept
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file, hexadecimal."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class ReflectionTable:
+    """A table in memory; list columns as one flat array and offsets.
+
+    Attributes:
+        ids, names, formulas, elements: n strings each.
+        space_group: (n,) int16.
+        niggli: (n, 6) float32, A and degrees.
+        lattice_A: (n, 3, 3) rows are cell vectors.
+        rotations, hkl, strength: flat values; `*_offset` are (n + 1,) row starts in units of matrices or families.
+    """
+
+    ids: list[str]
+    names: list[str]
+    formulas: list[str]
+    elements: list[str]
+    space_group: NDArray[np.int16]
+    niggli: NDArray[np.float32]
+    lattice_A: NDArray[np.float64]
+    rotations: NDArray[np.int8]
+    rotation_offset: NDArray[np.int64]
+    hkl: NDArray[np.int16]
+    strength: NDArray[np.float32]
+    family_offset: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def crystal(
+        self, i: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Lattice (3, 3), rotations (r, 3, 3), hkl (m, 3) and strength (m,) of crystal i."""
+        a, b = self.rotation_offset[i : i + 2]
+        c, d = self.family_offset[i : i + 2]
+        return (
+            self.lattice_A[i],
+            self.rotations[a:b].astype(np.int64),
+            self.hkl[c:d].astype(np.int64),
+            self.strength[c:d].astype(np.float64),
+        )
+
+    @classmethod
+    def load(cls, *paths: Path) -> ReflectionTable:
+        """Read one or several tables as one."""
+        for path in paths:
+            if not path.exists():
+                raise InputError(f"{path}: no such reflection table; make it with `powderlens corpus reflections`")
+        table = pa.concat_tables([pq.read_table(path, schema=SCHEMA) for path in paths])
+
+        def flat(name: str) -> tuple[NDArray[np.generic], NDArray[np.int64]]:
+            column = table[name].combine_chunks()
+            column = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
+            return column.flatten().to_numpy(), column.offsets.to_numpy().astype(np.int64)
+
+        def fixed(name: str, width: int) -> NDArray[np.generic]:
+            return np.concatenate([c.flatten().to_numpy() for c in table[name].chunks]).reshape(-1, width)
+
+        rotations, rotation_offset = flat("rotations")
+        hkl, _ = flat("hkl")
+        strength, family_offset = flat("strength")
+        return cls(
+            ids=table["id"].to_pylist(),
+            names=table["name"].to_pylist(),
+            formulas=table["formula"].to_pylist(),
+            elements=table["elements"].to_pylist(),
+            space_group=table["space_group"].to_numpy(),
+            niggli=fixed("niggli", 6).astype(np.float32),
+            lattice_A=fixed("lattice_A", 9).astype(np.float64).reshape(-1, 3, 3),
+            rotations=rotations.reshape(-1, 3, 3),  # type: ignore[arg-type]
+            rotation_offset=rotation_offset // 9,
+            hkl=hkl.reshape(-1, 3),  # type: ignore[arg-type]
+            strength=strength,  # type: ignore[arg-type]
+            family_offset=family_offset,
+        )

@@ -1,0 +1,100 @@
+"""VASP's POSCAR and CONTCAR.
+
+Source of the layout: VASP wiki, "POSCAR". Both forms are read, with element names (VASP 5) and without (VASP 4), when
+the first line or the end of each coordinate line names them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core.errors import StructureError
+from powderlens.crystal.elements import element_from_text
+from powderlens.crystal.structure import MAX_ATOMS, Structure
+
+
+def read_poscar(path: str | Path) -> Structure:
+    """A structure from a POSCAR or CONTCAR; it has no symmetry operators, see `label.with_symmetry`.
+
+    Raises:
+        StructureError: not a POSCAR, no element names, or fewer coordinate lines than atoms.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise StructureError(f"{path.name}: cannot be read ({error.strerror})") from None
+    try:
+        return _parse(lines, path.name)
+    except (ValueError, IndexError) as error:
+        reason = str(error) if isinstance(error, StructureError) else "not a POSCAR: a number or line is missing"
+        raise StructureError(f"{path.name}: {reason}") from None
+
+
+def _parse(lines: list[str], name: str) -> Structure:
+    rows = np.array([[float(v) for v in line.split()[:3]] for line in lines[2:5]])
+    lattice = _scaled(rows, [float(v) for v in lines[1].split()])
+    at = 5
+    species: list[str] = []
+    if not lines[at].split()[0].isdigit():
+        species = [word.split("/")[0].split("_")[0] for word in lines[at].split()]
+        at += 1
+    counts = [int(word) for word in lines[at].split("!")[0].split()]
+    n = sum(counts)
+    if not 0 < n <= MAX_ATOMS:
+        raise StructureError(f"{n} atoms; between 1 and {MAX_ATOMS} can be read")
+    at += 1
+    if lines[at].strip()[:1] in {"S", "s"}:
+        at += 1
+    cartesian = lines[at].strip()[:1] in {"C", "c", "K", "k"}
+    coordinates = lines[at + 1 : at + 1 + n]
+    if len(coordinates) < n:
+        raise StructureError(f"{len(coordinates)} coordinate lines for {n} atoms")
+    frac = np.array([[float(v) for v in line.split()[:3]] for line in coordinates])
+    if cartesian:
+        scale = lattice @ np.linalg.inv(rows)
+        frac = frac @ scale @ np.linalg.inv(lattice)
+    return Structure(
+        lattice=lattice,
+        elements=_elements(species, counts, lines[0], coordinates),
+        frac=frac,
+        occupancy=np.ones(n),
+        u_iso_A2=np.full(n, np.nan),
+        name=lines[0].strip(),
+        source=f"poscar:{name}",
+    )
+
+
+def _scaled(rows: NDArray[np.float64], scale: list[float]) -> NDArray[np.float64]:
+    """Cell vectors times one factor, three factors, or up to a volume given as a negative number."""
+    volume = abs(np.linalg.det(rows))
+    if rows.shape != (3, 3) or len(scale) not in {1, 3} or volume < 1e-9:
+        raise StructureError("the cell has no volume")
+    factor = np.array(scale) if scale[0] > 0 else np.full(1, (-scale[0] / volume) ** (1 / 3))
+    scaled: NDArray[np.float64] = rows * factor
+    return scaled
+
+
+def _elements(species: list[str], counts: list[int], title: str, coordinates: list[str]) -> tuple[str, ...]:
+    """One element for each atom: from the names, else the title, else the end of the coordinate lines."""
+    if not species:
+        words = title.split()
+        if len(words) == len(counts) and all(element_from_text(word) == word for word in words):
+            species = words
+    if species:
+        if len(species) != len(counts):
+            raise StructureError(f"{len(species)} element names for {len(counts)} counts")
+        texts = [name for name, count in zip(species, counts, strict=True) for _ in range(count)]
+    else:
+        texts = [line.split()[-1] if len(line.split()) > 3 else "" for line in coordinates]
+    elements = []
+    for text in texts:
+        element = element_from_text(text)
+        if element is None:
+            known = f"unknown element {text!r}" if species else "no element names"
+            raise StructureError(f"{known}; write them on the line above the counts")
+        elements.append(element)
+    return tuple(elements)

@@ -1,0 +1,97 @@
+"""Primitive and Niggli cells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import moyopy
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core.errors import StructureError
+from powderlens.crystal.structure import Structure, cell_from_lattice
+
+Cell = tuple[float, float, float, float, float, float]
+
+
+def primitive_lattice(structure: Structure) -> NDArray[np.float64]:
+    """A primitive lattice, from the pure translations among the operators.
+
+    Args:
+        structure: with its operators, see `label.with_symmetry`; the identity alone means that the cell is primitive.
+
+    Returns:
+        (3, 3), rows are the cell vectors, A.
+
+    Raises:
+        StructureError: the pure translations are no group.
+    """
+    pure = structure.translations[(structure.rotations == np.eye(3, dtype=np.int64)).all(axis=(1, 2))]
+    k = len(pure)
+    if k <= 1:
+        return structure.lattice
+    # k translations are a group of order k: each is a multiple of 1/k, so that k * translation is whole.
+    steps = np.round(pure * k).astype(int)
+    if np.abs(pure * k - steps).max() > 0.1:
+        raise StructureError(f"{structure.source or structure.name}: centring translations are no group")
+    basis = _row_basis([[k, 0, 0], [0, k, 0], [0, 0, k], *steps.tolist()])
+    if round(k**3 / abs(basis[0][0] * basis[1][1] * basis[2][2])) != k:
+        raise StructureError(f"{structure.source or structure.name}: centring translations are no group")
+    primitive: NDArray[np.float64] = np.array(basis) / k @ structure.lattice
+    return primitive
+
+
+def niggli_cell(structure: Structure | NDArray[np.float64]) -> Cell:
+    """Niggli-reduced cell of the primitive lattice.
+
+    The reduction of a lattice that is nearly but not quite symmetric (by 1e-5, as relaxed cells are) can end at 60
+    or at 120 degrees. With a `Structure` the operators first make the metric exactly symmetric, so that equal crystals
+    get equal cells: give one that has its operators, see `label.with_symmetry`.
+
+    Args:
+        structure: a `Structure`, whose centring is taken out by its operators; or the (3, 3) rows of a lattice that
+            is primitive already, A.
+
+    Returns:
+        a <= b <= c in angstrom and alpha, beta, gamma in degrees, the angles all acute or all not.
+
+    Raises:
+        StructureError: the lattice cannot be reduced.
+
+    Source: International Tables for Crystallography A (2016), section 3.1.3; reduction by moyo.
+    """
+    if isinstance(structure, Structure):
+        lattice = primitive_lattice(replace(structure, lattice=_symmetric_lattice(structure)))
+    else:
+        lattice = np.asarray(structure, dtype=float)
+    try:
+        reduced, _ = moyopy.niggli_reduce(lattice.tolist())
+    except ValueError as error:
+        raise StructureError(f"lattice cannot be reduced ({error})") from None
+    return cell_from_lattice(np.array(reduced))
+
+
+def _symmetric_lattice(structure: Structure) -> NDArray[np.float64]:
+    """Lattice whose metric is the mean over the rotations; any orientation."""
+    metric = structure.lattice @ structure.lattice.T
+    mean = (structure.rotations.transpose(0, 2, 1) @ metric @ structure.rotations).mean(axis=0)
+    lattice: NDArray[np.float64] = np.linalg.cholesky(mean)
+    return lattice
+
+
+def _row_basis(rows: list[list[int]]) -> list[list[int]]:
+    """Triangular basis of the lattice that whole-number rows span (Hermite, by Euclid's algorithm)."""
+    basis: list[list[int]] = []
+    for column in range(3):
+        while True:
+            live = [row for row in rows if row[column]]
+            if len(live) <= 1:
+                break
+            pivot = min(live, key=lambda row: abs(row[column]))
+            for row in live:
+                if row is not pivot:
+                    factor = row[column] // pivot[column]
+                    row[:] = [a - factor * b for a, b in zip(row, pivot, strict=True)]
+        basis += live
+        rows = [row for row in rows if not row[column]]
+    return basis

@@ -1,0 +1,80 @@
+"""What the specimen does to the ideal pattern: strain of the cell and preferred orientation (compiled)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def strained_metric(lattice, rotations, strain):  # type: ignore[no-untyped-def]
+    """Metric tensor of the strained cell, averaged over the point group so that the crystal system stays.
+
+    The symmetric tensors invariant under a point group form a linear space, and the mean over the group projects
+    onto it (International Tables for Crystallography D, section 1.1.4): W^T G W = G holds for the mean.
+
+    Args:
+        lattice: (3, 3) rows are cell vectors, A.
+        rotations: (n, 3, 3) rotation parts W, x' = W x; a full group.
+        strain: (3, 3) symmetric, Cartesian, dimensionless and small.
+
+    Returns:
+        (3, 3) metric tensor G = L (1 + e)^2 L^T after the mean, A^2.
+    """
+    stretched = lattice @ (np.eye(3) + strain)
+    metric = stretched @ stretched.T
+    out = np.zeros((3, 3))
+    n = rotations.shape[0]
+    for r in range(n):
+        w = rotations[r].astype(np.float64)
+        out += w.T @ metric @ w
+    return out / n
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def march_dollase(hkl, reciprocal_metric, rotations, axis, r):  # type: ignore[no-untyped-def]
+    """Mean March-Dollase factor of each family.
+
+    (r^2 cos^2 a + sin^2 a / r)^(-3/2) with a the angle between the reflection and the texture axis, averaged over the
+    family. Source: Dollase, J. Appl. Cryst. 19, 267 (1986). r = 1: no texture; r < 1: plates; r > 1: needles.
+
+    Args:
+        hkl: (m, 3) representatives.
+        reciprocal_metric: (3, 3) G*, 1/A^2.
+        rotations: (n, 3, 3) a full group.
+        axis: (3,) hkl of the texture axis.
+        r: March parameter, positive.
+
+    Returns:
+        (m,) factors.
+    """
+    m, n = hkl.shape[0], rotations.shape[0]
+    out = np.empty(m)
+    t = reciprocal_metric @ axis
+    t_norm = np.sqrt(axis @ t)
+    # h W . t equals h . (W t): turn the axis once instead of every reflection.
+    turned = np.empty((n, 3))
+    for k in range(n):
+        for i in range(3):
+            turned[k, i] = rotations[k, i, 0] * t[0] + rotations[k, i, 1] * t[1] + rotations[k, i, 2] * t[2]
+    for j in range(m):
+        h0, h1, h2 = float(hkl[j, 0]), float(hkl[j, 1]), float(hkl[j, 2])
+        norm2 = (
+            h0 * h0 * reciprocal_metric[0, 0]
+            + h1 * h1 * reciprocal_metric[1, 1]
+            + h2 * h2 * reciprocal_metric[2, 2]
+            + 2
+            * (
+                h0 * h1 * reciprocal_metric[0, 1]
+                + h0 * h2 * reciprocal_metric[0, 2]
+                + h1 * h2 * reciprocal_metric[1, 2]
+            )
+        )
+        total = 0.0
+        for k in range(n):
+            cosine = (h0 * turned[k, 0] + h1 * turned[k, 1] + h2 * turned[k, 2]) / t_norm
+            c2 = min(cosine * cosine / norm2, 1.0)
+            base = r * r * c2 + (1.0 - c2) / r
+            total += 1.0 / (base * np.sqrt(base))
+        out[j] = total / n
+    return out

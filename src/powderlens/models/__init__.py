@@ -1,0 +1,1 @@
+"""Floor 6: networks, and the runtime that answers with them."""

@@ -1,0 +1,194 @@
+"""The training run: a Lightning module over the endless stream, resumable, with averaged weights."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+
+from powderlens import __version__
+from powderlens.corpus.reflection_table import ReflectionTable, file_sha256
+from powderlens.corpus.split import split_indices
+from powderlens.corpus.stream import Batch, PatternStream, sampling_weights
+from powderlens.models.prism import Prism
+from powderlens.train.losses import joint_loss
+from powderlens.train.recipe import Recipe
+
+Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
+VALIDATION_STREAM, TRAINING_STREAM = 1, 0
+
+
+def _tensors(batch: Batch) -> Tensors:
+    arrays = (batch.x, batch.system, batch.space_group, batch.niggli)
+    return tuple(torch.from_numpy(a) for a in arrays)  # type: ignore[return-value]
+
+
+class StreamDataset(IterableDataset[Tensors]):
+    """Batch number i is a function of (seed, i) alone: the same on any number of workers, and after a resume."""
+
+    def __init__(self, stream: PatternStream, batch: int, seed: int, first: int, steps: int) -> None:
+        self.stream, self.batch, self.seed, self.first, self.steps = stream, batch, seed, first, steps
+
+    def __iter__(self) -> Iterator[Tensors]:
+        info = get_worker_info()
+        offset, stride = (info.id, info.num_workers) if info else (0, 1)
+        for i in range(self.first + offset, self.steps, stride):
+            yield _tensors(self.stream.batch(np.random.default_rng([self.seed, TRAINING_STREAM, i]), self.batch))
+
+
+class _Fixed(Dataset[Tensors]):
+    def __init__(self, batches: list[Tensors]) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Tensors:
+        return self.batches[index]
+
+
+class PrismModule(lightning.LightningModule):
+    """`Prism` with its loss, optimiser, schedule and validation figures."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.network = Prism(recipe.grid.points, recipe.network.widths, recipe.network.hidden, recipe.network.dropout)
+        self.started = time.monotonic()
+
+    def _loss(self, outputs: tuple[Tensor, Tensor, Tensor], batch: Tensors) -> Tensor:
+        r = self.recipe
+        return joint_loss(outputs, *batch[1:], label_smoothing=r.label_smoothing, lattice_weight=r.lattice_weight)
+
+    def training_step(self, batch: Tensors, index: int) -> Tensor:
+        loss = self._loss(self.network(batch[0]), batch)
+        self.log("train_loss", loss)
+        self.log("patterns", float((self.global_step + 1) * self.recipe.batch))
+        self.log("seconds", time.monotonic() - self.started)
+        return loss
+
+    def validation_step(self, batch: Tensors, index: int) -> None:
+        outputs = self.network(batch[0])
+        system, group = outputs[0].argmax(1) == batch[1], outputs[1].topk(5, dim=1).indices == batch[2][:, None]
+        length_error = (outputs[2][:, :3] / batch[3][:, :3] - 1).abs().median()
+        for name, value in {
+            "val_loss": self._loss(outputs, batch),
+            "val_system": system.float().mean(),
+            "val_group": group[:, 0].float().mean(),
+            "val_group_top5": group.any(1).float().mean(),
+            "val_length_error": length_error,
+        }.items():
+            self.log(name, value, batch_size=len(batch[0]))
+
+    def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
+        r = self.recipe
+        optimiser = torch.optim.AdamW(
+            self.parameters(), lr=r.learning_rate, weight_decay=r.weight_decay, betas=(0.9, 0.98), fused=True
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, r.learning_rate, total_steps=r.steps + 1, pct_start=r.warmup, final_div_factor=1000
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def make_streams(recipe: Recipe, tables: list[Path]) -> tuple[PatternStream, PatternStream, dict[str, int]]:
+    """Training and validation streams, and the number of crystals in each part."""
+    table = ReflectionTable.load(*tables)
+    parts = split_indices(table.elements, table.space_group.tolist())
+    streams = [
+        PatternStream(
+            table,
+            parts[part],
+            sampling_weights(table, parts[part], recipe.data.shares),
+            recipe.grid.grid(),
+            recipe.data.impurity_share,
+        )
+        for part in ("train", "validation")
+    ]
+    return streams[0], streams[1], {part: len(rows) for part, rows in parts.items()}
+
+
+def train(
+    recipe: Recipe,
+    tables: list[Path],
+    output: Path,
+    *,
+    resume: bool = False,
+    workers: int = 1,
+    threads: int = 2,
+    accelerator: str = "cpu",
+) -> Path:
+    """Train and leave checkpoints, `metrics.csv` and `run.json` in `output`.
+
+    Args:
+        recipe: what to do.
+        tables: reflection tables; their sha256 go into `run.json`.
+        output: folder of the run.
+        resume: go on from `last.ckpt`.
+        workers: processes that draw patterns.
+        threads: torch threads.
+        accelerator: as Lightning names it.
+
+    Returns:
+        The checkpoint that the validation chose.
+    """
+    torch.set_num_threads(threads)
+    lightning.seed_everything(recipe.seed, workers=False, verbose=False)
+    output.mkdir(parents=True, exist_ok=True)
+    training, validation, counts = make_streams(recipe, tables)
+    last = output / "last.ckpt"
+    first = 0
+    if resume and last.exists():
+        first = int(torch.load(last, map_location="cpu", weights_only=False)["global_step"])
+    size = min(recipe.batch, recipe.data.validation_patterns)
+    fixed = [
+        _tensors(validation.batch(np.random.default_rng([recipe.seed, VALIDATION_STREAM, i]), size))
+        for i in range(recipe.data.validation_patterns // size)
+    ]
+    run = {
+        "powderlens": __version__,
+        "torch": torch.__version__,
+        "recipe": recipe.model_dump(mode="json"),
+        "tables": {path.name: file_sha256(path) for path in tables},
+        "crystals": counts,
+    }
+    (output / "run.json").write_text(json.dumps(run, indent=2) + "\n")
+    checkpoints = ModelCheckpoint(
+        output, filename="best", monitor="val_loss", save_last=True, enable_version_counter=False
+    )
+    trainer = lightning.Trainer(
+        accelerator=accelerator,
+        devices=1,
+        max_steps=recipe.steps,
+        max_epochs=1 if first == 0 else -1,
+        val_check_interval=recipe.validate_every,
+        check_val_every_n_epoch=None,
+        num_sanity_val_steps=0,
+        gradient_clip_val=1.0,
+        logger=CSVLogger(output, name="", version="", flush_logs_every_n_steps=50),
+        log_every_n_steps=50,
+        callbacks=[checkpoints, EMAWeightAveraging(decay=recipe.ema_decay)],
+        enable_model_summary=False,
+        enable_progress_bar=True,
+    )
+    trainer.fit(
+        PrismModule(recipe),
+        DataLoader(
+            StreamDataset(training, recipe.batch, recipe.seed, first, recipe.steps),
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=4 if workers else None,
+        ),
+        DataLoader(_Fixed(fixed), batch_size=None),
+        ckpt_path=last if resume and last.exists() else None,
+    )
+    return Path(checkpoints.best_model_path or last)

@@ -1,0 +1,82 @@
+"""A training recipe: one TOML file, validated, unknown keys refused."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from powderlens.core.errors import InputError
+from powderlens.pattern.grid import Grid
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GridRecipe(_Part):
+    """The network's grid."""
+
+    start_deg: float = Field(description="first 2theta, degrees")
+    step_deg: float = Field(gt=0, description="spacing, degrees")
+    points: int = Field(gt=100, description="number of positions")
+    wavelength_A: float = Field(gt=0, description="wavelength at which the angles are meant, A")
+
+    def grid(self) -> Grid:
+        """As the package's own noun."""
+        return Grid(**self.model_dump())
+
+
+class NetworkRecipe(_Part):
+    """Sizes of `prism`."""
+
+    widths: tuple[int, int, int] = Field(description="channels of the three stages")
+    hidden: int = Field(gt=0, description="width of the shared dense layer")
+    dropout: float = Field(ge=0, lt=1, description="rate around the dense layer")
+
+
+class DataRecipe(_Part):
+    """Which crystals, how often."""
+
+    shares: dict[str, float] = Field(description="database (prefix of the crystal ids) -> share of the draws")
+    impurity_share: float = Field(ge=0, le=1, description="share of patterns that hold a second phase of 1 to 6 %")
+    validation_patterns: int = Field(gt=0, description="fixed patterns of held-out crystals that choose the model")
+
+
+class Recipe(_Part):
+    """Everything that decides a training run, except where its data lie."""
+
+    name: str = Field(description="name of the model")
+    seed: int = Field(description="seed of weights and patterns")
+    grid: GridRecipe
+    network: NetworkRecipe
+    data: DataRecipe
+    batch: int = Field(gt=0, description="patterns per step")
+    steps: int = Field(gt=0, description="optimiser steps; each pattern is used once")
+    learning_rate: float = Field(gt=0, description="highest rate of the one-cycle schedule")
+    weight_decay: float = Field(ge=0, description="AdamW weight decay")
+    warmup: float = Field(gt=0, lt=1, description="share of the steps in which the rate rises")
+    label_smoothing: float = Field(ge=0, lt=1, description="of both classifications")
+    lattice_weight: float = Field(ge=0, description="weight of the lattice loss")
+    ema_decay: float = Field(gt=0, lt=1, description="decay of the weight average that is validated and shipped")
+    validate_every: int = Field(gt=0, description="steps between validations and checkpoints")
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        InputError: missing file, bad TOML, unknown key or a value out of range; one line that names the field.
+    """
+    try:
+        with open(path, "rb") as handle:
+            return Recipe.model_validate(tomllib.load(handle))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path}: {where}: {first['msg']} (got {first.get('input')!r})") from None
