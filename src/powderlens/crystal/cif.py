@@ -96,7 +96,8 @@ def _structure(block: gemmi.cif.Block, source: str) -> Structure:
     check_metric(lattice, rotations)
     u_iso, beta, dropped = believable(listed.u_iso_A2, _tensors(block, listed.labels), lattice)
     sites = without_repeats(
-        expand_sites(lattice, listed.elements, listed.frac, listed.occupancy, u_iso, beta, rotations, translations)
+        expand_sites(lattice, listed.elements, listed.frac, listed.occupancy, u_iso, beta, rotations, translations),
+        lattice,
     )
     stated = _number(_pair(block, _NUMBER))
     return Structure(
@@ -213,10 +214,9 @@ def _operators(block: gemmi.cif.Block) -> tuple[NDArray[np.int64], NDArray[np.fl
             raise StructureError(f"space group {name!r} is not known; list the operators in {_OPERATORS[0]}")
         operations = group.operations()
     if operations is None and not np.isnan(number):
-        group = gemmi.find_spacegroup_by_number(int(number)) if 1 <= number <= 230 else None
-        if group is None:
+        if not 1 <= number <= 230:
             raise StructureError(f"space group {number:g}: numbers run from 1 to 230")
-        operations = group.operations()
+        operations = gemmi.SpaceGroup(int(number)).operations()
     if operations is None:
         return None
     return operators_from_triplets(operation.triplet() for operation in operations)
@@ -250,4 +250,3 @@ def _loop(block: gemmi.cif.Block, tag: str) -> list[str]:
 
 def _number(text: str) -> float:
     return float(gemmi.cif.as_number(text)) if text else float("nan")
-

@@ -17,7 +17,7 @@ from powderlens.crystal.structure import Structure, lattice_from_cell
 
 if TYPE_CHECKING:
     from ase import Atoms
-    from pymatgen.core import Structure as PymatgenStructure
+    from pymatgen.core.structure import Structure as PymatgenStructure
 
 _DEUTERIUM_MASS = 2.014
 
@@ -46,8 +46,8 @@ def to_pymatgen(structure: Structure) -> PymatgenStructure:
         StructureError: a site holds more than one atom (occupancies sum to over 1).
     """
     try:
-        from pymatgen.core import Lattice
-        from pymatgen.core import Structure as PymatgenStructure
+        from pymatgen.core.lattice import Lattice
+        from pymatgen.core.structure import Structure as PymatgenStructure
     except ImportError:
         raise MissingExtraError("pymatgen is not installed: pip install pymatgen") from None
     species, places = [], []
@@ -67,7 +67,9 @@ def from_pymatgen(source: Any) -> Structure:
     elements, frac, occupancy = [], [], []
     for site in source:
         for species, filled in site.species.items():
-            element = element_from_text(str(getattr(species, "element", species)))
+            kind = getattr(species, "element", species)
+            # pymatgen's deuterium calls itself H everywhere but in its name.
+            element = element_from_text(str(getattr(kind, "name", kind)))
             if element is None:
                 raise StructureError(f"pymatgen: {species} is no element; replace it")
             elements.append(element)
@@ -207,7 +209,8 @@ def from_gemmi(source: Any) -> Structure:
             displacements.beta,
             rotations,
             translations,
-        )
+        ),
+        lattice,
     )
     return Structure(
         lattice=lattice,

@@ -42,17 +42,20 @@ def u_equivalent(beta: NDArray[np.float64], lattice: NDArray[np.float64]) -> NDA
     return equivalent
 
 
-def is_physical(beta: NDArray[np.float64], lattice: NDArray[np.float64], tolerance_A2: float = 1e-3) -> NDArray[np.bool_]:
+def is_physical(
+    beta: NDArray[np.float64], lattice: NDArray[np.float64], tolerance_A2: float = 1e-3
+) -> NDArray[np.bool_]:
     """Which tensors (n, 3, 3) describe a displacement: no principal value below -tolerance_A2, and one above 0."""
-    known = np.isfinite(beta).all(axis=(1, 2))
-    cartesian = np.einsum("ia,nij,jb->nab", lattice, np.where(known[:, None, None], beta, 0.0), lattice)
+    known = np.asarray(np.isfinite(beta).all(axis=(1, 2)))
+    tensors: NDArray[np.float64] = np.where(known[:, None, None], beta, 0.0)
+    cartesian = lattice.T @ tensors @ lattice
     values = np.linalg.eigvalsh(cartesian / (2 * np.pi**2))
     physical: NDArray[np.bool_] = known & (values[:, 0] > -tolerance_A2) & (values[:, 2] > 0)
     return physical
 
 
 class Displacements(NamedTuple):
-    """What is left of a source's displacements: `u_iso_A2` (n,), `beta` (n, 3, 3) or None, and how many were dropped."""
+    """What is left of a source's displacements: `u_iso_A2` (n,), `beta` (n, 3, 3) or None, the number dropped."""
 
     u_iso_A2: NDArray[np.float64]
     beta: NDArray[np.float64] | None

@@ -112,30 +112,33 @@ def expand_sites(
     )
 
 
-def without_repeats(sites: Sites) -> Sites:
+def without_repeats(sites: Sites, lattice: NDArray[np.float64]) -> Sites:
     """Take out listed sites that symmetry had already made from another.
 
     Some files list every atom of the cell and all operators as well. A listed site goes when an earlier one of the same
-    element lies at the same place and the two together would be more than one atom.
+    element lies within `MERGE_DISTANCE_A` and the two together would be more than one atom.
+
+    Args:
+        sites: from `expand_sites`.
+        lattice: (3, 3), rows are the cell vectors, A.
     """
-    bins = np.floor((sites.frac + 1.23456e-4) % 1.0 * 2000).astype(np.int64)
-    places: dict[tuple[object, ...], tuple[int, float]] = {}
-    repeated: set[int] = set()
-    for row, (element, origin) in enumerate(zip(sites.elements, sites.origin, strict=True)):
-        key = (element, *bins[row].tolist())
-        first, filled = places.setdefault(key, (int(origin), float(sites.occupancy[row])))
-        if first != origin and filled + sites.occupancy[row] > 1.01:
-            repeated.add(int(origin))
-    if not repeated:
+    symbols = np.array(sites.elements)
+    left = np.ones(len(symbols), dtype=bool)
+    firsts = np.unique(sites.origin, return_index=True)[1]
+    for row in firsts[1:]:
+        earlier = np.flatnonzero((symbols[:row] == symbols[row]) & left[:row])
+        near = _coincide(sites.frac[earlier] - sites.frac[row], lattice, MERGE_DISTANCE_A)
+        if (sites.occupancy[earlier[near]] + sites.occupancy[row] > 1.01).any():
+            left &= sites.origin != sites.origin[row]
+    if left.all():
         return sites
-    kept = np.flatnonzero(~np.isin(sites.origin, list(repeated)))
     return Sites(
-        elements=tuple(sites.elements[row] for row in kept),
-        frac=sites.frac[kept],
-        occupancy=sites.occupancy[kept],
-        u_iso_A2=sites.u_iso_A2[kept],
-        beta=None if sites.beta is None else sites.beta[kept],
-        origin=sites.origin[kept],
+        elements=tuple(symbols[left].tolist()),
+        frac=sites.frac[left],
+        occupancy=sites.occupancy[left],
+        u_iso_A2=sites.u_iso_A2[left],
+        beta=None if sites.beta is None else sites.beta[left],
+        origin=sites.origin[left],
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +18,9 @@ from powderlens.crystal.structure import Structure
 SYMPREC_A = 0.01
 """Default tolerance: atoms may be this far from where the symmetry wants them."""
 
+# moyo reports through logging; without a handler its notes would land on stderr, one for each supercell.
+logging.getLogger("moyo").addHandler(logging.NullHandler())
+
 _SETTING = moyopy.Setting.standard()
 _SAME_SITE = 5000  # bins of the cell edge: rows that share a site have the same coordinates, to printing
 
@@ -27,7 +31,8 @@ class Symmetry:
 
     Attributes:
         number: International Tables number.
-        rotations: (m, 3, 3) operators in the basis of the structure's own cell, acting on fractional columns.
+        rotations: (m, 3, 3) operators in the basis of the structure's own cell, acting on fractional columns; where
+            that cell is a supercell of lower symmetry, those that it allows (see `operators_complete`).
         translations: (m, 3), in [0, 1).
         symprec_A: the tolerance that was used; smaller than asked for where that one failed.
         wyckoff: letter of the Wyckoff position of each row of the structure, in the standard setting.
@@ -44,6 +49,13 @@ class Symmetry:
     structure: Structure
     _dataset: moyopy.MoyoDataset
     _rows_of: list[NDArray[np.intp]]
+
+    @cached_property
+    def operators_complete(self) -> bool:
+        """Whether `rotations` hold the whole group: a supercell of lower symmetry than its crystal lacks some."""
+        pure = int((self.rotations == np.eye(3, dtype=np.int64)).all(axis=(1, 2)).sum())
+        group = moyopy.operations_from_number(self.number, setting=_SETTING, primitive=True)
+        return len(self.rotations) == pure * len(group)
 
     @cached_property
     def standard(self) -> Structure:
@@ -152,9 +164,7 @@ def with_symmetry(structure: Structure, symprec_A: float = SYMPREC_A) -> Structu
     if len(structure.rotations) > 1 and structure.space_group is not None:
         return structure
     found = find_symmetry(structure, symprec_A)
-    return replace(
-        structure, rotations=found.rotations, translations=found.translations, space_group=found.number
-    )
+    return replace(structure, rotations=found.rotations, translations=found.translations, space_group=found.number)
 
 
 def _sites(structure: Structure) -> tuple[NDArray[np.intp], NDArray[np.intp], list[int]]:

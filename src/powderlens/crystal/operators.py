@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from fractions import Fraction
 
 import gemmi
+import moyopy
 import numpy as np
-import spglib
 from numpy.typing import NDArray
 
 from powderlens.core.errors import StructureError
@@ -66,11 +66,51 @@ def space_group_number(rotations: NDArray[np.int64], translations: NDArray[np.fl
         operator.rot = (rotation * SEITZ_DENOMINATOR).tolist()
         operator.tran = np.round(translation * SEITZ_DENOMINATOR).astype(int).tolist()
         operators.append(operator.wrap())
-    found = gemmi.find_spacegroup_by_ops(gemmi.GroupOps(operators))
+    found: gemmi.SpaceGroup | None = gemmi.find_spacegroup_by_ops(gemmi.GroupOps(operators))
     if found is not None:
         return int(found.number)
-    kind = spglib.get_spacegroup_type_from_symmetry(rotations.astype(np.int32), translations)
-    return None if kind is None else int(kind.number)
+    basis = primitive_basis(rotations, translations)
+    into = np.linalg.inv(basis.T)
+    primitive_rotations = np.round(into @ rotations @ basis.T).astype(np.int64)
+    primitive_translations = (translations @ into.T) % 1.0
+    first = np.unique(primitive_rotations.reshape(-1, 9), axis=0, return_index=True)[1]
+    # Any cell that the rotations keep will do: the mean metric, as a lattice.
+    metric = np.mean(rotations.transpose(0, 2, 1) @ rotations, axis=0)
+    try:
+        kind = moyopy.SpaceGroup(
+            primitive_rotations[first].tolist(),
+            primitive_translations[first].tolist(),
+            basis=(basis @ np.linalg.cholesky(metric)).tolist(),
+        )
+    except ValueError:
+        return None
+    return int(kind.number)
+
+
+def primitive_basis(rotations: NDArray[np.int64], translations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Basis vectors of the primitive lattice, from the pure translations among the operators.
+
+    Args:
+        rotations: (m, 3, 3).
+        translations: (m, 3).
+
+    Returns:
+        (3, 3), rows in fractions of the given cell, right-handed.
+
+    Raises:
+        StructureError: the pure translations are no group.
+    """
+    pure = translations[(rotations == np.eye(3, dtype=np.int64)).all(axis=(1, 2))]
+    k = len(pure)
+    if k <= 1:
+        return np.eye(3)
+    # k translations are a group of order k: each is a multiple of 1/k, so that k * translation is whole.
+    steps = np.round(pure * k).astype(int)
+    rows = _row_basis([[k, 0, 0], [0, k, 0], [0, 0, k], *steps.tolist()])
+    if np.abs(pure * k - steps).max() > 0.1 or round(k**3 / abs(rows[0][0] * rows[1][1] * rows[2][2])) != k:
+        raise StructureError("symmetry: the centring translations are no group")
+    basis = np.array(rows) / k
+    return basis if np.linalg.det(basis) > 0 else -basis
 
 
 def check_group(rotations: NDArray[np.int64], translations: NDArray[np.float64]) -> None:
@@ -98,3 +138,21 @@ def _pack(rotations: NDArray[np.int64], translations: NDArray[np.float64]) -> ND
         [SEITZ_DENOMINATOR**2, SEITZ_DENOMINATOR, 1], dtype=np.int64
     )
     return packed
+
+
+def _row_basis(rows: list[list[int]]) -> list[list[int]]:
+    """Triangular basis of the lattice that whole-number rows span (Hermite, by Euclid's algorithm)."""
+    basis: list[list[int]] = []
+    for column in range(3):
+        while True:
+            live = [row for row in rows if row[column]]
+            if len(live) <= 1:
+                break
+            pivot = min(live, key=lambda row: abs(row[column]))
+            for row in live:
+                if row is not pivot:
+                    factor = row[column] // pivot[column]
+                    row[:] = [a - factor * b for a, b in zip(row, pivot, strict=True)]
+        basis += live
+        rows = [row for row in rows if not row[column]]
+    return basis

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import StructureError
+from powderlens.crystal.operators import primitive_basis
 from powderlens.crystal.structure import Structure, cell_from_lattice
 
 Cell = tuple[float, float, float, float, float, float]
@@ -26,19 +27,7 @@ def primitive_lattice(structure: Structure) -> NDArray[np.float64]:
     Raises:
         StructureError: the pure translations are no group.
     """
-    pure = structure.translations[(structure.rotations == np.eye(3, dtype=np.int64)).all(axis=(1, 2))]
-    k = len(pure)
-    if k <= 1:
-        return structure.lattice
-    # k translations are a group of order k: each is a multiple of 1/k, so that k * translation is whole.
-    steps = np.round(pure * k).astype(int)
-    if np.abs(pure * k - steps).max() > 0.1:
-        raise StructureError(f"{structure.source or structure.name}: centring translations are no group")
-    basis = _row_basis([[k, 0, 0], [0, k, 0], [0, 0, k], *steps.tolist()])
-    if round(k**3 / abs(basis[0][0] * basis[1][1] * basis[2][2])) != k:
-        raise StructureError(f"{structure.source or structure.name}: centring translations are no group")
-    primitive: NDArray[np.float64] = np.array(basis) / k @ structure.lattice
-    return primitive
+    return primitive_basis(structure.rotations, structure.translations) @ structure.lattice
 
 
 def niggli_cell(structure: Structure | NDArray[np.float64]) -> Cell:
@@ -77,21 +66,3 @@ def _symmetric_lattice(structure: Structure) -> NDArray[np.float64]:
     mean = (structure.rotations.transpose(0, 2, 1) @ metric @ structure.rotations).mean(axis=0)
     lattice: NDArray[np.float64] = np.linalg.cholesky(mean)
     return lattice
-
-
-def _row_basis(rows: list[list[int]]) -> list[list[int]]:
-    """Triangular basis of the lattice that whole-number rows span (Hermite, by Euclid's algorithm)."""
-    basis: list[list[int]] = []
-    for column in range(3):
-        while True:
-            live = [row for row in rows if row[column]]
-            if len(live) <= 1:
-                break
-            pivot = min(live, key=lambda row: abs(row[column]))
-            for row in live:
-                if row is not pivot:
-                    factor = row[column] // pivot[column]
-                    row[:] = [a - factor * b for a, b in zip(row, pivot, strict=True)]
-        basis += live
-        rows = [row for row in rows if not row[column]]
-    return basis

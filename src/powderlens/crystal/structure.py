@@ -48,9 +48,7 @@ def lattice_from_cell(cell: Sequence[float]) -> NDArray[np.float64]:
 def cell_from_lattice(lattice: NDArray[np.float64]) -> tuple[float, float, float, float, float, float]:
     """Cell parameters (A, degrees) of a (3, 3) lattice whose rows are the cell vectors."""
     lengths = np.linalg.norm(lattice, axis=1)
-    cosines = [
-        float(lattice[i] @ lattice[j] / (lengths[i] * lengths[j])) for i, j in ((1, 2), (0, 2), (0, 1))
-    ]
+    cosines = [float(lattice[i] @ lattice[j] / (lengths[i] * lengths[j])) for i, j in ((1, 2), (0, 2), (0, 1))]
     angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
     return (
         float(lengths[0]),
@@ -146,7 +144,7 @@ class Structure:
     @cached_property
     def reciprocal(self) -> NDArray[np.float64]:
         """(3, 3) rows are a*, b*, c* in 1/A, without 2 pi."""
-        return np.linalg.inv(self.lattice).T
+        return np.asarray(np.linalg.inv(self.lattice).T, dtype=np.float64)
 
     @property
     def formula(self) -> str:

@@ -14,8 +14,9 @@ WINDOW_DEG = 4.0
 """Largest half-window. Features narrower than about twice that, foot to foot, count as peaks."""
 
 _BIN_DEG = 0.1
-_FULL_SCALE = 1e4
-"""The intensities are brought to this maximum before the logarithms, so that the result scales with the input."""
+_LINEAR = 10.0
+"""The logarithms start to bend at this many times the upper quartile above the lowest bin: peaks are compressed, but
+a slope of the background stays nearly straight. Bent, it would be clipped (7 % of a straight slope at full scale)."""
 
 
 def noise_sigma(intensity: NDArray[np.float64]) -> float:
@@ -67,7 +68,8 @@ def estimate_background(
     x, y = np.asarray(two_theta_deg, dtype=float), np.asarray(intensity, dtype=float)
     centre, mean, counted = _bin(x, y)
     half = max(1, min(round(window_deg / ((x[-1] - x[0]) / len(centre))), (len(centre) - 1) // 2))
-    floor, scale = float(mean.min()), float(np.ptp(mean)) / _FULL_SCALE
+    floor = float(mean.min())
+    scale = max(_LINEAR * (float(np.percentile(mean, 75)) - floor), 1e-4 * float(np.ptp(mean)))
     if scale == 0:
         return np.full_like(y, floor)
     curve = np.log(np.log(np.sqrt((mean - floor) / scale + 1) + 1) + 1)
@@ -139,9 +141,15 @@ def _noise_offset(residual: NDArray[np.float64], sigma: NDArray[np.float64]) -> 
 
 
 def _smooth(curve: NDArray[np.float64], half: int) -> NDArray[np.float64]:
-    """Moving mean over 2 half + 1 values, the window shrinking towards both ends."""
+    """Moving mean over 2 half + 1 values; straight lines through as many at both ends."""
+    span = 2 * half + 1
+    if len(curve) < span:
+        return curve
     total = np.concatenate([[0.0], np.cumsum(curve)])
-    i = np.arange(len(curve))
-    reach = np.minimum(half, np.minimum(i, len(curve) - 1 - i))
-    mean: NDArray[np.float64] = (total[i + reach + 1] - total[i - reach]) / (2 * reach + 1)
-    return mean
+    smooth = curve.copy()
+    smooth[half : len(curve) - half] = (total[span:] - total[:-span]) / span
+    i = np.arange(span) - half
+    for end in (slice(0, span), slice(len(curve) - span, len(curve))):
+        line = curve[end].mean() + i * (i @ curve[end]) / (i @ i)
+        smooth[end] = np.where(i < 0, line, smooth[end]) if end.start == 0 else np.where(i > 0, line, smooth[end])
+    return smooth

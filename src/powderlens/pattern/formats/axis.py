@@ -15,7 +15,7 @@ _ANGLE = re.compile(r"2\s*-?\s*(th|θ|ϑ)|two[\s_-]*theta|tth\b|^ttheta|^angle|^
 _THETA = re.compile(r"^(theta|θ|th)\b")
 _OTHER = re.compile(
     r"^(q|s|d|d[\s_-]?(spacing|value|hkl)s?|sin.*|energy|e|wave[\s_-]?(length|number)|raman.*|scattering.*vector|"
-    r"time|t|channel|radi(al|us).*|r|chi|phi|omega|frequency|temperature)(?![a-z])"
+    r"time|t|channel|nm|k?ev|radi(al|us).*|r|chi|phi|omega|frequency|temperature)(?![a-z])"
 )
 _INTENSITY = re.compile(r"^(intensit(y|ies)|int|inten|i|i[\s_-]?obs|y[\s_-]?obs|y|obs|counts?|cps|detector)(?![a-z])")
 _SIGMA = re.compile(r"^(sigma|σ|e\.?s\.?d|errors?|err|su|s\.u\.|uncertainty|std|e|dy|sig)(?![a-z])")
@@ -47,7 +47,7 @@ def find_columns(
         PatternError: the axis is named and is not 2theta.
     """
     width = table.shape[1]
-    plain = [unicodedata.normalize("NFKC", n).lower().strip(" []()_") for n in names]
+    plain = [_plain(name) for name in names]
     named = [i for i, n in enumerate(plain) if _ANGLE.search(n)]
     angle = named[0] if named else 0
     if not named:
@@ -65,6 +65,23 @@ def find_columns(
             names[i] or str(i + 1) for i in unused
         )
     return Columns(angle, intensity, sigma)
+
+
+def are_names(fields: list[str], spoken: bool) -> bool:
+    """Whether words above the rows are the names of the columns.
+
+    Args:
+        fields: one for each column.
+        spoken: a comment, or words between blanks, may say anything: an axis and an intensity are both needed.
+    """
+    plain = [_plain(f) for f in fields]
+    axis = any(p.search(n) for p in (_ANGLE, _THETA, _OTHER) for n in plain)
+    intensity = any(_INTENSITY.search(n) for n in plain)
+    return (axis and intensity) if spoken else (axis or intensity)
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).lower().strip(" []()_")
 
 
 def _refuse_other_axis(plain: str, name: str, values: NDArray[np.float64], who: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import PatternError
-from powderlens.pattern.formats.axis import find_columns
+from powderlens.pattern.formats.axis import are_names, find_columns
 from powderlens.pattern.formats.header import header_metadata, stated_wavelength, strip_comment_sign
 from powderlens.pattern.formats.scan import Scan
 
@@ -28,7 +28,7 @@ class _Lines:
     comments: list[str] = field(default_factory=list)
     header: list[str] = field(default_factory=list)
     rows: list[tuple[int, str]] = field(default_factory=list)
-    last_header: str = ""
+    above: list[str] = field(default_factory=list)
     single: int = 0
 
 
@@ -93,7 +93,7 @@ def _sort_lines(text: str, who: str) -> _Lines:
         if line.startswith(_COMMENT):
             lines.comments.append(line)
             if not lines.rows:
-                lines.last_header = line
+                lines.above.append(line)
             if line.upper().startswith("##END"):
                 break
             continue
@@ -115,7 +115,7 @@ def _sort_lines(text: str, who: str) -> _Lines:
         else:
             lines.single += len(fields)
             lines.header.append(line)
-            lines.last_header = line
+            lines.above.append(line)
     if stray and _looks_like_data(stray[1]):
         raise PatternError(f"{who}: line {stray[0]} ({stray[1][:40]!r}) is not a row of numbers; remove or mend it")
     if not lines.rows:
@@ -210,12 +210,22 @@ def _start_step_end(rows: list[tuple[int, str]]) -> tuple[NDArray[np.float64], N
 
 
 def _names(lines: _Lines, separator: str | None, width: int) -> list[str]:
-    """Column names from the line above the first row; empty strings when there are none."""
+    """Column names from one of the last lines above the first row; empty strings when there are none.
+
+    A line counts when it splits into as many words as there are columns, none of them a number or a key with
+    its value, and at least one is a word for an angle, an intensity or another axis.
+    """
     if len(lines.header) >= 3 and re.fullmatch(r"\d+", lines.header[-1]) and width == 2:
         return lines.header[-3:-1]  # FIT2D's chi: title, axis, ordinate, number of points
-    line = strip_comment_sign(lines.last_header).replace('"', "")
-    for candidate in (line.split(separator) if separator else [], line.split("\t"), line.split(","), line.split()):
-        fields = [f.strip() for f in candidate if f.strip()]
-        if len(fields) == width:
-            return fields
+    for raw in reversed(lines.above[-3:]):
+        line = strip_comment_sign(raw).replace('"', "")
+        if "=" in line or ":" in line:
+            continue
+        splits = [line.split(separator)] if separator else []
+        for candidate in (*splits, line.split("\t"), line.split(";"), line.split(","), line.split()):
+            fields = [f.strip() for f in candidate if f.strip()]
+            spoken = raw.startswith(_COMMENT) or candidate == line.split()
+            numbers = any(_IS_NUMBER.fullmatch(f) for f in fields)
+            if len(fields) == width and not numbers and are_names(fields, spoken):
+                return fields
     return [""] * width

@@ -17,6 +17,8 @@ _ALPHA = re.compile(r"(?:k[\s_-]?)?(?:alpha|α)[\s_-]?([12])|\bk[\s_-]?a[\s_-]?(
 _VALUE = re.compile(r"(\d*\.\d+|\d+(?=\s*pm\b))\s*(nm|pm|kev)?")
 _LINE = re.compile(r"\b([a-z]{1,2})[\s_-]*k[\s_-]*(?:alpha|α|a)[\s_-]*(1\+2|12|[12])?(?![a-z0-9.])")
 _RATIO = re.compile(r"(?:wl[\s_-]?ratio|ratio.*k[\s_-]?(?:alpha|α|a)[\s_-]?2.*?1\b)[^\d.]*(\d*\.?\d+)")
+_GAP = re.compile(r'[^\d=:,;]{0,25}[12]?[^\w=:,;]{0,4}[=:,;"\t][\s"]*|[_\s]*(?:a|å|nm|ang\w*|[(\[].{0,10}[)\]])?[_\s]*')
+"""What may stand between the word "wavelength" and its number: a few words and a sign, or next to nothing."""
 _ENERGY = re.compile(r"energy\D{0,20}(\d+\.?\d*)\s*kev")
 
 
@@ -63,6 +65,8 @@ def stated_wavelength(lines: Iterable[str]) -> float | None:
     found: dict[str, float] = {}
     for line in lines:
         text = unicodedata.normalize("NFKC", strip_comment_sign(line)).lower()
+        if line.startswith("##") and not _KEYWORD.search(re.split("[=:]", text, maxsplit=1)[0]):
+            continue  # RRUFF's lines are key=value; descriptions may speak of wavelengths
         ratio = _RATIO.search(text)
         if ratio:
             found.setdefault("ratio", float(ratio[1]))
@@ -76,7 +80,7 @@ def stated_wavelength(lines: Iterable[str]) -> float | None:
         if keyword is None or "beta" in text or "β" in text:
             continue
         value = _VALUE.search(text, keyword.end())
-        if value:
+        if value and _GAP.fullmatch(text, keyword.end(), value.start()):
             number = float(value[1])
             unit = value[2]
             if unit == "kev":
@@ -84,8 +88,8 @@ def stated_wavelength(lines: Iterable[str]) -> float | None:
             key = next((g for g in alpha.groups() if g), "general") if alpha else "general"
             _keep(found, key, number * {"nm": 10.0, "pm": 0.01}.get(unit or "", 1.0))
             continue
-        named = _LINE.search(text)
-        if named and named[1].capitalize() in ANODES:
+        named = _LINE.search(text, keyword.end())
+        if named and re.search("[=:,]", text[keyword.end() : named.start()]) and named[1].capitalize() in ANODES:
             anode = ANODES[named[1].capitalize()]
             _keep(found, "general", {"1": anode.ka1_A, "2": anode.ka2_A}.get(named[2] or "", anode.mean_A))
     if "1" in found and ("2" in found or "general" not in found):

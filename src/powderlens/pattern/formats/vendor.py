@@ -10,6 +10,7 @@ import io
 import re
 import struct
 import zipfile
+import zlib
 
 import numpy as np
 
@@ -80,7 +81,7 @@ def _look_into_zip(data: bytes, who: str) -> tuple[str, float | None]:
                 return "rasx", _rigaku_wavelength(text)
             if raw:
                 return "brml", _brml_wavelength(archive.read(raw[0]).decode("utf-8", errors="replace"))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError) as error:
         if isinstance(error, PatternError):
             raise
         raise PatternError(f"{who}: a damaged zip archive ({error}); export the scan again") from None

@@ -141,18 +141,14 @@ def _angstrom(element: ET.Element | None) -> float | None:
 
 def _join(scans: list[Scan]) -> Scan:
     """Add up scans over the same angles; otherwise the longest (the first of equals)."""
-    longest = max(scans, key=lambda s: len(s.intensity))
-    same = [
-        s
-        for s in scans
-        if len(s.intensity) == len(longest.intensity)
-        and np.allclose(s.two_theta_deg, longest.two_theta_deg, rtol=0, atol=1e-4)
-    ]
+    chosen = max(range(len(scans)), key=lambda i: len(scans[i].intensity))
+    longest = scans[chosen]
     if len(scans) == 1:
         return longest
-    if len(same) == len(scans):
+    angles = longest.two_theta_deg
+    if all(len(s.two_theta_deg) == len(angles) and np.allclose(s.two_theta_deg, angles, 0, 1e-4) for s in scans):
         note = f"{len(scans)} scans over the same angles, added up"
-        total = np.sum([s.intensity for s in same], axis=0)
+        total = np.sum([s.intensity for s in scans], axis=0)
         return replace(longest, intensity=total, metadata={**longest.metadata, "note on scans": note})
-    note = f"{len(scans)} scans over different angles; used the longest, number {scans.index(longest) + 1}"
+    note = f"{len(scans)} scans over different angles; used the longest, number {chosen + 1}"
     return replace(longest, metadata={**longest.metadata, "note on scans": note})

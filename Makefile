@@ -1,0 +1,75 @@
+# Everything sets itself up: Python >= 3.11, pip and make are enough.
+#   make demo         identify a measured mineral, in an environment without torch
+#   make test         pass the tests, in an environment with everything
+# Another interpreter: make test PYTHON=python3.12. Arguments for pytest: make test ARGS="-k rutile -x".
+
+PYTHON ?= python3
+VENV ?= .venv
+VENV_DEMO ?= .venv-demo
+ARGS ?=
+PIP = $(PYTHON) -m pip --disable-pip-version-check
+BIN = $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format types layers check train-small constraints clean
+
+help:
+	@echo "make demo | test | lint | format | types | layers | check | train-small | constraints | clean"
+
+demo: $(VENV_DEMO)/.ready
+	@mkdir -p output
+	$(VENV_DEMO)/bin/powderlens identify examples/rutile.txt --wavelength CuKa --plot output/demo.png
+	@echo "The pattern and the best candidates are drawn in output/demo.png"
+
+test: $(VENV)/.ready
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.ready
+	$(BIN)/mypy
+
+layers: $(VENV)/.ready
+	$(BIN)/lint-imports
+
+check: lint types layers test
+
+train-small: $(VENV)/.ready
+	$(BIN)/powderlens train recipes/prism-small.toml --output runs/prism-small
+
+# An environment is made anew when what it installs has changed.
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(call make_environment,$(VENV),.[train$(,)dev])
+
+$(VENV_DEMO)/.ready: pyproject.toml constraints.txt
+	$(call make_environment,$(VENV_DEMO),.)
+
+# pip works from outside, so that the environment holds nothing but the package and what it needs.
+, := ,
+define make_environment
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "powderlens needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)." >&2; \
+	echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+@echo "Setting up $(1); the first time this takes a few minutes."
+@$(PYTHON) -m venv --clear --without-pip $(1)
+@$(PIP) --python $(1)/bin/python install --quiet --constraint constraints.txt --editable '$(2)'
+@touch $@
+endef
+
+# Pin what a new environment with every extra gets today.
+constraints:
+	@rm -rf .venv-constraints && $(PYTHON) -m venv --without-pip .venv-constraints
+	@$(PIP) --python .venv-constraints/bin/python install --quiet '.[train$(,)dev]'
+	@{ sed -n '/^#/p' constraints.txt; \
+	   $(PIP) --python .venv-constraints/bin/python freeze --exclude powderlens | sed 's/+.*//' | sort -f; } > constraints.new
+	@mv constraints.new constraints.txt && rm -rf .venv-constraints
+
+clean:
+	rm -rf .venv .venv-demo .venv-constraints output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

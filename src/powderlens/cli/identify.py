@@ -1,0 +1,157 @@
+"""`powderlens identify`: what a measured pattern may be."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from powderlens.cli.console import print_json, report_bad_file
+from powderlens.cli.options import WAVELENGTHS, Json, NoColor, places
+from powderlens.core.errors import InputError, PowderlensError, WavelengthError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from powderlens.identification.answer import Answer
+    from powderlens.identification.identify import Identifier
+    from powderlens.pattern.pattern import Pattern
+    from powderlens.pattern.wavelength import Radiation
+
+CHUNK = 64
+"""Patterns that are answered together; their answers are printed before the next are read."""
+TOP = 5
+
+
+class Evidence(StrEnum):
+    """What an answer may rest on."""
+
+    network = "network"
+    library = "library"
+    all = "all"
+
+
+def identify(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="Patterns: xy, xye, csv, xrdml, RRUFF text and more."),
+    ],
+    wavelength: Annotated[
+        str | None,
+        typer.Option(metavar="W", help=WAVELENGTHS + " It wins over what the file says."),
+    ] = None,
+    evidence: Annotated[Evidence, typer.Option(help="What the answer may rest on.")] = Evidence.all,
+    as_json: Json = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT",
+            help="Draw pattern and candidates: .png, .svg or .pdf. For several files a directory, or {} in the name.",
+        ),
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help=f"Candidates in the table and the figure; {TOP} unless given."),
+    ] = None,
+    no_color: NoColor = False,
+) -> None:
+    """Say which crystal system, space group, cell and mineral a measured pattern may have.
+
+    Several files make one line each: a table, or with --json one object a line.
+    """
+    from powderlens.identification.identify import Identifier
+    from powderlens.pattern.wavelength import parse_radiation
+
+    if top is not None and as_json and plot is None:
+        raise InputError("--top has no effect on --json, which lists everything; leave one out")
+    radiation = None if wavelength is None else parse_radiation(wavelength)
+    plots = places(files, plot, "--plot", ".png")
+    identifier = Identifier(evidence=evidence.value)
+    several, failed = len(files) > 1, False
+    with _progress(len(files), no_color) as advance:
+        for start in range(0, len(files), CHUNK):
+            part = slice(start, start + CHUNK)
+            outcomes = _answer(identifier, files[part], radiation)
+            good: list[Answer] = []
+            for file, to_plot, (pattern, answer) in zip(files[part], plots[part], outcomes, strict=True):
+                if isinstance(answer, PowderlensError):
+                    if not several:
+                        raise answer
+                    failed = True
+                    report_bad_file(file, answer, as_json=as_json, no_color=no_color)
+                    continue
+                good.append(answer)
+                if as_json:
+                    print_json(answer.to_dict())
+                if to_plot is not None:
+                    from powderlens.identification.figure import plot_answer
+
+                    assert pattern is not None
+                    plot_answer(pattern, answer, to_plot, top=top or TOP)
+            if not as_json:
+                from powderlens.cli.answer_table import show_answer, show_answers
+
+                if several:
+                    show_answers(good, header=start == 0, no_color=no_color)
+                else:
+                    show_answer(good[0], top=top or TOP, evidence=evidence.value, no_color=no_color)
+            sys.stdout.flush()
+            advance(len(outcomes))
+    raise typer.Exit(1 if failed else 0)
+
+
+def _answer(
+    identifier: Identifier, files: Sequence[Path], radiation: Radiation | None
+) -> list[tuple[Pattern | None, Answer | PowderlensError]]:
+    """Read and identify; a file that cannot be used has its error in the answer's place."""
+    from powderlens.pattern.read import read_pattern
+
+    outcomes: list[tuple[Pattern | None, Answer | PowderlensError]] = []
+    patterns: list[tuple[int, Pattern]] = []
+    for i, file in enumerate(files):
+        try:
+            pattern = read_pattern(file, wavelength=radiation)
+            if pattern.wavelength_A is None:
+                raise WavelengthError(
+                    f"{file}: the file states no wavelength; give --wavelength in angstrom, or a line such as CuKa"
+                )
+        except PowderlensError as error:
+            outcomes.append((None, error))
+        else:
+            # Replaced below; an error that nobody replaces would be our mistake.
+            outcomes.append((pattern, PowderlensError(f"{file}: not answered")))
+            patterns.append((i, pattern))
+    try:
+        answers: Sequence[Answer | PowderlensError] = identifier.identify_many([pattern for _, pattern in patterns])
+    except PowderlensError:
+        # One pattern of them cannot be answered, such as a range outside the network's: find out which.
+        answers = [_answer_one(identifier, pattern) for _, pattern in patterns]
+    for (i, pattern), answer in zip(patterns, answers, strict=True):
+        outcomes[i] = (pattern, answer)
+    return outcomes
+
+
+def _answer_one(identifier: Identifier, pattern: Pattern) -> Answer | PowderlensError:
+    try:
+        return identifier.identify(pattern)
+    except PowderlensError as error:
+        return error
+
+
+@contextmanager
+def _progress(files: int, no_color: bool) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr while a long batch goes elsewhere than to the same terminal."""
+    if files <= CHUNK or sys.stdout.isatty() or not sys.stderr.isatty():
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True, no_color=no_color or None), transient=True) as bar:
+        task = bar.add_task("identifying", total=files)
+        yield lambda count: bar.advance(task, count)

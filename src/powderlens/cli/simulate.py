@@ -1,0 +1,104 @@
+"""`powderlens simulate`: the pattern or the peaks of a structure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from powderlens.cli.console import console, print_json, report_bad_file
+from powderlens.cli.options import WAVELENGTHS, Json, NoColor, places
+from powderlens.core.errors import InputError, PowderlensError
+
+if TYPE_CHECKING:
+    from powderlens.diffraction.simulate import Peak
+
+STEP_DEG = 0.02
+
+
+def simulate(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Structures: CIF or POSCAR.")],
+    wavelength: Annotated[str | None, typer.Option(metavar="W", help=WAVELENGTHS)] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT", help="Write the pattern, as .xy or .csv. For several files a directory, or {} in the name."
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Draw the pattern: .png, .svg or .pdf. Several files as above.")
+    ] = None,
+    peaks: Annotated[
+        bool, typer.Option("--peaks", help="List the peaks, which is what it does without --output and --plot.")
+    ] = False,
+    as_json: Json = False,
+    two_theta_deg: Annotated[
+        tuple[float, float], typer.Option("--range", metavar="FIRST LAST", help="2theta, degrees.")
+    ] = (5.0, 90.0),
+    step_deg: Annotated[
+        float | None, typer.Option("--step", metavar="S", help=f"Distance of points, degrees; {STEP_DEG} unless given.")
+    ] = None,
+    dispersion: Annotated[
+        bool, typer.Option("--dispersion", help="Add the dispersion corrections f' and f''.")
+    ] = False,
+    no_color: NoColor = False,
+) -> None:
+    """Simulate the powder pattern of a structure, or list its peaks."""
+    from powderlens.crystal.read import read_structure
+    from powderlens.diffraction import simulate as diffraction
+    from powderlens.pattern.wavelength import parse_radiation
+    from powderlens.pattern.write import write_pattern
+
+    drawing = output is not None or plot is not None
+    if wavelength is None:
+        raise InputError("no wavelength; give --wavelength in angstrom, or a line such as CuKa or CuKa1")
+    if step_deg is not None and not drawing:
+        raise InputError("--step has no effect on a list of peaks; give --output or --plot with it")
+    radiation = parse_radiation(wavelength)
+    outputs, plots = places(files, output, "--output", ".xy"), places(files, plot, "--plot", ".png")
+    listing = peaks or as_json or not drawing
+    failed = False
+    for file, to_file, to_plot in zip(files, outputs, plots, strict=True):
+        try:
+            structure = read_structure(file)
+            found = diffraction.peaks(structure, radiation, two_theta_deg=two_theta_deg, dispersion=dispersion)
+            if drawing:
+                pattern = diffraction.simulate(
+                    structure,
+                    radiation,
+                    two_theta_deg=two_theta_deg,
+                    step_deg=step_deg or STEP_DEG,
+                    dispersion=dispersion,
+                )
+        except PowderlensError as error:
+            if len(files) == 1:
+                raise
+            failed = True
+            report_bad_file(file, error, as_json=as_json, no_color=no_color)
+            continue
+        if to_file is not None:
+            write_pattern(pattern, to_file)
+        if to_plot is not None:
+            from powderlens.diffraction.figure import plot_simulation
+
+            plot_simulation(pattern, found, to_plot, title=file.name)
+        if as_json:
+            listed = [peak._asdict() for peak in found]
+            print_json(listed if len(files) == 1 else {"file": str(file), "peaks": listed})
+        elif listing:
+            _show(file, radiation.name, found, no_color)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _show(file: Path, radiation: str, found: list[Peak], no_color: bool) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(f"{file}, {radiation}"), title_justify="left", box=None, header_style="bold")
+    for name in ("h", "k", "l", "multiplicity", "d (A)", "2theta (deg)", "intensity"):
+        table.add_column(name, justify="right")
+    for peak in found:
+        *whole, d_A, angle, intensity = peak
+        table.add_row(*(str(v) for v in whole), f"{d_A:.5f}", f"{angle:.4f}", f"{intensity:.2f}")
+    console(no_color).print(table)

@@ -1,0 +1,257 @@
+"""`simulate` and `peaks`: the calculated pattern of a structure, as a curve and as a list of lines."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core.constants import KA2_OVER_KA1
+from powderlens.core.errors import InputError, StructureError
+from powderlens.crystal.label import with_symmetry
+from powderlens.crystal.read import read_structure
+from powderlens.crystal.structure import Structure
+from powderlens.diffraction.profile import (
+    caglioti_fwhm_deg,
+    microstrain_fwhm_deg,
+    scherrer_fwhm_deg,
+    thompson_cox_hastings,
+)
+from powderlens.diffraction.reflections import Backend, Reflections, laue_rotations, reflections
+from powderlens.pattern.pattern import MIN_POINTS, Pattern
+from powderlens.pattern.wavelength import Radiation, parse_radiation
+
+MAX_TWO_THETA_DEG = 179.0
+"""The Lorentz factor diverges at 180 degrees."""
+MAX_POINTS = 1_000_000
+MAX_REFLECTIONS = 20_000_000
+"""Reflections, symmetry not counted, beyond which a calculation is refused instead of filling the memory."""
+MARGIN_DEG = 2.0
+"""Lines up to this far beyond the upper end are drawn, for their tails."""
+FADE = 1e-5
+"""A Lorentzian tail is followed until it falls below this share of the strongest line's height."""
+MIN_REACH_FWHM = 3.0
+
+
+class Peak(NamedTuple):
+    """One family of reflections.
+
+    Attributes:
+        h, k, l: the member of the family with the fewest negative indices, in the cell of the structure as given.
+        multiplicity: members of the family, Friedel mates included.
+        d_A: spacing, A.
+        two_theta_deg: Bragg angle, degrees; of a doublet, at its mean wavelength.
+        intensity: integrated intensity of the whole family, 100 for the strongest in the list.
+    """
+
+    h: int
+    k: int
+    l: int
+    multiplicity: int
+    d_A: float
+    two_theta_deg: float
+    intensity: float
+
+
+def peaks(
+    structure: object,
+    wavelength: str | float | Radiation = "CuKa",
+    *,
+    two_theta_deg: tuple[float, float] = (5.0, 90.0),
+    dispersion: bool = False,
+    backend: Backend = "numba",
+) -> list[Peak]:
+    """Every family of reflections in a range, by ascending angle.
+
+    Families that coincide in d without being equivalent by symmetry (333 and 511 of a cubic crystal) are listed apart.
+    Intensities are multiplicity * LP * |F|^2: see `reflections.lorentz_polarisation` for LP and `scattering` for the
+    form factors, valid for spacings above 0.25 A. Displacements count where the structure has them.
+
+    Args:
+        structure: whatever `powderlens.read_structure` takes. One without symmetry operators (POSCAR, pymatgen, ASE)
+            has them found first, in its own cell.
+        wavelength: A, or what `parse_radiation` reads ("CuKa", "CuKa1", "20keV").
+        two_theta_deg: first and last angle, degrees.
+        dispersion: add f' and f'' at this wavelength; intensities of h and -h are averaged.
+        backend: "numba" (compiled) or "numpy" (the reference).
+
+    Returns:
+        Peaks; the strongest has intensity 100.
+
+    Raises:
+        InputError: a range without reflections, or one that is no range; `StructureError` and `WavelengthError` of the
+            readers are of this kind too.
+    """
+    radiation = parse_radiation(wavelength)
+    check_range(two_theta_deg)
+    loaded = _load(structure)
+    found = _reflections(loaded, radiation, two_theta_deg, dispersion, backend)
+    x, y = found.two_theta_deg(radiation.wavelength_A), found.intensity(radiation.wavelength_A)
+    inside = np.flatnonzero((x >= two_theta_deg[0]) & (x <= two_theta_deg[1]))
+    top = y[inside].max()
+    hkl = _usual_members(found.hkl[inside], laue_rotations(loaded.rotations))
+    columns = (hkl, found.multiplicity[inside], found.d_A[inside], x[inside], 100.0 * (y[inside] / top))
+    return [
+        Peak(int(h), int(k), int(l), int(multiplicity), float(d_A), float(angle), float(intensity))
+        for (h, k, l), multiplicity, d_A, angle, intensity in zip(*columns, strict=True)
+    ]
+
+
+def simulate(
+    structure: object,
+    wavelength: str | float | Radiation = "CuKa",
+    *,
+    two_theta_deg: tuple[float, float] = (5.0, 90.0),
+    step_deg: float = 0.02,
+    dispersion: bool = False,
+    crystallite_size_nm: float = 200.0,
+    microstrain: float = 0.0,
+    caglioti_u_deg2: float = 0.0,
+    caglioti_v_deg2: float = 0.0,
+    caglioti_w_deg2: float = 0.0049,
+    backend: Backend = "numba",
+) -> Pattern:
+    """The powder pattern of a structure: no background, no noise, no texture.
+
+    Each line is the pseudo-Voigt of Thompson, Cox and Hastings for a Gaussian instrument (Caglioti) and Lorentzian size
+    (Scherrer, K = 0.9) and strain broadening. A doublet is drawn as its two lines, 2 : 1. See `peaks` for intensities.
+
+    Args:
+        structure: whatever `powderlens.read_structure` takes.
+        wavelength: A, or what `parse_radiation` reads. "CuKa" is the doublet, "CuKa1" a single line.
+        two_theta_deg: first and last angle, degrees.
+        step_deg: distance of points, degrees.
+        dispersion: add f' and f'' at this wavelength (of a doublet, its mean).
+        crystallite_size_nm: mean size of the crystallites, nm.
+        microstrain: relative spread of spacings, dimensionless.
+        caglioti_u_deg2: the instrument's FWHM^2 = U tan^2(theta) + V tan(theta) + W, U in degrees^2.
+        caglioti_v_deg2: V in degrees^2.
+        caglioti_w_deg2: W in degrees^2; the default alone makes 0.07 degrees at every angle.
+        backend: "numba" (compiled) or "numpy" (the reference).
+
+    Returns:
+        The pattern, its highest point 100. `wavelength_A` is the mean of a doublet.
+
+    Raises:
+        InputError: a value out of its range, or a range without reflections; `StructureError` and `WavelengthError` of
+            the readers are of this kind too.
+    """
+    radiation = parse_radiation(wavelength)
+    x = _axis(two_theta_deg, step_deg)
+    for name, size, allowed in (
+        ("crystallite_size_nm", crystallite_size_nm, crystallite_size_nm > 0),
+        ("microstrain", microstrain, microstrain >= 0),
+    ):
+        if not (allowed and np.isfinite(size)):
+            raise InputError(f"{name} = {size:g}: give a positive number" + ("" if name[0] == "c" else ", or 0"))
+    loaded = _load(structure)
+    found = _reflections(loaded, radiation, two_theta_deg, dispersion, backend)
+    if backend == "numba":
+        from powderlens.diffraction.kernel import draw_pseudo_voigt
+    else:
+        from powderlens.diffraction.reference import draw_pseudo_voigt
+    out = np.zeros(len(x))
+    lines = [(radiation.ka1_A, 1.0)]
+    if radiation.ka2_A is not None:
+        lines.append((radiation.ka2_A, KA2_OVER_KA1))
+    for line_A, share in lines:
+        position = found.two_theta_deg(line_A)
+        # NaN: this line is too long for the spacing.
+        reached = position <= min(two_theta_deg[1] + MARGIN_DEG, MAX_TWO_THETA_DEG)
+        position, area = position[reached], share * found.intensity(line_A)[reached]
+        gauss = caglioti_fwhm_deg(position, caglioti_u_deg2, caglioti_v_deg2, caglioti_w_deg2)
+        size = scherrer_fwhm_deg(position, line_A, crystallite_size_nm)
+        fwhm, eta = thompson_cox_hastings(gauss, size + microstrain_fwhm_deg(position, microstrain))
+        draw_pseudo_voigt(out, x[0], step_deg, position, area, fwhm, eta, _reach(area, fwhm, eta))
+    if not out.max() > 0:
+        raise InputError(
+            f"step {step_deg:g} degrees is too coarse for lines {fwhm.min():.2g} degrees wide; make it smaller"
+        )
+    return Pattern(
+        two_theta_deg=x,
+        intensity=100.0 * (out / out.max()),
+        wavelength_A=radiation.wavelength_A,
+        source=f"simulated from {loaded.source or loaded.name or 'a structure'}",
+        metadata={"radiation": radiation.name, "dispersion": "with f' and f''" if dispersion else "none"},
+    )
+
+
+def check_range(two_theta_deg: tuple[float, float]) -> None:
+    """Refuse a range that is none.
+
+    Raises:
+        InputError: not 0 <= first < last <= 179 degrees.
+    """
+    low, high = two_theta_deg
+    if not 0 <= low < high <= MAX_TWO_THETA_DEG:
+        raise InputError(
+            f"range {low:g} to {high:g} degrees: give two angles, the smaller first, from 0 to {MAX_TWO_THETA_DEG:g}"
+        )
+
+
+def _axis(two_theta_deg: tuple[float, float], step_deg: float) -> NDArray[np.float64]:
+    check_range(two_theta_deg)
+    low, high = two_theta_deg
+    if not (step_deg > 0 and np.isfinite(step_deg)):
+        raise InputError(f"step {step_deg:g} degrees must be positive, such as 0.02")
+    points = (high - low) / step_deg + 1 + 1e-6
+    if not MIN_POINTS <= points <= MAX_POINTS:
+        raise InputError(
+            f"step {step_deg:g} degrees from {low:g} to {high:g} makes {points:.0f} points; "
+            f"{MIN_POINTS} to {MAX_POINTS} are possible"
+        )
+    return low + step_deg * np.arange(int(points))
+
+
+def _load(structure: object) -> Structure:
+    """Any structure, with symmetry."""
+    return with_symmetry(read_structure(structure))
+
+
+def _reflections(
+    structure: Structure, radiation: Radiation, two_theta_deg: tuple[float, float], dispersion: bool, backend: Backend
+) -> Reflections:
+    """Families down to the smallest spacing that the shortest line reaches in the range and its margin."""
+    if backend not in ("numba", "numpy"):
+        raise InputError(f"backend {backend!r}: choose numba or numpy")
+    who = structure.source or structure.name or "structure"
+    low, high = two_theta_deg
+    top = np.radians(min(high + MARGIN_DEG, MAX_TWO_THETA_DEG) / 2)
+    d_min = radiation.ka1_A / (2 * np.sin(top))
+    count = 4 / 3 * np.pi * structure.volume_A3 / d_min**3
+    if count > MAX_REFLECTIONS:
+        raise InputError(
+            f"{who}: about {count:.1g} reflections up to {high:g} degrees, the limit is {MAX_REFLECTIONS:.0g}; "
+            "narrow the range or use a longer wavelength"
+        )
+    nothing = f"{who}: no reflection from {low:g} to {high:g} degrees at {radiation.wavelength_A:g} A; widen the range"
+    try:
+        found = reflections(
+            structure,
+            d_min_A=d_min,
+            dispersion_wavelength_A=radiation.wavelength_A if dispersion else None,
+            backend=backend,
+        )
+    except StructureError:
+        raise
+    except InputError:
+        raise InputError(nothing) from None
+    x = found.two_theta_deg(radiation.wavelength_A)
+    if not ((x >= low) & (x <= high)).any():
+        raise InputError(nothing)
+    return found
+
+
+def _usual_members(hkl: NDArray[np.int64], laue: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The member of each family with the fewest negative indices, of these the largest: 110 rather than 2 -1 0."""
+    members = np.einsum("mi,rij->mrj", hkl, laue)
+    base = 2 * int(np.abs(members).max(initial=0)) + 1
+    rank = members @ np.array([base**2, base, 1]) + (members >= 0).sum(axis=2) * base**3
+    return np.asarray(np.take_along_axis(members, rank.argmax(axis=1)[:, None, None], axis=1)[:, 0])
+
+
+def _reach(area: NDArray[np.float64], fwhm: NDArray[np.float64], eta: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Half-width of the window in which each line is drawn, in FWHM."""
+    height = area / fwhm
+    return np.maximum(0.5 * np.sqrt(eta * height / (FADE * height.max())), MIN_REACH_FWHM)

@@ -1,0 +1,99 @@
+"""`Answer`: what powderlens says of a pattern."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+CELL_NAMES = ("a_A", "b_A", "c_A", "alpha_deg", "beta_deg", "gamma_deg")
+
+
+class System(NamedTuple):
+    """A crystal system and its probability."""
+
+    name: str
+    probability: float
+
+
+class Group(NamedTuple):
+    """A space group and its probability."""
+
+    number: int
+    symbol: str
+    probability: float
+
+
+class Phase(NamedTuple):
+    """A known phase; `score` is the similarity of profiles (0 to 1), `probability` that it is this phase or its like.
+
+    `lines` are its 2theta in degrees at the pattern's wavelength and its intensities (strongest 1).
+    """
+
+    name: str
+    formula: str
+    source: str
+    score: float
+    probability: float
+    lines: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Ranked candidates with probabilities.
+
+    Attributes:
+        file: where the pattern came from.
+        wavelength_A: wavelength used, A.
+        model: name of the network; "none" when only the library was asked.
+        evidence: what was asked: network, library or all.
+        crystal_system: seven, most probable first.
+        space_group: most probable first; the probabilities of all 230 sum to 1.
+        lattice: Niggli cell, A and degrees.
+        lattice_source: "network", or the name of the phase whose cell it is.
+        phases: nearest known phases, best first.
+        leans_on: the phase that carries more than half of the belief, or None.
+        warnings: what the reader should know.
+    """
+
+    file: str
+    wavelength_A: float
+    model: str
+    evidence: str
+    crystal_system: list[System]
+    space_group: list[Group]
+    lattice: dict[str, float]
+    lattice_source: str
+    phases: list[Phase]
+    leans_on: str | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    def to_dict(self, *, groups: int = 10) -> dict[str, object]:
+        """The answer as plain numbers and strings; the keys are documented in README and never renamed."""
+        return {
+            "file": self.file,
+            "wavelength_A": self.wavelength_A,
+            "model": self.model,
+            "evidence": self.evidence,
+            "warnings": list(self.warnings),
+            "crystal_system": [{"name": s.name, "probability": round(s.probability, 6)} for s in self.crystal_system],
+            "space_group": [
+                {"number": g.number, "symbol": g.symbol, "probability": round(g.probability, 6)}
+                for g in self.space_group[: max(groups, 10)]
+            ],
+            "lattice": {**{k: round(v, 4) for k, v in self.lattice.items()}, "cell": "niggli"},
+            "lattice_source": self.lattice_source,
+            "leans_on": self.leans_on,
+            "phases": [
+                {
+                    "name": p.name,
+                    "formula": p.formula,
+                    "source": p.source,
+                    "score": round(p.score, 4),
+                    "probability": round(p.probability, 6),
+                }
+                for p in self.phases
+            ],
+        }

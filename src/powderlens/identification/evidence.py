@@ -1,0 +1,97 @@
+"""Where evidence is joined: log-probabilities of the network and of the library, added.
+
+Every source speaks as a score for each space group; a further one (cell, mixture) becomes one more term of `join`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.library.search import Matches
+from powderlens.models.runtime import Prediction
+from powderlens.symmetry.groups import system_index
+
+Evidence = Literal["network", "library", "all"]
+EVIDENCE: tuple[Evidence, ...] = ("network", "library", "all")
+
+Floats = NDArray[np.float64]
+
+SYSTEM_OF_GROUP = np.array([system_index(number) for number in range(1, 231)])
+GROUP_TO_SYSTEM = np.eye(7)[SYSTEM_OF_GROUP]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """How loudly each source speaks; chosen on validation patterns (`data/weights.json` says which and how).
+
+    Attributes:
+        temperature: divides the network's logits.
+        system_pull: 0 to 1, how far the system head corrects the systems of the group head.
+        sharpness: log-weight of a phase per unit of similarity.
+        unknown: log-weight of "none of the library", relative to a phase of similarity 1.
+    """
+
+    temperature: float
+    system_pull: float
+    sharpness: float
+    unknown: float
+
+    @classmethod
+    def load(cls) -> Weights:
+        """The weights that ship with powderlens."""
+        stored = json.loads((files("powderlens.identification") / "data" / "weights.json").read_text())
+        return cls(**stored["weights"])
+
+
+def log_softmax(logits: Floats) -> Floats:
+    """Log-probabilities along the last axis."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+def network_belief(prediction: Prediction, weights: Weights) -> Floats:
+    """(b, 230) log-probabilities of the space groups from both heads of the network."""
+    group = log_softmax(prediction.group_logits.astype(float) / weights.temperature)
+    system = log_softmax(prediction.system_logits.astype(float) / weights.temperature)
+    marginal = np.log(np.exp(group) @ GROUP_TO_SYSTEM + 1e-12)
+    return log_softmax(group + weights.system_pull * (system - marginal)[:, SYSTEM_OF_GROUP])
+
+
+def join(
+    prediction: Prediction | None, matches: Matches | None, phase_group: NDArray[np.int64] | None, weights: Weights
+) -> tuple[Floats, Floats]:
+    """One belief from all sources.
+
+    A phase speaks for its group with exp(sharpness (similarity - 1)); "none of the library" speaks for every group
+    alike; the network's probability of the group multiplies both. Without a network all groups are alike.
+
+    Args:
+        prediction: of the network for b patterns, or None.
+        matches: of the library, k for each pattern, or None.
+        phase_group: (b, k) space-group numbers of the matches, or None.
+        weights: see there.
+
+    Returns:
+        (b, 230) probabilities of the groups, (b, k) probabilities of the phases (k = 0 without a library).
+    """
+    if prediction is not None:
+        prior = network_belief(prediction, weights)
+    else:
+        assert matches is not None
+        prior = np.full((len(matches.row), 230), -np.log(230.0))
+    if matches is None or phase_group is None:
+        return np.exp(prior), np.zeros((len(prior), 0))
+    b = np.arange(len(prior))[:, None]
+    speak = np.exp(weights.sharpness * (matches.score.astype(float) - 1.0))
+    support = np.full(prior.shape, np.exp(weights.unknown))
+    np.add.at(support, (b, phase_group - 1), speak)
+    joint = np.exp(prior + np.log(support))
+    total = joint.sum(axis=1, keepdims=True)
+    phase = np.exp(prior[b, phase_group - 1]) * speak / total
+    return joint / total, phase

@@ -1,0 +1,206 @@
+"""From a pattern to an answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core.errors import InputError, PatternError, WavelengthError
+from powderlens.identification.answer import CELL_NAMES, Answer, Group, Phase, System
+from powderlens.identification.evidence import EVIDENCE, GROUP_TO_SYSTEM, Evidence, Weights, join
+from powderlens.library.search import Matches, Search
+from powderlens.library.table import LibraryTable
+from powderlens.models.runtime import DEFAULT_MODEL, Network, Prediction, load_network
+from powderlens.pattern.background import subtract_background
+from powderlens.pattern.grid import Grid, convert_two_theta, to_grid
+from powderlens.pattern.pattern import Pattern
+from powderlens.pattern.prepare import network_input
+from powderlens.pattern.read import read_pattern
+from powderlens.symmetry.groups import SYSTEMS, symbol
+
+SHOWN_PHASES = 10
+BATCH = 64
+LITTLE_COVER = 0.4
+"""A range below this share of the network's grid is warned of."""
+
+
+class Identifier:
+    """Loads network and library once and answers for any number of patterns.
+
+    Args:
+        evidence: "network", "library" or "all".
+        model: name of a shipped network.
+        threads: for the network; 0 lets the runtime choose.
+
+    Raises:
+        InputError: unknown evidence or model.
+    """
+
+    def __init__(self, evidence: Evidence = "all", *, model: str = DEFAULT_MODEL, threads: int = 0) -> None:
+        if evidence not in EVIDENCE:
+            raise InputError(f"evidence {evidence!r}: choose one of {', '.join(EVIDENCE)}")
+        self.evidence: Evidence = evidence
+        self.network: Network = load_network(model, threads=threads)
+        self.grid: Grid = self.network.grid
+        self.search = None if evidence == "network" else Search(LibraryTable.load(), self.grid)
+        self.weights = Weights.load()
+
+    def identify(self, pattern: Pattern) -> Answer:
+        """The answer for one pattern; see `identify_many` for what it raises."""
+        return self.identify_many([pattern])[0]
+
+    def identify_many(self, patterns: Sequence[Pattern]) -> list[Answer]:
+        """Answers in the order of the patterns; faster than one by one.
+
+        Raises:
+            WavelengthError: a pattern without wavelength.
+            InputError: a pattern outside the grid, or one in which no reflection stands out.
+        """
+        answers: list[Answer] = []
+        for start in range(0, len(patterns), BATCH):
+            chunk = patterns[start : start + BATCH]
+            prepared = [self.prepare(pattern) for pattern in chunk]
+            answers += self._answer(chunk, np.stack([x for x, _ in prepared]), [w for _, w in prepared])
+        return answers
+
+    def prepare(self, pattern: Pattern) -> tuple[NDArray[np.float32], list[str]]:
+        """Network input (2, points) of a pattern, and what to warn of."""
+        if pattern.wavelength_A is None:
+            raise WavelengthError(
+                f"{pattern.source or 'pattern'}: no wavelength in the file; give --wavelength (angstrom, or CuKa, MoKa, ...)"
+            )
+        warnings: list[str] = []
+        flat, removed = subtract_background(pattern)
+        if removed:
+            warnings.append("a background was estimated and subtracted")
+        intensity, mask = to_grid(flat, self.grid)
+        cover = float(mask.mean())
+        if cover < LITTLE_COVER:
+            low, high = self.grid.two_theta_deg[mask][[0, -1]]
+            warnings.append(
+                f"only {low:.1f} to {high:.1f} degrees (as with copper) of {self.grid.start_deg:g} to "
+                f"{self.grid.end_deg:g} are measured: the answer is less sure than it says"
+            )
+        x = network_input(intensity, mask)
+        if x[0].max() == 0:
+            raise PatternError(f"{pattern.source or 'pattern'}: no reflection stands out in the measured range")
+        return x, warnings
+
+    def evidence_of(self, x: NDArray[np.float32]) -> tuple[Prediction, Matches | None]:
+        """What network and library say of (b, 2, points) inputs, before they are joined."""
+        return self.network(x), self.search(x) if self.search else None
+
+    def _answer(
+        self, patterns: Sequence[Pattern], x: NDArray[np.float32], warnings: Sequence[list[str]]
+    ) -> list[Answer]:
+        prediction, matches = self.evidence_of(x)
+        groups_of_matches = None
+        if matches is not None and self.search is not None:
+            groups_of_matches = self.search.table.space_group[matches.row].astype(np.int64)
+        group, phase = join(
+            None if self.evidence == "library" else prediction, matches, groups_of_matches, self.weights
+        )
+        system = group @ GROUP_TO_SYSTEM
+        return [
+            self._one(pattern, system[i], group[i], phase[i], prediction, matches, i, warnings[i])
+            for i, pattern in enumerate(patterns)
+        ]
+
+    def _one(
+        self,
+        pattern: Pattern,
+        system: NDArray[np.float64],
+        group: NDArray[np.float64],
+        phase: NDArray[np.float64],
+        prediction: Prediction,
+        matches: Matches | None,
+        i: int,
+        warnings: list[str],
+    ) -> Answer:
+        assert pattern.wavelength_A is not None
+        phases: list[Phase] = []
+        cell, cell_from, leans_on = prediction.niggli[i], "network", None
+        if matches is not None and self.search is not None:
+            order = np.lexsort((-matches.score[i], -phase))[:SHOWN_PHASES]
+            phases = [
+                self._phase(int(matches.row[i, k]), float(matches.score[i, k]), float(phase[k]), pattern.wavelength_A)
+                for k in order
+            ]
+            by_name: dict[str, float] = {}
+            for k in range(len(phase)):
+                name = str(self.search.table.name[matches.row[i, k]])
+                by_name[name] = by_name.get(name, 0.0) + float(phase[k])
+            name = max(by_name, key=by_name.__getitem__)
+            if by_name[name] > 0.5:
+                leans_on = name
+                phases.sort(key=lambda p: p.name != name)
+            if leans_on or self.evidence == "library":
+                row = next(int(matches.row[i, k]) for k in order if not leans_on or self._name(matches.row[i, k]) == leans_on)
+                cell, cell_from = self.search.table.niggli[row], self._name(row)
+        return Answer(
+            file=pattern.source,
+            wavelength_A=float(pattern.wavelength_A),
+            model="none" if self.evidence == "library" else self.network.name,
+            evidence=self.evidence,
+            crystal_system=[System(SYSTEMS[s], float(system[s])) for s in np.argsort(-system)],
+            space_group=[Group(int(g) + 1, symbol(int(g) + 1), float(group[g])) for g in np.argsort(-group)],
+            lattice={key: float(value) for key, value in zip(CELL_NAMES, cell, strict=True)},
+            lattice_source=cell_from,
+            phases=phases,
+            leans_on=leans_on,
+            warnings=warnings,
+        )
+
+    def _name(self, row: int) -> str:
+        assert self.search is not None
+        return str(self.search.table.name[row])
+
+    def _phase(self, row: int, score: float, probability: float, wavelength_A: float) -> Phase:
+        assert self.search is not None
+        table = self.search.table
+        d_A, intensity = table.lines(row)
+        angle = convert_two_theta(np.degrees(2 * np.arcsin(0.5 / d_A)), 1.0, wavelength_A)
+        reached = np.isfinite(angle)
+        return Phase(
+            str(table.name[row]),
+            str(table.formula[row]),
+            str(table.source[row]),
+            score,
+            probability,
+            (angle[reached], intensity[reached]),
+        )
+
+
+def identify(
+    pattern: Pattern | str | os.PathLike[str],
+    *,
+    wavelength: str | float | None = None,
+    evidence: Evidence = "all",
+) -> Answer:
+    """Identify one measured pattern.
+
+    For many patterns make one `Identifier` and call its `identify_many`.
+
+    Args:
+        pattern: a `Pattern`, or a file that `read_pattern` reads.
+        wavelength: angstrom or an anode line such as "CuKa", when the file does not say it or says it wrongly.
+        evidence: "network", "library" or "all".
+
+    Returns:
+        Ranked crystal systems, space groups, cell and phases with probabilities.
+
+    Raises:
+        InputError: unreadable file, no wavelength, nothing to see in the measured range.
+    """
+    if not isinstance(pattern, Pattern):
+        pattern = read_pattern(pattern, wavelength=wavelength)
+    elif wavelength is not None:
+        from dataclasses import replace
+
+        from powderlens.pattern.wavelength import parse_radiation
+
+        pattern = replace(pattern, wavelength_A=parse_radiation(wavelength).wavelength_A)
+    return Identifier(evidence).identify(pattern)

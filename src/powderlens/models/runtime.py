@@ -1,0 +1,74 @@
+"""Running a shipped network on ONNX Runtime; no torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core.errors import InputError
+from powderlens.pattern.grid import Grid
+
+DEFAULT_MODEL = "prism-1"
+BATCH = 64
+
+Floats = NDArray[np.float32]
+
+
+class Prediction(NamedTuple):
+    """What a network says of b patterns: logits of the 7 systems and 230 groups, and the Niggli cell (A, degrees)."""
+
+    system_logits: Floats
+    group_logits: Floats
+    niggli: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network ready to answer.
+
+    Attributes:
+        name: as in its card.
+        grid: the grid that it reads.
+        session: ONNX Runtime session with the input `x` (b, 2, points).
+    """
+
+    name: str
+    grid: Grid
+    session: object
+
+    def __call__(self, x: Floats) -> Prediction:
+        """Predict for (b, 2, points) network inputs."""
+        parts = [self.session.run(None, {"x": x[i : i + BATCH]}) for i in range(0, len(x), BATCH)]  # type: ignore[attr-defined]
+        return Prediction(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def load_network(name: str = DEFAULT_MODEL, *, folder: Path | None = None, threads: int = 0) -> Network:
+    """Load a shipped network by name, or one exported to a folder (`NAME.onnx` and its card `NAME.json`).
+
+    Args:
+        name: name of the model.
+        folder: where it lies; None for the models inside the package.
+        threads: for one prediction; 0 lets ONNX Runtime choose.
+
+    Raises:
+        InputError: no such model.
+    """
+    import onnxruntime
+
+    where = folder or Path(str(files("powderlens.models") / "data"))
+    onnx, card_path = where / f"{name}.onnx", where / f"{name}.json"
+    if not onnx.exists() or not card_path.exists():
+        known = sorted(path.stem for path in where.glob("*.onnx"))
+        raise InputError(f"no model {name!r} in {where.name}; there are: {', '.join(known) or 'none'}")
+    card = json.loads(card_path.read_text())
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(onnx), options, providers=["CPUExecutionProvider"])
+    return Network(name, Grid(**card["grid"]), session)

@@ -1,0 +1,100 @@
+"""From a checkpoint to what ships: ONNX with half-precision weights, and the model's card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from powderlens.core.errors import InputError
+from powderlens.core.files import atomic_write
+from powderlens.models.prism import Prism
+from powderlens.train.recipe import Recipe
+
+HALF_FROM = 64
+"""Tensors with fewer numbers (norms, biases) stay in single precision: they cost nothing."""
+
+
+def load_network(checkpoint: Path, recipe: Recipe) -> Prism:
+    """The averaged network of a checkpoint, in evaluation mode.
+
+    Raises:
+        InputError: the checkpoint is of another recipe, or no checkpoint.
+    """
+    network = Prism(recipe.grid.points, recipe.network.widths, recipe.network.hidden, recipe.network.dropout)
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
+        network.load_state_dict({k.removeprefix("network."): v for k, v in state.items()})
+    except (OSError, KeyError, RuntimeError) as error:
+        raise InputError(f"{checkpoint}: not a checkpoint of this recipe ({str(error).splitlines()[0]})") from None
+    return network.eval()
+
+
+def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Store large single-precision weights as half precision, each followed by a cast back.
+
+    ONNX Runtime folds the casts when it loads the model, so that arithmetic stays in single precision.
+    """
+    graph = model.graph
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < HALF_FROM:
+            continue
+        values = numpy_helper.to_array(tensor).astype(np.float16)
+        name, stored = tensor.name, tensor.name + "_half"
+        tensor.CopyFrom(numpy_helper.from_array(values, stored))
+        casts.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
+    for node in reversed(casts):
+        graph.node.insert(0, node)
+    return model
+
+
+def export(checkpoint: Path, run: Path, output: Path) -> Path:
+    """Write `NAME.onnx` and `NAME.json` (the card) into a folder.
+
+    Args:
+        checkpoint: the one that the validation chose.
+        run: folder of the training run, for `run.json` and `metrics.csv`.
+        output: where to.
+
+    Returns:
+        Path of the ONNX file.
+    """
+    about = json.loads((run / "run.json").read_text())
+    recipe = Recipe.model_validate(about["recipe"])
+    network = load_network(checkpoint, recipe)
+    example = torch.zeros(2, 2, recipe.grid.points)
+    program = torch.onnx.export(
+        network,
+        (example,),
+        input_names=["x"],
+        output_names=["system", "group", "niggli"],
+        dynamic_shapes={"x_B2L": {0: torch.export.Dim("batch", min=1, max=4096)}},
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    model = halve_weights(program.model_proto)
+    onnx.checker.check_model(model)
+    output.mkdir(parents=True, exist_ok=True)
+    path = output / f"{recipe.name}.onnx"
+    with atomic_write(path) as aside:
+        aside.write_bytes(model.SerializeToString())
+    card = {
+        "name": recipe.name,
+        "network": "prism",
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "grid": recipe.grid.model_dump(),
+        "input": "square root of intensities, floor subtracted, strongest 1; mask (pattern.prepare.network_input)",
+        "outputs": "logits of 7 systems (triclinic first), logits of 230 groups, Niggli cell in A and degrees",
+        "training": about,
+        "chosen_by": "lowest loss on fixed simulated patterns of validation crystals",
+        "checkpoint_step": int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"]),
+    }
+    with atomic_write(output / f"{recipe.name}.json") as aside:
+        aside.write_text(json.dumps(card, indent=2) + "\n")
+    return path
