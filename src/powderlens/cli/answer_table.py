@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from powderlens.cli.console import console
 
@@ -15,64 +15,66 @@ if TYPE_CHECKING:
     from powderlens.identification.answer import Answer
 
 BAR_WIDTH = 16
-LEAN = "The nearest mineral, which the answer leans on: "
 
 
-def show_answer(answer: Answer, *, top: int, evidence: str, no_color: bool) -> None:
+def show_answer(answer: Answer, *, top: int, no_color: bool) -> None:
     """One answer: crystal systems, space groups, the cell, the nearest minerals, and warnings."""
     from rich.columns import Columns
     from rich.text import Text
 
-    out, said = console(no_color), answer.to_dict()
-    out.print(Text(said["file"] or "pattern", "bold"))
-    out.print(Text(f"{said['wavelength_A']:.6g} A, model {said['model']}, evidence: {evidence}", "dim"))
+    out = console(no_color)
+    out.print(Text(answer.file or "pattern", "bold"))
+    out.print(Text(f"{answer.wavelength_A:.6g} A, evidence: {answer.evidence}, model: {answer.model}", "dim"))
     out.print()
     systems, groups = _table("crystal system", "", ""), _table("No.", "space group", "", "")
     groups.columns[0].justify = "right"
-    for row in said["crystal_system"][: max(top, 3)]:
-        systems.add_row(row["name"], *_share(out, row["probability"]))
-    for row in said["space_group"][:top]:
-        groups.add_row(str(row["number"]), row["symbol"], *_share(out, row["probability"]))
+    for system in answer.crystal_system[: max(top, 3)]:
+        systems.add_row(system.name, *_share(out, system.probability))
+    for group in answer.space_group[:top]:
+        groups.add_row(str(group.number), group.symbol, *_share(out, group.probability))
     out.print(Columns([systems, groups], padding=(0, 4)))
     out.print()
-    cell = said["lattice"]
-    out.print(Text.assemble(("reduced cell (Niggli)  ", "bold"), _cell(cell)))
-    phases = said["phases"][:top]
-    if phases:
+    out.print(
+        Text.assemble(("reduced cell (Niggli)  ", "bold"), _cell(answer.lattice), f", from {answer.lattice_source}")
+    )
+    if answer.phases:
         out.print()
-        table = _table("nearest minerals", "formula", "source", "score")
+        table = _table("nearest minerals", "formula", "source", "similarity")
         table.columns[3].justify = "right"
-        for row in phases:
-            table.add_row(*(Text(row[key]) for key in ("name", "formula", "source")), f"{row['score']:.3f}")
+        for phase in answer.phases[:top]:
+            table.add_row(Text(phase.name), Text(phase.formula), Text(phase.source), f"{phase.score:.3f}")
         out.print(table)
-        if evidence != "network":
-            out.print()
-            out.print(Text.assemble(LEAN, (phases[0]["name"], "bold"), "."))
-    for warning in said["warnings"]:
+    if answer.leans_on:
+        out.print()
+        out.print(Text.assemble("The answer leans on ", (answer.leans_on, "bold"), "."))
+    for warning in answer.warnings:
         out.print(Text(f"warning: {warning}", "yellow"))
 
 
 def show_answers(answers: Sequence[Answer], *, header: bool, no_color: bool) -> None:
-    """A line for each answer of a batch: the best of everything. The widths are the same in every part."""
+    """A line for each answer of a batch, the best of everything; "!" marks one with warnings.
+
+    The columns are equally wide in every part of a batch.
+    """
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, header_style="bold", show_header=header, expand=True)
-    for name, ratio in (("file", 8), ("crystal system", 5), ("space group", 5), ("nearest mineral", 6)):
-        table.add_column(name, ratio=ratio, overflow="fold" if name == "file" else "ellipsis", no_wrap=name != "file")
-    for name in ("", "score"):
-        table.add_column(name, width=5, justify="right")
+    table.add_column("file", ratio=8, overflow="fold")
+    for name, ratio in (("crystal system", 5), ("space group", 5), ("nearest mineral", 6)):
+        table.add_column(name, ratio=ratio, overflow="ellipsis", no_wrap=True)
+    table.add_column("like", width=5, justify="right")
+    table.add_column("", width=1)
     for answer in answers:
-        said = answer.to_dict()
-        system, group = said["crystal_system"][0], said["space_group"][0]
-        phase = said["phases"][0] if said["phases"] else None
+        system, group = answer.crystal_system[0], answer.space_group[0]
+        phase = answer.phases[0] if answer.phases else None
         table.add_row(
-            Text(said["file"]),
-            f"{system['name']} {system['probability']:.0%}",
-            f"{group['number']} {group['symbol']} {group['probability']:.0%}",
-            Text(phase["name"] if phase else ""),
-            "!" * bool(said["warnings"]),
-            f"{phase['score']:.3f}" if phase else "",
+            Text(answer.file),
+            f"{system.name} {system.probability:.0%}",
+            f"{group.number} {group.symbol} {group.probability:.0%}",
+            Text(phase.name) if phase else "",
+            f"{phase.score:.3f}" if phase else "",
+            "!" if answer.warnings else "",
         )
     if answers or header:
         console(no_color).print(table)
@@ -95,7 +97,7 @@ def _share(out: Console, probability: float) -> tuple[str, Text]:
     return f"{100 * probability:5.1f} %", Text(block * round(BAR_WIDTH * probability), "green")
 
 
-def _cell(cell: dict[str, Any]) -> str:
+def _cell(cell: Mapping[str, float]) -> str:
     lengths = "  ".join(f"{name} {cell[name + '_A']:.3f}" for name in "abc")
     angles = "  ".join(f"{name} {cell[name + '_deg']:.2f}" for name in ("alpha", "beta", "gamma"))
     return f"{lengths} A   {angles} deg"

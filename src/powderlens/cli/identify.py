@@ -56,7 +56,7 @@ def identify(
     ] = None,
     top: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help=f"Candidates in the table and the figure; {TOP} unless given."),
+        typer.Option(metavar="N", min=1, help=f"Candidates shown in table and figure; {TOP} unless given."),
     ] = None,
     no_color: NoColor = False,
 ) -> None:
@@ -99,7 +99,7 @@ def identify(
                 if several:
                     show_answers(good, header=start == 0, no_color=no_color)
                 else:
-                    show_answer(good[0], top=top or TOP, evidence=evidence.value, no_color=no_color)
+                    show_answer(good[0], top=top or TOP, no_color=no_color)
             sys.stdout.flush()
             advance(len(outcomes))
     raise typer.Exit(1 if failed else 0)

@@ -15,8 +15,10 @@ from typing import Annotated
 import typer
 
 import powderlens
+from powderlens.cli import corpus, evaluate, library
 from powderlens.cli.identify import identify
 from powderlens.cli.simulate import simulate
+from powderlens.cli.train import export, train
 from powderlens.core.errors import PowderlensError
 
 app = typer.Typer(
@@ -27,6 +29,11 @@ app = typer.Typer(
 )
 app.command()(identify)
 app.command()(simulate)
+app.command()(train)
+app.command()(export)
+app.add_typer(corpus.app, name="corpus")
+app.add_typer(library.app, name="library")
+app.add_typer(evaluate.app, name="evaluate")
 
 
 def _show_version(wanted: bool) -> None:

@@ -6,7 +6,6 @@ A row is a crystal: labels, lattice, point-group rotations, and its families of 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.constants import ANODES
 from powderlens.core.errors import InputError, PowderlensError
+from powderlens.core.files import file_sha256
 from powderlens.crystal.label import with_symmetry
 from powderlens.crystal.reduce import niggli_cell
 from powderlens.crystal.structure import Reject, Structure
@@ -154,12 +154,6 @@ def _drain(waiting, count, writer, reasons, seen, kept):  # type: ignore[no-unty
         reasons.update(reason for _, reason in rejects)
         seen, kept = seen + size, kept + len(rows)
     return seen, kept
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file, hexadecimal."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

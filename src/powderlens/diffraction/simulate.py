@@ -139,18 +139,16 @@ def simulate(
     """
     radiation = parse_radiation(wavelength)
     x = _axis(two_theta_deg, step_deg)
-    for name, size, allowed in (
-        ("crystallite_size_nm", crystallite_size_nm, crystallite_size_nm > 0),
-        ("microstrain", microstrain, microstrain >= 0),
-    ):
-        if not (allowed and np.isfinite(size)):
-            raise InputError(f"{name} = {size:g}: give a positive number" + ("" if name[0] == "c" else ", or 0"))
+    if not (crystallite_size_nm > 0 and np.isfinite(crystallite_size_nm)):
+        raise InputError(f"crystallite_size_nm = {crystallite_size_nm:g}: give a positive number, such as 200")
+    if not (microstrain >= 0 and np.isfinite(microstrain)):
+        raise InputError(f"microstrain = {microstrain:g}: give 0, or a positive number such as 0.001")
     loaded = _load(structure)
     found = _reflections(loaded, radiation, two_theta_deg, dispersion, backend)
     if backend == "numba":
         from powderlens.diffraction.kernel import draw_pseudo_voigt
     else:
-        from powderlens.diffraction.reference import draw_pseudo_voigt
+        from powderlens.diffraction.reference import draw_pseudo_voigt  # type: ignore[assignment]
     out = np.zeros(len(x))
     lines = [(radiation.ka1_A, 1.0)]
     if radiation.ka2_A is not None:
@@ -201,7 +199,7 @@ def _axis(two_theta_deg: tuple[float, float], step_deg: float) -> NDArray[np.flo
             f"step {step_deg:g} degrees from {low:g} to {high:g} makes {points:.0f} points; "
             f"{MIN_POINTS} to {MAX_POINTS} are possible"
         )
-    return low + step_deg * np.arange(int(points))
+    return np.asarray(low + step_deg * np.arange(int(points)), dtype=np.float64)
 
 
 def _load(structure: object) -> Structure:

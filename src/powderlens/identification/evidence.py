@@ -6,13 +6,15 @@ Every source speaks as a score for each space group; a further one (cell, mixtur
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.files import atomic_write
 from powderlens.library.search import Matches
 from powderlens.models.runtime import Prediction
 from powderlens.symmetry.groups import system_index
@@ -47,6 +49,18 @@ class Weights:
         """The weights that ship with powderlens."""
         stored = json.loads((files("powderlens.identification") / "data" / "weights.json").read_text())
         return cls(**stored["weights"])
+
+
+def write_weights(path: Path, weights: Weights, *, chosen_on: str, model: str) -> None:
+    """Write weights with what chose them."""
+    stored = {
+        "model": model,
+        "chosen_on": f"{chosen_on}: least log loss of group and system, network alone and all evidence",
+        "command": f"powderlens evaluate measured {chosen_on} --choose-weights {path.name}",
+        "weights": {name: round(value, 4) for name, value in asdict(weights).items()},
+    }
+    with atomic_write(path) as aside:
+        aside.write_text(json.dumps(stored, indent=2) + "\n")
 
 
 def log_softmax(logits: Floats) -> Floats:

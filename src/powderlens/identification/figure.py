@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from powderlens.diffraction.figure import BLUE, PALE, RED, STYLE, check_format, draw_lines, draw_pattern, save
 from powderlens.pattern.pattern import Pattern
@@ -32,52 +35,47 @@ def plot_answer(pattern: Pattern, answer: Answer, path: Path, *, top: int = 5) -
     check_format(path)
     import matplotlib
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    said = answer.to_dict()
-    best = answer.phases[0] if answer.phases else None
-    lines = getattr(best, "lines", None)
+    minerals = answer.phases[:top]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(13, 6.2), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08)  # type: ignore[union-attr]
-        left, right = figure.subfigures(1, 2, width_ratios=[2.7, 1])
-        if lines is None:
-            above = below = left.subplots()
-        else:
+        figure = Figure(figsize=(13, 6.2), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
+        left, right = np.ravel(figure.subfigures(1, 2, width_ratios=[2.7, 1]))
+        if minerals and minerals[0].lines is not None:
             above, below = left.subplots(2, 1, sharex=True, height_ratios=[5, 1])
-            draw_lines(below, *lines)
-            below.set_ylabel(_short(said["phases"][0]["name"], 12), color=RED, rotation=0, ha="right", parse_math=False)
+            draw_lines(below, *minerals[0].lines)
+            below.set_ylabel(_short(minerals[0].name, 12), color=RED, rotation=0, ha="right", parse_math=False)
+        else:
+            above = below = left.subplots()
         draw_pattern(above, pattern)
         below.set_xlabel("2θ (degrees)")
-        above.set_title(
-            f"{_short(said['file'], LONGEST_TITLE)}   λ = {said['wavelength_A']:.6g} Å",
-            loc="left",
-            fontweight="bold",
-            parse_math=False,
-        )
-        minerals = said["phases"][:top]
-        counts = [7, min(top, len(said["space_group"])), *([len(minerals)] if minerals else [])]
-        panels = right.subplots(len(counts), 1, height_ratios=[count + 1 for count in counts])
-        _bars(panels[0], "crystal system", [(r["name"], r["probability"], None) for r in said["crystal_system"]])
-        _bars(
-            panels[1],
-            "space group",
-            [(f"{r['number']}  {r['symbol']}", r["probability"], None) for r in said["space_group"][:top]],
-        )
-        if minerals:
-            rows = [(_short(r["name"], LONGEST_NAME), r["score"], f"{r['score']:.2f}") for r in minerals]
-            _bars(panels[2], "nearest minerals", rows, color=RED)
-        figure.supxlabel(_cell(said["lattice"]), fontsize=9, x=0.01, ha="left", parse_math=False)
+        title = f"{_short(answer.file, LONGEST_TITLE)}   λ = {answer.wavelength_A:.6g} Å"
+        above.set_title(title, loc="left", fontweight="bold", parse_math=False)
+        panels = [
+            ("crystal system", BLUE, [(s.name, s.probability, f"{s.probability:.1%}") for s in answer.crystal_system]),
+            (
+                "space group",
+                BLUE,
+                [(f"{g.number}  {g.symbol}", g.probability, f"{g.probability:.1%}") for g in answer.space_group[:top]],
+            ),
+            ("nearest minerals", RED, [(_short(m.name, LONGEST_NAME), m.score, f"{m.score:.2f}") for m in minerals]),
+        ]
+        panels = [panel for panel in panels if panel[2]]
+        places = np.ravel(right.subplots(len(panels), 1, height_ratios=[len(rows) + 1 for _, _, rows in panels]))
+        for axes, (name, color, rows) in zip(places, panels, strict=True):
+            _bars(axes, name, color, rows)
+        figure.supxlabel(_cell(answer.lattice), fontsize=9, x=0.01, ha="left", parse_math=False)
         save(figure, path)
 
 
-def _bars(axes: Axes, title: str, rows: list[tuple[str, float, str | None]], color: str = BLUE) -> None:
+def _bars(axes: Axes, title: str, color: str, rows: list[tuple[str, float, str]]) -> None:
     """Horizontal bars from 0 to 1, the best on top, each with its name and number."""
     places = range(len(rows))
     axes.barh(places, [1.0] * len(rows), color=PALE, height=0.62)
     axes.barh(places, [min(max(value, 0.0), 1.0) for _, value, _ in rows], color=color, height=0.62)
     axes.set_yticks(places, [name for name, _, _ in rows], parse_math=False)
-    for place, (_, value, text) in zip(places, rows, strict=True):
-        axes.text(1.03, place, text or f"{value:.1%}", va="center", fontsize=9)
+    for place, (_, _, text) in zip(places, rows, strict=True):
+        axes.text(1.03, place, text, va="center", fontsize=9)
     axes.set_xlim(0, 1.0)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xticks([])
@@ -86,7 +84,7 @@ def _bars(axes: Axes, title: str, rows: list[tuple[str, float, str | None]], col
     axes.set_title(title, loc="left", fontsize=10, fontweight="bold")
 
 
-def _cell(cell: dict[str, Any]) -> str:
+def _cell(cell: Mapping[str, float]) -> str:
     lengths = ", ".join(f"{name} = {cell[name + '_A']:.3f}" for name in "abc")
     angles = ", ".join(
         f"{sign} = {cell[name + '_deg']:.2f}°" for sign, name in (("α", "alpha"), ("β", "beta"), ("γ", "gamma"))

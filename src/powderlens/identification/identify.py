@@ -73,6 +73,8 @@ class Identifier:
                 f"{pattern.source or 'pattern'}: no wavelength in the file; give --wavelength (angstrom, or CuKa, MoKa, ...)"
             )
         warnings: list[str] = []
+        if pattern.metadata.get("probe") == "neutron":
+            warnings.append("measured with neutrons: networks and library know X-ray intensities only")
         flat, removed = subtract_background(pattern)
         if removed:
             warnings.append("a background was estimated and subtracted")

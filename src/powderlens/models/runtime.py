@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,14 +61,28 @@ def load_network(name: str = DEFAULT_MODEL, *, folder: Path | None = None, threa
     """
     import onnxruntime
 
-    where = folder or Path(str(files("powderlens.models") / "data"))
-    onnx, card_path = where / f"{name}.onnx", where / f"{name}.json"
-    if not onnx.exists() or not card_path.exists():
-        known = sorted(path.stem for path in where.glob("*.onnx"))
-        raise InputError(f"no model {name!r} in {where.name}; there are: {', '.join(known) or 'none'}")
-    card = json.loads(card_path.read_text())
+    where = _folder(folder)
+    card = read_card(name, folder=folder)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(onnx), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(where / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
     return Network(name, Grid(**card["grid"]), session)
+
+
+def read_card(name: str = DEFAULT_MODEL, *, folder: Path | None = None) -> dict[str, Any]:
+    """The card of a model: what it is, what it reads, and how it was trained.
+
+    Raises:
+        InputError: no such model.
+    """
+    where = _folder(folder)
+    card = where / f"{name}.json"
+    if not card.exists() or not card.with_suffix(".onnx").exists():
+        known = sorted(path.stem for path in where.glob("*.onnx"))
+        raise InputError(f"no model {name!r} in {where.name}; there are: {', '.join(known) or 'none'}")
+    return dict(json.loads(card.read_text()))
+
+
+def _folder(folder: Path | None) -> Path:
+    return folder or Path(str(files("powderlens.models") / "data"))

@@ -11,6 +11,10 @@ from powderlens.core.errors import InputError, WavelengthError
 from powderlens.pattern.pattern import Pattern
 
 
+GAP_STEPS = 10
+"""A step longer than this many median steps is a pause in the scan: nothing was measured there."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Grid:
     """2theta = start + step * i for i = 0 .. points - 1, at one wavelength.
@@ -86,8 +90,11 @@ def to_grid(pattern: Pattern, grid: Grid) -> tuple[NDArray[np.float64], NDArray[
     reached = np.isfinite(x)
     x, y = x[reached], pattern.intensity[reached]
     edges = grid.start_deg + grid.step_deg * (np.arange(grid.points + 1) - 0.5)
-    slack = 0.75 * grid.step_deg
-    inside = (edges[:-1] >= x[0] - slack) & (edges[1:] <= x[-1] + slack) if len(x) > 1 else np.zeros(grid.points, bool)
+    if len(x) < 2:
+        inside = np.zeros(grid.points, bool)
+    else:
+        slack = 0.75 * grid.step_deg
+        inside = (edges[:-1] >= x[0] - slack) & (edges[1:] <= x[-1] + slack) & ~_in_gap(x, grid)
     if not inside.any():
         raise InputError(
             f"{pattern.source or 'pattern'}: measured {pattern.two_theta_deg[0]:g} to {pattern.two_theta_deg[-1]:g} "
@@ -103,5 +110,13 @@ def to_grid(pattern: Pattern, grid: Grid) -> tuple[NDArray[np.float64], NDArray[
     width = np.diff(np.clip(edges, x[0], x[-1]))
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(width > 1e-12, np.diff(area) / width, 0.0)
-    mask = inside & (width > 0.2 * grid.step_deg)
-    return np.where(mask, mean, 0.0), mask
+    return np.where(inside, mean, 0.0), inside
+
+
+def _in_gap(x: NDArray[np.float64], grid: Grid) -> NDArray[np.bool_]:
+    """(points,) True where a grid position lies in a pause of the scan, away from its two ends."""
+    steps = np.diff(x)
+    at = grid.two_theta_deg
+    left = np.clip(np.searchsorted(x, at) - 1, 0, len(steps) - 1)
+    near = np.minimum(np.abs(at - x[left]), np.abs(x[left + 1] - at)) <= grid.step_deg
+    return np.asarray((steps[left] > GAP_STEPS * np.median(steps)) & ~near)

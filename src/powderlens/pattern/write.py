@@ -17,7 +17,7 @@ _EXTENSIONS = (".xy", ".xye", ".csv")
 def write_pattern(pattern: Pattern, path: str | os.PathLike[str]) -> None:
     """Write a pattern as xy, xye or csv, by the extension; whole or not at all.
 
-    The first line is a comment with source and wavelength. Angles are written with 6 decimals, intensities
+    Comments above the columns give wavelength and source. Angles are written with 6 decimals, intensities
     with 9 significant figures. csv holds uncertainties when the pattern has them, xye requires them.
 
     Args:
@@ -40,10 +40,10 @@ def write_pattern(pattern: Pattern, path: str | os.PathLike[str]) -> None:
         names.append("sigma")
     separator = "," if extension == ".csv" else " "
     head = []
-    if pattern.source:
-        head.append("# source: " + " ".join(pattern.source.split()))
     if pattern.wavelength_A is not None:
         head.append(f"# wavelength_A = {pattern.wavelength_A:.8f}")
+    if pattern.source:
+        head.append("# source: " + " ".join(pattern.source.split()))
     head.append(separator.join(names) if extension == ".csv" else "# " + " ".join(names))
     form = ["%.6f"] + ["%.9g"] * (len(columns) - 1)
     with atomic_write(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as out:

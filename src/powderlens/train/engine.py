@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from powderlens import __version__
-from powderlens.corpus.reflection_table import ReflectionTable, file_sha256
+from powderlens.core.files import file_sha256
+from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.split import split_indices
 from powderlens.corpus.stream import Batch, PatternStream, sampling_weights
 from powderlens.models.prism import Prism

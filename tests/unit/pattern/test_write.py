@@ -39,8 +39,10 @@ def test_without_wavelength_none_is_read(tmp_path: Path) -> None:
 
 
 def test_source_cannot_break_the_header(tmp_path: Path) -> None:
-    write_pattern(Pattern(X, Y, source="two\nlines 1 2"), tmp_path / "a.xy")
-    assert len(read_pattern(tmp_path / "a.xy").intensity) == 500
+    write_pattern(Pattern(X, Y, 1.5406, source="wavelength: 0.7\n1 2"), tmp_path / "a.xy")
+    again = read_pattern(tmp_path / "a.xy")
+    assert len(again.intensity) == 500
+    assert again.wavelength_A == 1.5406
 
 
 @pytest.mark.parametrize("name", ["a.png", "a", "missing/a.xy"])

@@ -1,0 +1,41 @@
+"""`powderlens corpus`: crystals and their reflections on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from powderlens.cli.console import complain, print_json
+from powderlens.cli.databases import KINDS, open_database
+
+app = typer.Typer(help="Crystals and their reflections on disk.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command()
+def reflections(
+    database: Annotated[Path, typer.Argument(metavar="DATABASE", help=KINDS + ".")],
+    output: Annotated[Path, typer.Option(help="The Parquet table; its manifest (.json) is written beside it.")],
+    limit: Annotated[int | None, typer.Option(min=1, help="Take only the first crystals.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Compute the reflections of every crystal of a database, once, for training."""
+    from itertools import islice
+
+    from powderlens.corpus.reflection_table import build_table
+
+    items = open_database(database)
+    step = 20_000
+
+    def progress(seen: int) -> None:
+        if seen % step < 200:
+            complain(f"{seen} crystals")
+
+    manifest = build_table(islice(items, limit), output, origin=database.name, workers=workers, progress=progress)
+    print_json(manifest)

@@ -1,0 +1,78 @@
+"""`powderlens evaluate`: records of accuracy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from powderlens.cli.console import print_json
+
+app = typer.Typer(help="Records of accuracy.", no_args_is_help=True)
+
+Output = Annotated[Path, typer.Option(help="The record, .json.")]
+
+
+@app.command()
+def measured(
+    data: Annotated[Path, typer.Argument(metavar="SET.npz", help="Patterns; SET.csv beside it holds the labels.")],
+    output: Output,
+    choose_weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="WEIGHTS.json", help="First choose the weights of the evidence on this set, and write them."
+        ),
+    ] = None,
+) -> None:
+    """Accuracy on measured patterns with known labels, for each kind of evidence."""
+    from powderlens.core.files import file_sha256
+    from powderlens.evaluate.record import write_record
+    from powderlens.identification.evidence import write_weights
+    from powderlens.identification.identify import Identifier
+    from powderlens.identification.measured import choose_on, evaluate_measured, read_rruff_set
+
+    patterns = read_rruff_set(data)
+    identifier = Identifier("all")
+    if choose_weights is not None:
+        identifier.weights = choose_on(identifier, patterns)
+        write_weights(choose_weights, identifier.weights, chosen_on=data.name, model=identifier.network.name)
+    body = {
+        "data": {data.name: file_sha256(data), data.with_suffix(".csv").name: file_sha256(data.with_suffix(".csv"))},
+        "model": identifier.network.name,
+        "model_chosen_by": "lowest loss on simulated patterns of validation crystals; no measured pattern was trained on",
+        "weights_chosen_by": "least log loss on the same measured patterns (4 numbers); see the cross-validated figures "
+        "for weights chosen without the patterns they are judged on",
+        **evaluate_measured(identifier, patterns),
+    }
+    write_record(output, command=f"powderlens evaluate measured {data.name} --output {output.name}", body=body)
+    print_json({"record": output.name, **{k: body[k] for k in ("shipped_weights", "weights_cross_validated")}})
+
+
+@app.command()
+def held_out(
+    data: Annotated[list[Path], typer.Option(help="Reflection table; may be given often.")],
+    output: Output,
+    patterns: Annotated[int, typer.Option(min=1, help="How many are drawn.")] = 4096,
+    seed: Annotated[int, typer.Option(help="Of crystals and conditions.")] = 7,
+) -> None:
+    """Accuracy of the shipped network on simulated patterns of crystals held out of training."""
+    from powderlens.core.files import file_sha256
+    from powderlens.corpus.reflection_table import ReflectionTable
+    from powderlens.evaluate.held_out import evaluate_held_out
+    from powderlens.evaluate.record import write_record
+    from powderlens.models.runtime import load_network, read_card
+
+    network = load_network()
+    shares = read_card(network.name)["training"]["recipe"]["data"]["shares"]
+    figures = evaluate_held_out(network, ReflectionTable.load(*data), shares=shares, patterns=patterns, seed=seed)
+    body = {
+        "data": {path.name: file_sha256(path) for path in data},
+        "model": network.name,
+        "model_chosen_by": "lowest loss on simulated patterns of validation crystals, which are other crystals",
+        "split": "sets of elements within a space group held apart (corpus/split.py)",
+        **figures,
+    }
+    names = " ".join(f"--data {path.name}" for path in data)
+    write_record(output, command=f"powderlens evaluate held-out {names} --output {output.name}", body=body)
+    print_json({"record": output.name, "all": figures["all"]})

@@ -1,0 +1,54 @@
+"""`powderlens train` and `powderlens export`: from a recipe to a network that ships."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from powderlens.cli.console import print_json
+from powderlens.core.errors import MissingExtraError
+
+
+def _need_torch() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in ("torch", "lightning", "onnx") if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(f"training needs {', '.join(missing)}: pip install 'powderlens[train]'")
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, such as recipes/prism.toml.")],
+    data: Annotated[
+        list[Path], typer.Option(help="Reflection table from `powderlens corpus reflections`; may be given often.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, metrics.csv, run.json.")],
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that draw patterns.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the network.")] = 2,
+    accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "cpu",
+) -> None:
+    """Train a network on patterns drawn on the fly; the validation of held-out crystals chooses the checkpoint."""
+    _need_torch()
+    from powderlens.train.engine import train as run
+    from powderlens.train.recipe import load_recipe
+
+    best = run(
+        load_recipe(recipe), data, output, resume=resume, workers=workers, threads=threads, accelerator=accelerator
+    )
+    print_json({"checkpoint": best.name, "run": output.name})
+
+
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")],
+    output: Annotated[Path, typer.Option(help="Folder for NAME.onnx and its card NAME.json.")],
+    checkpoint: Annotated[str, typer.Option(help="Which checkpoint of the run.")] = "best.ckpt",
+) -> None:
+    """Export a trained network: ONNX with half-precision weights, and its card."""
+    _need_torch()
+    from powderlens.train.export import export as write
+
+    path = write(run / checkpoint, run, output)
+    print_json({"onnx": path.name, "bytes": path.stat().st_size})

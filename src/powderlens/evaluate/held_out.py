@@ -1,0 +1,74 @@
+"""How good a network is on simulated patterns of crystals that training never saw."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from powderlens.core.errors import InputError
+from powderlens.corpus.reflection_table import ReflectionTable
+from powderlens.corpus.split import split_indices
+from powderlens.corpus.stream import PatternStream, origin, sampling_weights
+from powderlens.evaluate.metrics import classification, lattice
+from powderlens.models.runtime import Network
+
+BATCH = 256
+
+
+def evaluate_held_out(
+    network: Network,
+    table: ReflectionTable,
+    *,
+    shares: dict[str, float],
+    part: str = "test",
+    patterns: int = 4096,
+    seed: int = 7,
+) -> dict[str, object]:
+    """Figures on crystals of one part of the split, drawn by the training weights under the training conditions.
+
+    Args:
+        network: with its grid.
+        table: reflections of all crystals.
+        shares: database -> share of the draws.
+        part: "validation" or "test".
+        patterns: how many are drawn.
+        seed: of crystals and conditions.
+
+    Raises:
+        InputError: no crystal in that part.
+    """
+    rows = split_indices(table.elements, table.space_group.tolist())[part]
+    if not len(rows):
+        raise InputError(f"no crystal in the part {part!r}; larger tables have some")
+    stream = PatternStream(table, rows, sampling_weights(table, rows, shares), network.grid)
+    rng = np.random.default_rng(seed)
+    chosen = np.array([stream.pick(rng) for _ in range(patterns)])
+    groups, systems, cells, parts = [], [], [], []
+    for i in range(0, patterns, BATCH):
+        batch = stream.batch(rng, len(chosen[i : i + BATCH]), chosen[i : i + BATCH])
+        prediction = network(batch.x)
+        groups.append(softmax(prediction.group_logits.astype(float), axis=1))
+        systems.append(softmax(prediction.system_logits.astype(float), axis=1))
+        cells.append(prediction.niggli)
+        parts.append(batch)
+    group, system, cell = np.concatenate(groups), np.concatenate(systems), np.concatenate(cells)
+    true_group = np.concatenate([b.space_group for b in parts])
+    true_system = np.concatenate([b.system for b in parts])
+    true_cell = np.concatenate([b.niggli for b in parts]).astype(float)
+    origins = np.array([origin(table.ids[i]) for i in chosen])
+
+    def figures(at: NDArray[np.int64]) -> dict[str, object]:
+        return {
+            "patterns": len(at),
+            **classification(system[at], group[at], true_group[at], true_system[at]),
+            "niggli": lattice(cell[at].astype(float), true_cell[at], true_cell.mean(axis=0)),
+        }
+
+    return {
+        "part": part,
+        "crystals_in_part": len(rows),
+        "seed": seed,
+        "all": figures(np.arange(patterns)),
+        "by_database": {name: figures(np.flatnonzero(origins == name)) for name in sorted(set(origins))},
+    }
