@@ -41,7 +41,9 @@ layers: $(VENV)/.ready
 check: lint types layers test
 
 train-small: $(VENV)/.ready
-	$(BIN)/powderlens train recipes/prism-small.toml --output runs/prism-small
+	rm -rf runs/prism-small
+	$(BIN)/powderlens train recipes/prism-small.toml --data examples/crystals-small.parquet --output runs/prism-small
+	$(BIN)/powderlens export runs/prism-small --output runs/prism-small
 
 # An environment is made anew when what it installs has changed.
 $(VENV)/.ready: pyproject.toml constraints.txt

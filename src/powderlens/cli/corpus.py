@@ -9,6 +9,7 @@ import typer
 
 from powderlens.cli.console import complain, print_json
 from powderlens.cli.databases import KINDS, open_database
+from powderlens.cli.extras import need
 
 app = typer.Typer(help="Crystals and their reflections on disk.", no_args_is_help=True)
 
@@ -26,6 +27,7 @@ def reflections(
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
     """Compute the reflections of every crystal of a database, once, for training."""
+    need("a reflection table", "pyarrow")
     from itertools import islice
 
     from powderlens.corpus.reflection_table import build_table

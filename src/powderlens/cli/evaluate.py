@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from powderlens.cli.console import print_json
+from powderlens.cli.extras import need
 
 app = typer.Typer(help="Records of accuracy.", no_args_is_help=True)
 
@@ -26,6 +27,7 @@ def measured(
     ] = None,
 ) -> None:
     """Accuracy on measured patterns with known labels, for each kind of evidence."""
+    need("choosing weights", "scipy")
     from powderlens.core.files import file_sha256
     from powderlens.evaluate.record import write_record
     from powderlens.identification.evidence import write_weights
@@ -45,7 +47,8 @@ def measured(
         "for weights chosen without the patterns they are judged on",
         **evaluate_measured(identifier, patterns),
     }
-    write_record(output, command=f"powderlens evaluate measured {data.name} --output {output.name}", body=body)
+    chosen = "" if choose_weights is None else f" --choose-weights {choose_weights.name}"
+    write_record(output, command=f"powderlens evaluate measured {data.name} --output {output.name}{chosen}", body=body)
     print_json({"record": output.name, **{k: body[k] for k in ("shipped_weights", "weights_cross_validated")}})
 
 
@@ -57,6 +60,7 @@ def held_out(
     seed: Annotated[int, typer.Option(help="Of crystals and conditions.")] = 7,
 ) -> None:
     """Accuracy of the shipped network on simulated patterns of crystals held out of training."""
+    need("patterns of held-out crystals", "pyarrow")
     from powderlens.core.files import file_sha256
     from powderlens.corpus.reflection_table import ReflectionTable
     from powderlens.evaluate.held_out import evaluate_held_out

@@ -8,15 +8,7 @@ from typing import Annotated
 import typer
 
 from powderlens.cli.console import print_json
-from powderlens.core.errors import MissingExtraError
-
-
-def _need_torch() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in ("torch", "lightning", "onnx") if find_spec(name) is None]
-    if missing:
-        raise MissingExtraError(f"training needs {', '.join(missing)}: pip install 'powderlens[train]'")
+from powderlens.cli.extras import need
 
 
 def train(
@@ -31,7 +23,7 @@ def train(
     accelerator: Annotated[str, typer.Option(help="cpu, gpu or auto.")] = "cpu",
 ) -> None:
     """Train a network on patterns drawn on the fly; the validation of held-out crystals chooses the checkpoint."""
-    _need_torch()
+    need("training", "torch", "lightning", "pyarrow")
     from powderlens.train.engine import train as run
     from powderlens.train.recipe import load_recipe
 
@@ -47,7 +39,7 @@ def export(
     checkpoint: Annotated[str, typer.Option(help="Which checkpoint of the run.")] = "best.ckpt",
 ) -> None:
     """Export a trained network: ONNX with half-precision weights, and its card."""
-    _need_torch()
+    need("exporting", "torch", "onnx", "onnxscript")
     from powderlens.train.export import export as write
 
     path = write(run / checkpoint, run, output)

@@ -1,13 +1,20 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and reading archives of arrays."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import secrets
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 
@@ -57,3 +64,23 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
     """sha256 of a file, hexadecimal."""
     with open(path, "rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """The arrays of a NumPy archive (`.npz`) by name; nothing pickled is read.
+
+    Raises:
+        InputError: a missing or damaged file, or another kind of file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [(name, archive.read(name)) for name in archive.namelist()]
+        return {name.removesuffix(".npy"): _array(content) for name, content in members}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path}: not a NumPy archive (.npz), or a damaged one ({error})") from None
+
+
+def _array(content: bytes) -> NDArray[Any]:
+    return np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)

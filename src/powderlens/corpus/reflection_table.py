@@ -7,9 +7,9 @@ A row is a crystal: labels, lattice, point-group rotations, and its families of 
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.constants import ANODES
 from powderlens.core.errors import InputError, PowderlensError
-from powderlens.core.files import file_sha256
+from powderlens.core.files import atomic_write, file_sha256
 from powderlens.crystal.label import with_symmetry
 from powderlens.crystal.reduce import niggli_cell
 from powderlens.crystal.structure import Reject, Structure
@@ -34,6 +34,9 @@ MAX_FAMILIES = 1500
 WEAKEST = 1e-4
 """Families weaker than this share of the strongest line are left out."""
 CHUNK = 200
+
+Rows = list[dict[str, object]]
+Worked = tuple[Rows, list[str]]
 
 SCHEMA = pa.schema(
     [
@@ -83,17 +86,19 @@ def reflection_row(structure: Structure, *, d_min_A: float = D_MIN_A) -> dict[st
     }
 
 
-def _rows_of(batch: list[Structure | Reject]) -> tuple[list[dict[str, object]], list[tuple[str, str]]]:
-    rows, rejects = [], []
+def _rows_of(batch: list[Structure | Reject]) -> Worked:
+    """Rows of a batch, and the reasons of what gave none."""
+    rows: Rows = []
+    reasons: list[str] = []
     for item in batch:
         if isinstance(item, Reject):
-            rejects.append((item.source, item.reason))
+            reasons.append(item.reason)
             continue
         try:
             rows.append(reflection_row(item))
         except (PowderlensError, np.linalg.LinAlgError) as error:
-            rejects.append((item.source, str(error).split(":")[0]))
-    return rows, rejects
+            reasons.append(Reject.of(item, error).reason)
+    return rows, reasons
 
 
 def build_table(
@@ -108,30 +113,33 @@ def build_table(
 
     Args:
         items: structures and what could not be read.
-        path: the Parquet file; written aside, then renamed.
+        path: the Parquet file, `.parquet`; written aside, then renamed.
         origin: one line that says where the crystals came from.
         workers: processes.
         progress: called with the number of crystals seen so far.
 
     Returns:
         The manifest.
+
+    Raises:
+        InputError: a path that does not end in `.parquet` or cannot be written to; not one crystal gives a row.
     """
-    aside = path.with_suffix(".partial")
+    if path.suffix != ".parquet":
+        raise InputError(f"{path}: a reflection table is a Parquet file; give it a name that ends in .parquet")
     reasons: Counter[str] = Counter()
     seen = kept = 0
-    iterator = iter(items)
-    batches: Iterator[list[Structure | Reject]] = iter(lambda: list(islice(iterator, CHUNK)), [])
-    with pq.ParquetWriter(aside, SCHEMA, compression="zstd") as writer, ProcessPoolExecutor(workers) as pool:
-        waiting = []
-        for batch in batches:
-            waiting.append((len(batch), pool.submit(_rows_of, batch)))
-            if len(waiting) < 2 * workers:
-                continue
-            seen, kept = _drain(waiting, 1, writer, reasons, seen, kept)
-            progress(seen)
-        seen, kept = _drain(waiting, len(waiting), writer, reasons, seen, kept)
-    aside.rename(path)
-    manifest = {
+    with atomic_write(path) as aside:
+        with pq.ParquetWriter(aside, SCHEMA, compression="zstd") as writer:
+            for size, (rows, refused) in _worked(items, workers):
+                if rows:
+                    writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+                reasons.update(refused)
+                seen, kept = seen + size, kept + len(rows)
+                progress(seen)
+        if kept == 0:
+            why = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3)) or "there are none"
+            raise InputError(f"{origin}: no crystal of {seen} can be used: {why}")
+    manifest: dict[str, object] = {
         "origin": origin,
         "crystals_in": seen,
         "crystals_kept": kept,
@@ -141,19 +149,24 @@ def build_table(
         "max_families": MAX_FAMILIES,
         "sha256": file_sha256(path),
     }
-    path.with_suffix(".json").write_text(json.dumps(manifest, indent=2) + "\n")
+    with atomic_write(path.with_suffix(".json")) as aside:
+        aside.write_text(json.dumps(manifest, indent=2) + "\n")
     return manifest
 
 
-def _drain(waiting, count, writer, reasons, seen, kept):  # type: ignore[no-untyped-def]
-    for _ in range(count):
-        size, future = waiting.pop(0)
-        rows, rejects = future.result()
-        if rows:
-            writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
-        reasons.update(reason for _, reason in rejects)
-        seen, kept = seen + size, kept + len(rows)
-    return seen, kept
+def _worked(items: Iterable[Structure | Reject], workers: int) -> Iterator[tuple[int, Worked]]:
+    """Size and rows of one batch after the other, in order, a few batches ahead of the reader."""
+    iterator = iter(items)
+    batches: Iterator[list[Structure | Reject]] = iter(lambda: list(islice(iterator, CHUNK)), [])
+    with ProcessPoolExecutor(workers) as pool:
+        waiting: deque[tuple[int, Future[Worked]]] = deque()
+        for batch in batches:
+            waiting.append((len(batch), pool.submit(_rows_of, batch)))
+            if len(waiting) == 2 * workers:
+                size, future = waiting.popleft()
+                yield size, future.result()
+        for size, future in waiting:
+            yield size, future.result()
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,9 +197,7 @@ class ReflectionTable:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def crystal(
-        self, i: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    def crystal(self, i: int) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """Lattice (3, 3), rotations (r, 3, 3), hkl (m, 3) and strength (m,) of crystal i."""
         a, b = self.rotation_offset[i : i + 2]
         c, d = self.family_offset[i : i + 2]
@@ -199,11 +210,12 @@ class ReflectionTable:
 
     @classmethod
     def load(cls, *paths: Path) -> ReflectionTable:
-        """Read one or several tables as one."""
-        for path in paths:
-            if not path.exists():
-                raise InputError(f"{path}: no such reflection table; make it with `powderlens corpus reflections`")
-        table = pa.concat_tables([pq.read_table(path, schema=SCHEMA) for path in paths])
+        """Read one or several tables as one.
+
+        Raises:
+            InputError: a file is missing, or is not a reflection table.
+        """
+        table = pa.concat_tables([_read(path) for path in paths])
 
         def flat(name: str) -> tuple[NDArray[np.generic], NDArray[np.int64]]:
             column = table[name].combine_chunks()
@@ -230,3 +242,17 @@ class ReflectionTable:
             strength=strength,  # type: ignore[arg-type]
             family_offset=family_offset,
         )
+
+
+def _read(path: Path) -> pa.Table:
+    make = "make it with `powderlens corpus reflections`"
+    if not path.is_file():
+        raise InputError(f"{path}: no such reflection table; {make}")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a Parquet file ({str(error).splitlines()[0]}); {make}") from None
+    if not table.schema.equals(SCHEMA) or len(table) == 0:
+        what = "is empty" if table.schema.equals(SCHEMA) else "has other columns than a reflection table"
+        raise InputError(f"{path}: {what}; {make}")
+    return table

@@ -67,6 +67,18 @@ class Reject:
     source: str
     reason: str
 
+    @classmethod
+    def of(cls, structure: Structure, error: Exception) -> Reject:
+        """A structure for which a later step failed; the reason is the error's message without what is its own.
+
+        The name before the first colon and numbers after one are left out, so that equal reasons count together.
+        """
+        message = str(error)
+        for own in (structure.source, structure.name, "structure"):
+            if own:
+                message = message.removeprefix(f"{own}: ")
+        return cls(structure.source, message.split(":")[0] or type(error).__name__)
+
 
 @dataclass(frozen=True, eq=False)
 class Structure:

@@ -6,6 +6,32 @@ import numpy as np
 from numba import njit
 
 
+# numba's own linear algebra needs scipy, which the base install leaves out; three dimensions need no library.
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def metric_of(vectors):  # type: ignore[no-untyped-def]
+    """(3, 3) dot products of the rows of a (3, 3) array."""
+    out = np.empty((3, 3))
+    for i in range(3):
+        for j in range(3):
+            out[i, j] = vectors[i, 0] * vectors[j, 0] + vectors[i, 1] * vectors[j, 1] + vectors[i, 2] * vectors[j, 2]
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def inverse_symmetric(m):  # type: ignore[no-untyped-def]
+    """Inverse of a symmetric (3, 3) matrix by its cofactors."""
+    out = np.empty((3, 3))
+    out[0, 0] = m[1, 1] * m[2, 2] - m[1, 2] * m[1, 2]
+    out[1, 1] = m[0, 0] * m[2, 2] - m[0, 2] * m[0, 2]
+    out[2, 2] = m[0, 0] * m[1, 1] - m[0, 1] * m[0, 1]
+    out[0, 1] = out[1, 0] = m[0, 2] * m[1, 2] - m[0, 1] * m[2, 2]
+    out[0, 2] = out[2, 0] = m[0, 1] * m[1, 2] - m[0, 2] * m[1, 1]
+    out[1, 2] = out[2, 1] = m[0, 1] * m[0, 2] - m[0, 0] * m[1, 2]
+    return out / (m[0, 0] * out[0, 0] + m[0, 1] * out[0, 1] + m[0, 2] * out[0, 2])
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def families(reciprocal, d_min, laue):  # type: ignore[no-untyped-def]
     """One reflection of each family of symmetry-equivalent hkl with d >= d_min.
@@ -18,11 +44,11 @@ def families(reciprocal, d_min, laue):  # type: ignore[no-untyped-def]
     Returns:
         hkl (m, 3) int64, the lexicographically largest of its family; multiplicity (m,); 1/d^2 (m,).
     """
-    direct = np.linalg.inv(reciprocal).T
+    metric = metric_of(reciprocal)
+    direct = inverse_symmetric(metric)
     limit = np.empty(3, np.int64)
     for i in range(3):
-        limit[i] = int(np.sqrt((direct[i] ** 2).sum()) / d_min + 1e-9)
-    metric = reciprocal @ reciprocal.T
+        limit[i] = int(np.sqrt(direct[i, i]) / d_min + 1e-9)
     n_laue = laue.shape[0]
     q_max = 1.0 / (d_min * d_min)
     capacity = 1024

@@ -45,9 +45,7 @@ def thompson_cox_hastings(gauss_fwhm_deg: Floats, lorentz_fwhm_deg: Floats) -> t
         FWHM in degrees and eta in 0..1.
     """
     g, x = gauss_fwhm_deg, lorentz_fwhm_deg
-    fifth = (
-        g**5 + 2.69269 * g**4 * x + 2.42843 * g**3 * x**2 + 4.47163 * g**2 * x**3 + 0.07842 * g * x**4 + x**5
-    )
+    fifth = g**5 + 2.69269 * g**4 * x + 2.42843 * g**3 * x**2 + 4.47163 * g**2 * x**3 + 0.07842 * g * x**4 + x**5
     fwhm = fifth**0.2
     q = x / np.maximum(fwhm, 1e-12)
     return np.asarray(fwhm), np.asarray(1.36603 * q - 0.47719 * q**2 + 0.11116 * q**3)

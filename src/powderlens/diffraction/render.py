@@ -18,7 +18,20 @@ FADE = 2e-4
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def draw_wavelength(  # type: ignore[no-untyped-def]
-    out, start, step, inv_d2, strength, wavelength, share, u_overall, zero, displacement, gauss2, tan2, size_nm, microstrain
+    out,
+    start,
+    step,
+    inv_d2,
+    strength,
+    wavelength,
+    share,
+    u_overall,
+    zero,
+    displacement,
+    gauss2,
+    tan2,
+    size_nm,
+    microstrain,
 ):
     """Draw every family at one wavelength: Bragg's law, LP, displacement factor, shifts and widths, then the lines.
 

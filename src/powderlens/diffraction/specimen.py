@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from powderlens.diffraction.kernel import metric_of
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def strained_metric(lattice, rotations, strain):  # type: ignore[no-untyped-def]
@@ -21,13 +23,20 @@ def strained_metric(lattice, rotations, strain):  # type: ignore[no-untyped-def]
     Returns:
         (3, 3) metric tensor G = L (1 + e)^2 L^T after the mean, A^2.
     """
-    stretched = lattice @ (np.eye(3) + strain)
-    metric = stretched @ stretched.T
+    stretched = lattice.copy()
+    for i in range(3):
+        for j in range(3):
+            for k in range(3):
+                stretched[i, j] += lattice[i, k] * strain[k, j]
+    metric = metric_of(stretched)
     out = np.zeros((3, 3))
     n = rotations.shape[0]
     for r in range(n):
-        w = rotations[r].astype(np.float64)
-        out += w.T @ metric @ w
+        for i in range(3):
+            for j in range(3):
+                for k in range(3):
+                    for m in range(3):
+                        out[i, j] += rotations[r, k, i] * metric[k, m] * rotations[r, m, j]
     return out / n
 
 
@@ -50,8 +59,10 @@ def march_dollase(hkl, reciprocal_metric, rotations, axis, r):  # type: ignore[n
     """
     m, n = hkl.shape[0], rotations.shape[0]
     out = np.empty(m)
-    t = reciprocal_metric @ axis
-    t_norm = np.sqrt(axis @ t)
+    t = np.empty(3)
+    for i in range(3):
+        t[i] = reciprocal_metric[i, 0] * axis[0] + reciprocal_metric[i, 1] * axis[1] + reciprocal_metric[i, 2] * axis[2]
+    t_norm = np.sqrt(axis[0] * t[0] + axis[1] * t[1] + axis[2] * t[2])
     # h W . t equals h . (W t): turn the axis once instead of every reflection.
     turned = np.empty((n, 3))
     for k in range(n):

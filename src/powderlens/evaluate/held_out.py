@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from powderlens.core.errors import InputError
 from powderlens.corpus.reflection_table import ReflectionTable
@@ -48,8 +47,8 @@ def evaluate_held_out(
     for i in range(0, patterns, BATCH):
         batch = stream.batch(rng, len(chosen[i : i + BATCH]), chosen[i : i + BATCH])
         prediction = network(batch.x)
-        groups.append(softmax(prediction.group_logits.astype(float), axis=1))
-        systems.append(softmax(prediction.system_logits.astype(float), axis=1))
+        groups.append(_softmax(prediction.group_logits))
+        systems.append(_softmax(prediction.system_logits))
         cells.append(prediction.niggli)
         parts.append(batch)
     group, system, cell = np.concatenate(groups), np.concatenate(systems), np.concatenate(cells)
@@ -72,3 +71,8 @@ def evaluate_held_out(
         "all": figures(np.arange(patterns)),
         "by_database": {name: figures(np.flatnonzero(origins == name)) for name in sorted(set(origins))},
     }
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    powers = np.exp(logits.astype(float) - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

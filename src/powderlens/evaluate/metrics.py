@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+ACCURACIES = ("crystal_system", "space_group", "space_group_top5")
+"""The figures of a record that are shares of right answers."""
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 

@@ -37,12 +37,14 @@ class Weights:
         system_pull: 0 to 1, how far the system head corrects the systems of the group head.
         sharpness: log-weight of a phase per unit of similarity.
         unknown: log-weight of "none of the library", relative to a phase of similarity 1.
+        kinship: 0 to 1, how far an unknown phase is thought to fall into the groups that are common in the library.
     """
 
     temperature: float
     system_pull: float
     sharpness: float
     unknown: float
+    kinship: float
 
     @classmethod
     def load(cls) -> Weights:
@@ -77,18 +79,16 @@ def network_belief(prediction: Prediction, weights: Weights) -> Floats:
     return log_softmax(group + weights.system_pull * (system - marginal)[:, SYSTEM_OF_GROUP])
 
 
-def join(
-    prediction: Prediction | None, matches: Matches | None, phase_group: NDArray[np.int64] | None, weights: Weights
-) -> tuple[Floats, Floats]:
+def join(prediction: Prediction | None, matches: Matches | None, weights: Weights) -> tuple[Floats, Floats]:
     """One belief from all sources.
 
-    A phase speaks for its group with exp(sharpness (similarity - 1)); "none of the library" speaks for every group
-    alike; the network's probability of the group multiplies both. Without a network all groups are alike.
+    A phase speaks for its group with exp(sharpness (similarity - 1)); "none of the library" speaks for every group,
+    a little louder for those that are common in the library; the network's probability of the group multiplies both.
+    Without a network all groups are alike.
 
     Args:
         prediction: of the network for b patterns, or None.
         matches: of the library, k for each pattern, or None.
-        phase_group: (b, k) space-group numbers of the matches, or None.
         weights: see there.
 
     Returns:
@@ -99,13 +99,13 @@ def join(
     else:
         assert matches is not None
         prior = np.full((len(matches.row), 230), -np.log(230.0))
-    if matches is None or phase_group is None:
+    if matches is None:
         return np.exp(prior), np.zeros((len(prior), 0))
     b = np.arange(len(prior))[:, None]
     speak = np.exp(weights.sharpness * (matches.score.astype(float) - 1.0))
-    support = np.full(prior.shape, np.exp(weights.unknown))
-    np.add.at(support, (b, phase_group - 1), speak)
+    support = np.tile(np.exp(weights.unknown) * (230 * matches.group_share) ** weights.kinship, (len(prior), 1))
+    np.add.at(support, (b, matches.group - 1), speak)
     joint = np.exp(prior + np.log(support))
     total = joint.sum(axis=1, keepdims=True)
-    phase = np.exp(prior[b, phase_group - 1]) * speak / total
+    phase = np.exp(prior[b, matches.group - 1]) * speak / total
     return joint / total, phase

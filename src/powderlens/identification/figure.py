@@ -40,7 +40,7 @@ def plot_answer(pattern: Pattern, answer: Answer, path: Path, *, top: int = 5) -
     minerals = answer.phases[:top]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(13, 6.2), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
-        left, right = np.ravel(figure.subfigures(1, 2, width_ratios=[2.7, 1]))
+        left, right = np.asarray(figure.subfigures(1, 2, width_ratios=[2.7, 1]), dtype=object)
         if minerals and minerals[0].lines is not None:
             above, below = left.subplots(2, 1, sharex=True, height_ratios=[5, 1])
             draw_lines(below, *minerals[0].lines)

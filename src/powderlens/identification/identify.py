@@ -21,7 +21,7 @@ from powderlens.pattern.prepare import network_input
 from powderlens.pattern.read import read_pattern
 from powderlens.symmetry.groups import SYSTEMS, symbol
 
-SHOWN_PHASES = 10
+SHOWN_PHASES, DRAWN_PHASES = 10, 3
 BATCH = 64
 LITTLE_COVER = 0.4
 """A range below this share of the network's grid is warned of."""
@@ -99,12 +99,7 @@ class Identifier:
         self, patterns: Sequence[Pattern], x: NDArray[np.float32], warnings: Sequence[list[str]]
     ) -> list[Answer]:
         prediction, matches = self.evidence_of(x)
-        groups_of_matches = None
-        if matches is not None and self.search is not None:
-            groups_of_matches = self.search.table.space_group[matches.row].astype(np.int64)
-        group, phase = join(
-            None if self.evidence == "library" else prediction, matches, groups_of_matches, self.weights
-        )
+        group, phase = join(None if self.evidence == "library" else prediction, matches, self.weights)
         system = group @ GROUP_TO_SYSTEM
         return [
             self._one(pattern, system[i], group[i], phase[i], prediction, matches, i, warnings[i])
@@ -126,22 +121,27 @@ class Identifier:
         phases: list[Phase] = []
         cell, cell_from, leans_on = prediction.niggli[i], "network", None
         if matches is not None and self.search is not None:
-            order = np.lexsort((-matches.score[i], -phase))[:SHOWN_PHASES]
-            phases = [
-                self._phase(int(matches.row[i, k]), float(matches.score[i, k]), float(phase[k]), pattern.wavelength_A)
-                for k in order
-            ]
+            rows = matches.row[i]
+            order = list(np.lexsort((-matches.score[i], -phase)))
             by_name: dict[str, float] = {}
-            for k in range(len(phase)):
-                name = str(self.search.table.name[matches.row[i, k]])
-                by_name[name] = by_name.get(name, 0.0) + float(phase[k])
+            for k in order:
+                by_name[self._name(rows[k])] = by_name.get(self._name(rows[k]), 0.0) + float(phase[k])
             name = max(by_name, key=by_name.__getitem__)
             if by_name[name] > 0.5:
                 leans_on = name
-                phases.sort(key=lambda p: p.name != name)
+                order.sort(key=lambda k: self._name(rows[k]) != name)
             if leans_on or self.evidence == "library":
-                row = next(int(matches.row[i, k]) for k in order if not leans_on or self._name(matches.row[i, k]) == leans_on)
-                cell, cell_from = self.search.table.niggli[row], self._name(row)
+                best = rows[order[0]]
+                cell, cell_from = self.search.table.niggli[best], self._name(best)
+            phases = [
+                self._phase(
+                    rows[k],
+                    float(matches.score[i, k]),
+                    float(phase[k]),
+                    pattern.wavelength_A if n < DRAWN_PHASES else None,
+                )
+                for n, k in enumerate(order[:SHOWN_PHASES])
+            ]
         return Answer(
             file=pattern.source,
             wavelength_A=float(pattern.wavelength_A),
@@ -156,24 +156,20 @@ class Identifier:
             warnings=warnings,
         )
 
-    def _name(self, row: int) -> str:
+    def _name(self, row: np.int64) -> str:
         assert self.search is not None
-        return str(self.search.table.name[row])
+        return str(self.search.table.name[row]) or str(self.search.table.formula[row])
 
-    def _phase(self, row: int, score: float, probability: float, wavelength_A: float) -> Phase:
+    def _phase(self, row: np.int64, score: float, probability: float, wavelength_A: float | None) -> Phase:
+        """A phase of the library; its lines at a wavelength, or without lines."""
         assert self.search is not None
-        table = self.search.table
-        d_A, intensity = table.lines(row)
-        angle = convert_two_theta(np.degrees(2 * np.arcsin(0.5 / d_A)), 1.0, wavelength_A)
-        reached = np.isfinite(angle)
-        return Phase(
-            str(table.name[row]),
-            str(table.formula[row]),
-            str(table.source[row]),
-            score,
-            probability,
-            (angle[reached], intensity[reached]),
-        )
+        table, lines = self.search.table, None
+        if wavelength_A is not None:
+            d_A, intensity = table.lines(int(row))
+            angle = convert_two_theta(np.degrees(2 * np.arcsin(0.5 / d_A)), 1.0, wavelength_A)
+            reached = np.isfinite(angle)
+            lines = (angle[reached], intensity[reached])
+        return Phase(self._name(row), str(table.formula[row]), str(table.source[row]), score, probability, lines)
 
 
 def identify(

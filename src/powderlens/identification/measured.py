@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-
-from powderlens.core.errors import InputError
+from powderlens.core.errors import InputError, MissingExtraError
+from powderlens.core.files import read_arrays
 from powderlens.crystal.reduce import niggli_cell
 from powderlens.crystal.structure import lattice_from_cell
-from powderlens.evaluate.metrics import classification, lattice
+from powderlens.evaluate.metrics import ACCURACIES, classification, lattice
+from powderlens.identification.answer import CELL_NAMES
 from powderlens.identification.evidence import EVIDENCE, GROUP_TO_SYSTEM, SYSTEM_OF_GROUP, Evidence, Weights, join
-from powderlens.identification.identify import Identifier
+from powderlens.identification.identify import BATCH, Identifier
 from powderlens.library.search import Matches
 from powderlens.models.runtime import Prediction
 from powderlens.pattern.pattern import Pattern
@@ -23,7 +23,8 @@ from powderlens.symmetry.groups import symbol
 
 FOLDS = 5
 BLOCK = 20
-"""Rows are sorted by mineral: folds take blocks of rows, so that few minerals are cut in two."""
+"""Rows are sorted by mineral: folds take blocks of rows, so that few minerals are cut in two. Small sets have smaller
+blocks, so that every fold has a row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,64 +50,104 @@ def read_rruff_set(
     Raises:
         InputError: a file is missing, or the two do not belong together.
     """
+    stored = read_arrays(npz)
+    intensity = stored.get("intensity")
+    if intensity is None or intensity.ndim != 2 or intensity.dtype.kind not in "iuf":
+        raise InputError(f"{npz}: needs an array `intensity` of numbers, a row for each pattern")
+    table = npz.with_suffix(".csv")
     try:
-        with np.load(npz, allow_pickle=False) as stored:
-            intensity = stored["intensity"].astype(float)
-        with open(npz.with_suffix(".csv"), newline="") as handle:
+        with open(table, newline="", encoding="utf-8") as handle:
             rows = list(csv.DictReader(handle))
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{npz}: not a set of measured patterns with a table beside it ({error})") from None
+        group = np.array([int(row["space_group"]) for row in rows], np.int64)
+        accepted = np.array([row["cell_accepted"] == "1" for row in rows], bool)
+        cell = np.array([[float(row[n]) if ok else np.nan for n in CELL_NAMES] for row, ok in zip(rows, accepted)])
+    except FileNotFoundError:
+        raise InputError(f"{table}: no such file; it holds the labels of {npz.name}") from None
+    except KeyError as error:
+        raise InputError(f"{table}: no column {error}") from None
+    except (OSError, TypeError, ValueError, csv.Error) as error:
+        raise InputError(f"{table}: not a table of labels ({error})") from None
     if len(rows) != len(intensity):
         raise InputError(f"{npz}: {len(intensity)} patterns but {len(rows)} rows in the table beside it")
+    if len(rows) < 2:
+        raise InputError(
+            f"{npz}: {len(rows)} patterns; at least 2 are needed to judge weights on others than chose them"
+        )
+    wrong = np.flatnonzero((group < 1) | (group > 230))
+    if len(wrong):
+        raise InputError(f"{table}: row {wrong[0] + 1}: space group {group[wrong[0]]}; they run from 1 to 230")
     angle = start_deg + step_deg * np.arange(intensity.shape[1])
-    names = ("a_A", "b_A", "c_A", "alpha_deg", "beta_deg", "gamma_deg")
     return MeasuredSet(
-        [Pattern(angle, y, wavelength_A, source=f"{npz.stem}/{i}") for i, y in enumerate(intensity)],
-        np.array([int(row["space_group"]) for row in rows]),
-        np.array([[float(row[n]) if row["cell_accepted"] == "1" else np.nan for n in names] for row in rows]),
+        [Pattern(angle, y, wavelength_A, source=f"{npz.stem}/{i}") for i, y in enumerate(intensity)], group, cell
     )
 
 
-def gather(identifier: Identifier, patterns: list[Pattern]) -> tuple[Prediction, Matches, NDArray[np.int64]]:
-    """What network and library say of all patterns, and the groups of the library's phases."""
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """What network and library say of n patterns.
+
+    Attributes:
+        answered: (n,) rows of the set that could be prepared.
+        prediction: of the network.
+        matches: of the library.
+    """
+
+    answered: NDArray[np.int64]
+    prediction: Prediction
+    matches: Matches
+
+    def take(self, at: NDArray[np.int64]) -> Gathered:
+        """A part of it."""
+        return Gathered(self.answered[at], Prediction(*(a[at] for a in self.prediction)), self.matches.take(at))
+
+    def belief(self, evidence: Evidence, weights: Weights) -> NDArray[np.float64]:
+        """(n, 230) probabilities of the groups."""
+        return join(
+            None if evidence == "library" else self.prediction,
+            None if evidence == "network" else self.matches,
+            weights,
+        )[0]
+
+
+def gather(identifier: Identifier, patterns: list[Pattern]) -> Gathered:
+    """Ask network and library about all patterns; those that cannot be prepared are left out."""
     assert identifier.search is not None
-    predictions, rows, scores = [], [], []
-    for i in range(0, len(patterns), 64):
-        x = np.stack([identifier.prepare(p)[0] for p in patterns[i : i + 64]])
-        prediction, matches = identifier.evidence_of(x)
-        assert matches is not None
-        predictions.append(prediction)
-        rows.append(matches.row)
-        scores.append(matches.score)
-    matches = Matches(np.concatenate(rows), np.concatenate(scores))
-    joined = Prediction(*(np.concatenate(c) for c in zip(*predictions, strict=True)))
-    return joined, matches, identifier.search.table.space_group[matches.row].astype(np.int64)
+    answered, inputs = [], []
+    for i, pattern in enumerate(patterns):
+        try:
+            inputs.append(identifier.prepare(pattern)[0])
+        except InputError:
+            continue
+        answered.append(i)
+    if not answered:
+        raise InputError("not one of the patterns can be answered")
+    said = [identifier.evidence_of(np.stack(inputs[i : i + BATCH])) for i in range(0, len(inputs), BATCH)]
+    prediction = Prediction(*(np.concatenate(c) for c in zip(*(p for p, _ in said), strict=True)))
+    found = [m for _, m in said if m is not None]
+    matches = Matches(
+        np.concatenate([m.row for m in found]),
+        np.concatenate([m.score for m in found]),
+        np.concatenate([m.group for m in found]),
+        found[0].group_share,
+    )
+    return Gathered(np.array(answered, np.int64), prediction, matches)
 
 
-def _belief(
-    evidence: Evidence,
-    prediction: Prediction,
-    matches: Matches,
-    groups: NDArray[np.int64],
-    weights: Weights,
-) -> NDArray[np.float64]:
-    return join(
-        None if evidence == "library" else prediction,
-        None if evidence == "network" else matches,
-        None if evidence == "network" else groups,
-        weights,
-    )[0]
-
-
-def choose_weights(
-    prediction: Prediction, matches: Matches, groups: NDArray[np.int64], truth: NDArray[np.int64]
-) -> Weights:
-    """The four weights of least mean log loss of group and system, over network alone and all evidence.
+def choose_weights(gathered: Gathered, truth: NDArray[np.int64]) -> Weights:
+    """The five weights of least mean log loss of group and system, over network alone and all evidence.
 
     Args:
-        prediction, matches, groups: evidence for n patterns.
-        truth: (n,) space-group indices from 0.
+        gathered: evidence for n patterns.
+        truth: (n,) their space-group indices from 0.
+
+    Raises:
+        MissingExtraError: scipy, of the extra `train`, is not installed.
     """
+    try:
+        from scipy.optimize import minimize
+    except ImportError:
+        raise MissingExtraError("choosing weights needs scipy: pip install 'powderlens[train]'") from None
+
     system = SYSTEM_OF_GROUP[truth]
     index = np.arange(len(truth))
 
@@ -116,55 +157,68 @@ def choose_weights(
             system_pull=float(1 / (1 + np.exp(-p[1]))),
             sharpness=float(np.exp(p[2])),
             unknown=float(p[3]),
+            kinship=float(1 / (1 + np.exp(-p[4]))),
         )
 
     def loss(p: NDArray[np.float64]) -> float:
         total = 0.0
-        for evidence in ("network", "all"):
-            group = _belief(evidence, prediction, matches, groups, weights_of(p))  # type: ignore[arg-type]
+        kinds: tuple[Evidence, ...] = ("network", "all")
+        for evidence in kinds:
+            group = gathered.belief(evidence, weights_of(p))
             total -= np.log(group[index, truth] + 1e-9).mean()
             total -= np.log((group @ GROUP_TO_SYSTEM)[index, system] + 1e-9).mean()
         return float(total)
 
-    found = minimize(loss, np.array([0.2, 0.0, np.log(25.0), -9.0]), method="Nelder-Mead", options={"maxiter": 400})
+    start = np.array([-0.3, -1.0, 3.5, -9.0, -0.5])
+    found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 300, "xatol": 0.01, "fatol": 1e-4})
     return weights_of(found.x)
 
 
 def choose_on(identifier: Identifier, measured: MeasuredSet) -> Weights:
     """The weights that suit a measured set best; see `choose_weights`."""
-    return choose_weights(*gather(identifier, measured.patterns), measured.space_group - 1)
+    gathered = gather(identifier, measured.patterns)
+    return choose_weights(gathered, measured.space_group[gathered.answered] - 1)
 
 
 def evaluate_measured(identifier: Identifier, measured: MeasuredSet) -> dict[str, object]:
     """Figures for each kind of evidence with the shipped weights, and cross-validated ones with weights chosen without
-    the patterns they are judged on (five folds)."""
-    prediction, matches, groups = gather(identifier, measured.patterns)
-    truth = measured.space_group - 1
-    system = SYSTEM_OF_GROUP[truth]
-    shipped = {e: _belief(e, prediction, matches, groups, identifier.weights) for e in EVIDENCE}
-    fold = (np.arange(len(truth)) // BLOCK) % FOLDS
+    the patterns they are judged on (five folds). A pattern without an answer counts as a wrong one."""
+    gathered = gather(identifier, measured.patterns)
+    prediction = gathered.prediction
+    truth = measured.space_group[gathered.answered] - 1
+    shipped = {e: gathered.belief(e, identifier.weights) for e in EVIDENCE}
+    fold = (np.arange(len(truth)) // max(1, min(BLOCK, len(truth) // FOLDS))) % FOLDS
     crossed = {e: np.zeros_like(b) for e, b in shipped.items()}
     for k in range(FOLDS):
         inside, outside = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
-
-        def part(at: NDArray[np.int64]) -> tuple[Prediction, Matches, NDArray[np.int64]]:
-            return Prediction(*(a[at] for a in prediction)), Matches(matches.row[at], matches.score[at]), groups[at]
-
-        weights = choose_weights(*part(inside), truth[inside])
+        if not len(outside):
+            continue
+        weights = choose_weights(gathered.take(inside), truth[inside])
         for evidence in EVIDENCE:
-            crossed[evidence][outside] = _belief(evidence, *part(outside), weights)
-    primitive = np.array([symbol(int(n)).startswith("P") for n in measured.space_group])
-    known = np.flatnonzero(np.isfinite(measured.cell).all(axis=1) & primitive)
-    cells = np.array([niggli_cell(lattice_from_cell(cell)) for cell in measured.cell[known]])
+            crossed[evidence][outside] = gathered.take(outside).belief(evidence, weights)
+
+    def figures(beliefs: dict[Evidence, NDArray[np.float64]]) -> dict[str, dict[str, float]]:
+        share = len(truth) / len(measured.patterns)
+        out = {}
+        for evidence, group in beliefs.items():
+            found = classification(group @ GROUP_TO_SYSTEM, group, truth, SYSTEM_OF_GROUP[truth])
+            out[evidence] = {k: round(v * share, 4) if k in ACCURACIES else v for k, v in found.items()}
+        return out
+
+    primitive = np.array([symbol(int(n)).startswith("P") for n in truth + 1])
+    accepted = measured.cell[gathered.answered]
+    known = np.flatnonzero(np.isfinite(accepted).all(axis=1) & primitive)
+    cells = np.array([niggli_cell(lattice_from_cell(cell)) for cell in accepted[known]])
+    of_cells = lattice(prediction.niggli[known].astype(float), cells, cells.mean(axis=0)) if len(known) else {}
     return {
-        "patterns": len(truth),
-        "unanswered": 0,
-        "shipped_weights": {e: classification(b @ GROUP_TO_SYSTEM, b, truth, system) for e, b in shipped.items()},
-        "weights_cross_validated": {e: classification(b @ GROUP_TO_SYSTEM, b, truth, system) for e, b in crossed.items()},
+        "patterns": len(measured.patterns),
+        "unanswered": len(measured.patterns) - len(truth),
+        "shipped_weights": figures(shipped),
+        "weights_cross_validated": figures(crossed),
         "niggli_cell_of_the_network": {
             "patterns": len(known),
             "which": "accepted cells of groups with a primitive lattice; naive: the mean of these cells for all",
-            **lattice(prediction.niggli[known].astype(float), cells, cells.mean(axis=0)),
+            **of_cells,
         },
         "weights": asdict(identifier.weights),
     }

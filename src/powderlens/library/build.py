@@ -29,6 +29,8 @@ from powderlens.library.table import (
 def library_entry(structure: Structure) -> Entry:
     """Lines of one phase under copper K-alpha, strongest first, families at one angle joined.
 
+    A phase without a name goes by its formula.
+
     Raises:
         InputError: no reflection in range.
     """
@@ -47,7 +49,7 @@ def library_entry(structure: Structure) -> Entry:
     keep = np.argsort(-total)[:MAX_LINES]
     keep = keep[total[keep] >= WEAKEST * total.max()]
     return Entry(
-        name=labelled.name,
+        name=labelled.name or labelled.formula,
         formula=labelled.formula,
         source=labelled.source,
         space_group=labelled.space_group,
@@ -68,5 +70,5 @@ def build_library(items: Iterable[Structure | Reject]) -> tuple[LibraryTable, Co
         try:
             entries.append(library_entry(item))
         except PowderlensError as error:
-            rejects[str(error).split(":")[0]] += 1
+            rejects[Reject.of(item, error).reason] += 1
     return join_entries(entries), rejects

@@ -7,8 +7,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
-from scipy.sparse import csr_array
 
 from powderlens.library.table import ANGLE_STEP_DEG, WAVELENGTH_A, LibraryTable
 from powderlens.pattern.grid import Grid, convert_two_theta
@@ -19,8 +17,45 @@ COARSE = 4
 SHIFTS = (-2, -1, 0, 1, 2)
 SMOOTH_DEG = 0.08
 LINE_SIGMA_DEG = 0.10
+FLOOR_QUANTILE = 0.3
+MOST_NOISE = 0.6
 LEAST_INSIDE = 0.3
 """A phase with less of its profile (norm) than this in the measured range is not compared."""
+
+
+def blur(rows: Floats, sigma_points: float) -> Floats:
+    """Convolve each row of (b, n) with a Gaussian of area 1, cut at 3.5 sigma; zero beyond the ends."""
+    reach = int(np.ceil(3.5 * sigma_points))
+    weights = np.exp(-0.5 * (np.arange(reach + 1) / sigma_points) ** 2)
+    weights /= weights[0] + 2 * weights[1:].sum()
+    out = rows * np.float32(weights[0])
+    for k in range(1, reach + 1):
+        weight = np.float32(weights[k])
+        out[:, k:] += weight * rows[:, :-k]
+        out[:, :-k] += weight * rows[:, k:]
+    return out
+
+
+def noise_share(x: Floats, total: NDArray[np.float64], step_deg: float) -> NDArray[np.float64]:
+    """Share of noise in the smoothed intensity above the floor, which no phase can match.
+
+    The noise of single points is read from second differences (where the input is not cut to zero), smoothing by a
+    Gaussian of s points divides it by sqrt(2 s sqrt(pi)), and the mean of a normal variate above its 30th percentile
+    q is sigma (phi(q) + 0.7 |q|) = 0.714 sigma.
+
+    Args:
+        x: (b, points) square-root intensities, strongest 1, on the fine grid.
+        total: (b,) sums of the smoothed intensity above its floor, on the fine grid's scale.
+        step_deg: of the fine grid.
+
+    Returns:
+        (b,) between 0 and `MOST_NOISE`.
+    """
+    intensity = x**2
+    bend = np.abs(intensity[:, 2:] - 2 * intensity[:, 1:-1] + intensity[:, :-2])
+    sigma = np.array([np.median(row[row > 0]) if (row > 0).any() else 0.0 for row in bend]) * 1.4826 / np.sqrt(6.0)
+    smoothed = sigma / np.sqrt(2 * np.sqrt(np.pi) * SMOOTH_DEG / step_deg)
+    return np.clip(0.714 * smoothed * (x > 0).sum(axis=1) / np.maximum(total, 1e-9), 0.0, MOST_NOISE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +64,20 @@ class Matches:
 
     Attributes:
         row: (b, k) rows of the library.
-        score: (b, k) similarity, 0 to 1: cosine of the square-root profiles over the measured range.
+        score: (b, k) similarity, 0 to 1: cosine of the square-root profiles over the measured range, the noise's share
+            of the measured one left out.
+        group: (b, k) space-group numbers of the phases.
+        group_share: (230,) share of each space group in the whole library.
     """
 
     row: NDArray[np.int64]
     score: Floats
+    group: NDArray[np.int64]
+    group_share: NDArray[np.float64]
+
+    def take(self, at: NDArray[np.int64]) -> Matches:
+        """The matches of some of the patterns."""
+        return Matches(self.row[at], self.score[at], self.group[at], self.group_share)
 
 
 class Search:
@@ -42,7 +86,7 @@ class Search:
     Args:
         table: the library.
         grid: the grid of the patterns, at the wavelength for which the library's intensities hold.
-        keep: how many phases are returned.
+        keep: how many phases are returned; all of a smaller library.
     """
 
     def __init__(self, table: LibraryTable, grid: Grid, keep: int = 24) -> None:
@@ -63,31 +107,24 @@ class Search:
         intensity = (t.amplitude / 255.0) ** 2
         inside = (low >= 0) & (low < self.points - 1)
         low, share, owner, intensity = low[inside], share[inside], owner[inside], intensity[inside]
-        sticks = csr_array(
-            (
-                np.concatenate([intensity * (1 - share), intensity * share]).astype(np.float32),
-                (np.concatenate([owner, owner]), np.concatenate([low, low + 1])),
-            ),
-            shape=(n, self.points),
-        )
-        out = np.sqrt(self._broaden(sticks.toarray()))
+        place_in_all = owner * self.points + low
+        size = n * self.points
+        sticks = np.bincount(place_in_all, intensity * (1 - share), size)
+        sticks += np.bincount(place_in_all + 1, intensity * share, size)
+        lines = blur(sticks.astype(np.float32).reshape(n, self.points), LINE_SIGMA_DEG / self.step_deg)
+        out = np.sqrt(lines)
         out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
         return np.asarray(out, np.float32)
 
-    def _broaden(self, sticks: Floats) -> Floats:
-        """Gaussian lines in place of sticks, along the last axis."""
-        return gaussian_filter1d(sticks, LINE_SIGMA_DEG / self.step_deg, axis=1, truncate=3.5, mode="constant")
-
     def _smooth(self, x: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """(b, points) square roots of the smoothed intensities, floor removed; and the mask, both coarse."""
-        sigma = SMOOTH_DEG / self.grid.step_deg
-        intensity = gaussian_filter1d(x[:, 0] ** 2, sigma, axis=1, truncate=3.0)[:, ::COARSE]
+        intensity = blur(x[:, 0] ** 2, SMOOTH_DEG / self.grid.step_deg)[:, ::COARSE]
         mask = x[:, 1, ::COARSE] > 0
         out = np.zeros_like(intensity)
         for i in range(len(x)):
             measured = intensity[i][mask[i]]
-            floor = np.partition(measured, int(0.3 * (len(measured) - 1)))[int(0.3 * (len(measured) - 1))]
-            out[i][mask[i]] = np.sqrt(np.maximum(measured - floor, 0))
+            rank = int(FLOOR_QUANTILE * (len(measured) - 1))
+            out[i][mask[i]] = np.sqrt(np.maximum(measured - np.partition(measured, rank)[rank], 0))
         return out, mask
 
     def __call__(self, x: Floats) -> Matches:
@@ -101,10 +138,19 @@ class Search:
         """
         measured, mask = self._smooth(x)
         score = self._similarity(measured, mask)
-        row = np.argpartition(-score, self.keep - 1, axis=1)[:, : self.keep]
+        share = noise_share(x[:, 0], COARSE * (measured.astype(float) ** 2).sum(axis=1), self.grid.step_deg)
+        score = np.minimum(score / np.sqrt(1 - share, dtype=np.float32)[:, None], 1.0)
+        keep = min(self.keep, len(self.table))
+        row = np.argpartition(-score, keep - 1, axis=1)[:, :keep]
         best = np.take_along_axis(score, row, 1)
         order = np.argsort(-best, axis=1)
-        return Matches(np.take_along_axis(row, order, 1), np.take_along_axis(best, order, 1))
+        row = np.take_along_axis(row, order, 1)
+        group = self.table.space_group[row].astype(np.int64)
+        return Matches(row, np.take_along_axis(best, order, 1), group, self._group_share)
+
+    @cached_property
+    def _group_share(self) -> NDArray[np.float64]:
+        return self.table.group_share()
 
     def _similarity(self, measured: Floats, mask: NDArray[np.bool_]) -> Floats:
         """(b, n) cosine with every phase, the best of a few shifts; over the measured range only."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.constants import ANODES
 from powderlens.core.errors import InputError
-from powderlens.core.files import atomic_write
+from powderlens.core.files import atomic_write, read_arrays
 
 WAVELENGTH_A = ANODES["Cu"].mean_A
 RANGE_DEG = (3.0, 92.0)
@@ -22,6 +22,8 @@ WEAKEST = 0.004
 MAX_LINES = 90
 UNKNOWN_U_A2 = 0.010
 """Displacement given to atoms whose structure states none: without one, lines at high angle come out too strong."""
+
+
 class Entry(NamedTuple):
     """What the table keeps of one phase."""
 
@@ -59,6 +61,12 @@ class LibraryTable:
     def __len__(self) -> int:
         return len(self.name)
 
+    def group_share(self) -> NDArray[np.float64]:
+        """(230,) share of each space group among the differently named phases; one added to every count."""
+        distinct = {(str(name), int(group)) for name, group in zip(self.name, self.space_group, strict=True)}
+        count = 1.0 + np.bincount([group - 1 for _, group in distinct], minlength=230)
+        return np.asarray(count / count.sum())
+
     def lines(self, i: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Spacings in A and intensities (strongest 1) of phase i, longest spacing first."""
         part = slice(self.offset[i], self.offset[i + 1])
@@ -73,13 +81,22 @@ class LibraryTable:
 
     @classmethod
     def load(cls, path: Path | None = None) -> LibraryTable:
-        """Read a table; None means the minerals that ship with powderlens."""
+        """Read a table; None means the minerals that ship with powderlens.
+
+        Raises:
+            InputError: a missing or damaged file, or not a library.
+        """
         where = path or Path(str(files("powderlens.library") / "data" / "minerals.npz"))
-        try:
-            with np.load(where, allow_pickle=False) as stored:
-                return cls(**{f.name: stored[f.name] for f in fields(cls)})
-        except (OSError, KeyError, ValueError) as error:
-            raise InputError(f"{where}: not a library of powderlens ({error})") from None
+        stored = read_arrays(where)
+        missing = [f.name for f in fields(cls) if f.name not in stored]
+        if missing:
+            raise InputError(f"{where}: not a library of powderlens (without {', '.join(missing)})")
+        table = cls(**{f.name: stored[f.name] for f in fields(cls)})
+        n, lines = len(table), int(table.offset[-1]) if len(table.offset) else -1
+        lengths = {len(c) for c in (table.formula, table.source, table.space_group, table.niggli, table.offset[1:])}
+        if lengths != {n} or {len(table.angle), len(table.amplitude)} != {lines}:
+            raise InputError(f"{where}: not a library of powderlens (its columns differ in length)")
+        return table
 
 
 def join_entries(entries: Iterable[Entry]) -> LibraryTable:

@@ -47,9 +47,7 @@ class Grid:
         return float(self.wavelength_A / (2 * np.sin(np.radians(self.end_deg / 2))))
 
 
-def convert_two_theta(
-    two_theta_deg: NDArray[np.float64], from_A: float, to_A: float
-) -> NDArray[np.float64]:
+def convert_two_theta(two_theta_deg: NDArray[np.float64], from_A: float, to_A: float) -> NDArray[np.float64]:
     """The angles at which the same d spacings appear with another wavelength (Bragg's law).
 
     Args:

@@ -11,16 +11,17 @@ import lightning
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from powderlens import __version__
-from powderlens.core.files import file_sha256
+from powderlens.core.errors import InputError
+from powderlens.core.files import atomic_write, file_sha256
 from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.split import split_indices
 from powderlens.corpus.stream import Batch, PatternStream, sampling_weights
 from powderlens.models.prism import Prism
+from powderlens.train.curve import Curve
 from powderlens.train.losses import joint_loss
 from powderlens.train.recipe import Recipe
 
@@ -102,9 +103,18 @@ class PrismModule(lightning.LightningModule):
 
 
 def make_streams(recipe: Recipe, tables: list[Path]) -> tuple[PatternStream, PatternStream, dict[str, int]]:
-    """Training and validation streams, and the number of crystals in each part."""
+    """Training and validation streams, and the number of crystals in each part.
+
+    Raises:
+        InputError: no table, a table that cannot be read, or a part without crystals.
+    """
+    if not tables:
+        raise InputError("no reflection table is given; make one with `powderlens corpus reflections`")
     table = ReflectionTable.load(*tables)
     parts = split_indices(table.elements, table.space_group.tolist())
+    for part in ("train", "validation"):
+        if not len(parts[part]):
+            raise InputError(f"none of {len(table)} crystals is in the part {part!r}; give more crystals")
     streams = [
         PatternStream(
             table,
@@ -128,33 +138,27 @@ def train(
     threads: int = 2,
     accelerator: str = "cpu",
 ) -> Path:
-    """Train and leave checkpoints, `metrics.csv` and `run.json` in `output`.
+    """Train and leave checkpoints (`best.ckpt`, `last.ckpt`), `metrics.csv` and `run.json` in `output`.
 
     Args:
         recipe: what to do.
         tables: reflection tables; their sha256 go into `run.json`.
         output: folder of the run.
-        resume: go on from `last.ckpt`.
+        resume: go on from `last.ckpt`, or begin where there is none.
         workers: processes that draw patterns.
         threads: torch threads.
         accelerator: as Lightning names it.
 
     Returns:
         The checkpoint that the validation chose.
+
+    Raises:
+        InputError: a table that cannot be used; the folder holds a run and it is not to be resumed, or one of another
+            recipe or of other tables.
     """
     torch.set_num_threads(threads)
     lightning.seed_everything(recipe.seed, workers=False, verbose=False)
-    output.mkdir(parents=True, exist_ok=True)
     training, validation, counts = make_streams(recipe, tables)
-    last = output / "last.ckpt"
-    first = 0
-    if resume and last.exists():
-        first = int(torch.load(last, map_location="cpu", weights_only=False)["global_step"])
-    size = min(recipe.batch, recipe.data.validation_patterns)
-    fixed = [
-        _tensors(validation.batch(np.random.default_rng([recipe.seed, VALIDATION_STREAM, i]), size))
-        for i in range(recipe.data.validation_patterns // size)
-    ]
     run = {
         "powderlens": __version__,
         "torch": torch.__version__,
@@ -162,7 +166,22 @@ def train(
         "tables": {path.name: file_sha256(path) for path in tables},
         "crystals": counts,
     }
-    (output / "run.json").write_text(json.dumps(run, indent=2) + "\n")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{output}: cannot be made ({error.strerror})") from None
+    last = output / "last.ckpt"
+    first = 0
+    if last.exists():
+        _check_same_run(output, run, resume=resume)
+        first = int(torch.load(last, map_location="cpu", weights_only=False)["global_step"])
+    size = min(recipe.batch, recipe.data.validation_patterns)
+    fixed = [
+        _tensors(validation.batch(np.random.default_rng([recipe.seed, VALIDATION_STREAM, i]), size))
+        for i in range(recipe.data.validation_patterns // size)
+    ]
+    with atomic_write(output / "run.json") as aside:
+        aside.write_text(json.dumps(run, indent=2) + "\n")
     checkpoints = ModelCheckpoint(
         output, filename="best", monitor="val_loss", save_last=True, enable_version_counter=False
     )
@@ -175,7 +194,7 @@ def train(
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         gradient_clip_val=1.0,
-        logger=CSVLogger(output, name="", version="", flush_logs_every_n_steps=50),
+        logger=Curve(output / "metrics.csv", first),
         log_every_n_steps=50,
         callbacks=[checkpoints, EMAWeightAveraging(decay=recipe.ema_decay)],
         enable_model_summary=False,
@@ -190,6 +209,19 @@ def train(
             prefetch_factor=4 if workers else None,
         ),
         DataLoader(_Fixed(fixed), batch_size=None),
-        ckpt_path=last if resume and last.exists() else None,
+        ckpt_path=last if first else None,
     )
     return Path(checkpoints.best_model_path or last)
+
+
+def _check_same_run(output: Path, run: dict[str, object], *, resume: bool) -> None:
+    """Refuse to overwrite a run, or to go on with another recipe or other crystals."""
+    if not resume:
+        raise InputError(f"{output}: holds a run already; go on with --resume, or give another folder")
+    try:
+        before = json.loads((output / "run.json").read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{output}: a checkpoint but no readable run.json beside it ({error})") from None
+    for what in ("recipe", "tables"):
+        if before.get(what) != run[what]:
+            raise InputError(f"{output}: this run began with other {what}; --resume goes on with the same only")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -26,12 +28,24 @@ def load_network(checkpoint: Path, recipe: Recipe) -> Prism:
         InputError: the checkpoint is of another recipe, or no checkpoint.
     """
     network = Prism(recipe.grid.points, recipe.network.widths, recipe.network.hidden, recipe.network.dropout)
+    state = _load(checkpoint)["state_dict"]
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=False)["state_dict"]
         network.load_state_dict({k.removeprefix("network."): v for k, v in state.items()})
-    except (OSError, KeyError, RuntimeError) as error:
+    except (AttributeError, RuntimeError) as error:
         raise InputError(f"{checkpoint}: not a checkpoint of this recipe ({str(error).splitlines()[0]})") from None
     return network.eval()
+
+
+def _load(checkpoint: Path) -> dict[str, Any]:
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=False)
+    except FileNotFoundError:
+        raise InputError(f"{checkpoint}: no such checkpoint") from None
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise InputError(f"{checkpoint}: not a checkpoint ({str(error).splitlines()[0]})") from None
+    if not isinstance(content, dict) or not {"state_dict", "global_step"} <= content.keys():
+        raise InputError(f"{checkpoint}: not a checkpoint of a training run")
+    return content
 
 
 def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -63,9 +77,17 @@ def export(checkpoint: Path, run: Path, output: Path) -> Path:
 
     Returns:
         Path of the ONNX file.
+
+    Raises:
+        InputError: no run in that folder, or a checkpoint that cannot be used.
     """
-    about = json.loads((run / "run.json").read_text())
-    recipe = Recipe.model_validate(about["recipe"])
+    try:
+        about = json.loads((run / "run.json").read_text())
+        recipe = Recipe.model_validate(about["recipe"])
+    except OSError as error:
+        raise InputError(f"{run}: no training run ({error.strerror}: run.json)") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{run}: its run.json is of another version or damaged ({type(error).__name__})") from None
     network = load_network(checkpoint, recipe)
     example = torch.zeros(2, 2, recipe.grid.points)
     program = torch.onnx.export(
@@ -93,7 +115,7 @@ def export(checkpoint: Path, run: Path, output: Path) -> Path:
         "outputs": "logits of 7 systems (triclinic first), logits of 230 groups, Niggli cell in A and degrees",
         "training": about,
         "chosen_by": "lowest loss on fixed simulated patterns of validation crystals",
-        "checkpoint_step": int(torch.load(checkpoint, map_location="cpu", weights_only=False)["global_step"]),
+        "checkpoint_step": int(_load(checkpoint)["global_step"]),
     }
     with atomic_write(output / f"{recipe.name}.json") as aside:
         aside.write_text(json.dumps(card, indent=2) + "\n")

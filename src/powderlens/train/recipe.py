@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from powderlens.core.errors import InputError
 from powderlens.pattern.grid import Grid
 
 
+Positive = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class GridRecipe(_Part):
     """The network's grid."""
 
-    start_deg: float = Field(description="first 2theta, degrees")
+    start_deg: float = Field(ge=0, lt=180, description="first 2theta, degrees")
     step_deg: float = Field(gt=0, description="spacing, degrees")
     points: int = Field(gt=100, description="number of positions")
     wavelength_A: float = Field(gt=0, description="wavelength at which the angles are meant, A")
@@ -31,7 +36,7 @@ class GridRecipe(_Part):
 class NetworkRecipe(_Part):
     """Sizes of `prism`."""
 
-    widths: tuple[int, int, int] = Field(description="channels of the three stages")
+    widths: tuple[Positive, Positive, Positive] = Field(description="channels of the three stages")
     hidden: int = Field(gt=0, description="width of the shared dense layer")
     dropout: float = Field(ge=0, lt=1, description="rate around the dense layer")
 
@@ -39,7 +44,9 @@ class NetworkRecipe(_Part):
 class DataRecipe(_Part):
     """Which crystals, how often."""
 
-    shares: dict[str, float] = Field(description="database (prefix of the crystal ids) -> share of the draws")
+    shares: dict[str, Share] = Field(
+        min_length=1, description="database (prefix of the crystal ids) -> share of the draws, positive"
+    )
     impurity_share: float = Field(ge=0, le=1, description="share of patterns that hold a second phase of 1 to 6 %")
     validation_patterns: int = Field(gt=0, description="fixed patterns of held-out crystals that choose the model")
 
@@ -47,12 +54,12 @@ class DataRecipe(_Part):
 class Recipe(_Part):
     """Everything that decides a training run, except where its data lie."""
 
-    name: str = Field(description="name of the model")
-    seed: int = Field(description="seed of weights and patterns")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the model and of its files")
+    seed: int = Field(ge=0, description="seed of weights and patterns")
     grid: GridRecipe
     network: NetworkRecipe
     data: DataRecipe
-    batch: int = Field(gt=0, description="patterns per step")
+    batch: int = Field(gt=1, description="patterns per step; batch normalisation needs two")
     steps: int = Field(gt=0, description="optimiser steps; each pattern is used once")
     learning_rate: float = Field(gt=0, description="highest rate of the one-cycle schedule")
     weight_decay: float = Field(ge=0, description="AdamW weight decay")
@@ -60,7 +67,15 @@ class Recipe(_Part):
     label_smoothing: float = Field(ge=0, lt=1, description="of both classifications")
     lattice_weight: float = Field(ge=0, description="weight of the lattice loss")
     ema_decay: float = Field(gt=0, lt=1, description="decay of the weight average that is validated and shipped")
-    validate_every: int = Field(gt=0, description="steps between validations and checkpoints")
+    validate_every: int = Field(
+        gt=0, description="steps between validations and checkpoints, at most `steps`; those after the last are lost"
+    )
+
+    @model_validator(mode="after")
+    def _leaves_a_checkpoint(self) -> Recipe:
+        if self.validate_every > self.steps:
+            raise ValueError(f"validate_every {self.validate_every} is more than steps {self.steps}: no checkpoint")
+        return self
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -74,9 +89,11 @@ def load_recipe(path: str | Path) -> Recipe:
             return Recipe.model_validate(tomllib.load(handle))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not TOML: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:
+            raise InputError(f"{path}: {first['msg'].removeprefix('Value error, ')}") from None
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{path}: {where}: {first['msg']} (got {first.get('input')!r})") from None

@@ -1,0 +1,138 @@
+"""The compiled kernels against their readable twins."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from powderlens.crystal.structure import Structure
+from powderlens.diffraction import kernel, reference, scattering
+from powderlens.diffraction.reflections import laue_rotations, reflections
+
+D_MIN_A = 0.95
+
+
+def sorted_families(code, reciprocal: NDArray, d_min: float, laue: NDArray):
+    hkl, multiplicity, inv_d2 = code.families(reciprocal, d_min, laue)
+    order = np.lexsort(hkl.T)
+    return hkl[order], multiplicity[order], inv_d2[order]
+
+
+def arguments(structure: Structure, *, friedel: bool, tensors: bool):
+    """What `structure_factors_squared` takes, for the families of a structure."""
+    hkl, _, inv_d2 = sorted_families(reference, structure.reciprocal, D_MIN_A, laue_rotations(structure.rotations))
+    kinds, kind = np.unique(structure.elements, return_inverse=True)
+    beta = np.zeros((0, 3, 3))
+    if tensors:
+        beta = np.random.default_rng(5).uniform(0, 0.01, (len(structure.elements), 3, 3))
+        beta = (beta + beta.transpose(0, 2, 1)) / 2
+    return (
+        hkl,
+        inv_d2 / 4,
+        structure.frac,
+        kind.astype(np.int64),
+        structure.occupancy,
+        np.nan_to_num(structure.u_iso_A2),
+        beta,
+        scattering.form_factors(list(kinds), inv_d2 / 4),
+        np.linspace(0.5, 4.0, len(kinds)) if friedel else np.zeros(len(kinds)),
+        friedel,
+    )
+
+
+def test_families(random_structure: Structure) -> None:
+    laue = laue_rotations(random_structure.rotations)
+    fast = sorted_families(kernel, random_structure.reciprocal, D_MIN_A, laue)
+    slow = sorted_families(reference, random_structure.reciprocal, D_MIN_A, laue)
+    np.testing.assert_array_equal(fast[0], slow[0])
+    np.testing.assert_array_equal(fast[1], slow[1])
+    np.testing.assert_allclose(fast[2], slow[2], rtol=1e-12)
+
+
+def test_families_hold_every_reflection_once(random_structure: Structure) -> None:
+    laue = laue_rotations(random_structure.rotations)
+    hkl, multiplicity, _ = kernel.families(random_structure.reciprocal, D_MIN_A, laue)
+    members = {tuple(row) for index in hkl for row in index @ laue}
+    n = 16
+    every = np.stack(np.meshgrid(*[np.arange(-n, n + 1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    reached = ((every @ random_structure.reciprocal) ** 2).sum(axis=1) <= 1 / D_MIN_A**2
+    assert members == {tuple(row) for row in every[reached] if row.any()}
+    assert multiplicity.sum() == len(members)
+
+
+@pytest.mark.parametrize("friedel", [False, True])
+@pytest.mark.parametrize("tensors", [False, True])
+def test_structure_factors(random_structure: Structure, friedel: bool, tensors: bool) -> None:
+    given = arguments(random_structure, friedel=friedel, tensors=tensors)
+    slow = reference.structure_factors_squared(*given)
+    np.testing.assert_allclose(kernel.structure_factors_squared(*given), slow, rtol=1e-9, atol=1e-12 * slow.max())
+
+
+def test_structure_factors_of_arrays_that_are_not_contiguous(random_structure: Structure) -> None:
+    given = list(arguments(random_structure, friedel=True, tensors=True))
+    expected = kernel.structure_factors_squared(*given)
+    for i in (0, 1, 2, 4, 5, 6, 7):
+        array = given[i]
+        wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+        wide[..., ::2] = array
+        given[i] = wide[..., ::2]
+        assert not given[i].flags.c_contiguous
+    np.testing.assert_allclose(kernel.structure_factors_squared(*given), expected, rtol=1e-12, atol=1e-9)
+
+
+def test_threads_change_nothing(random_structure: Structure) -> None:
+    given = arguments(random_structure, friedel=True, tensors=True)
+    alone = kernel.structure_factors_squared(*given)
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda _: kernel.structure_factors_squared(*given), range(24)))
+    assert all(found.tobytes() == alone.tobytes() for found in together)
+
+
+def test_both_backends_make_the_same_reflections(random_structure: Structure) -> None:
+    fast = reflections(random_structure, d_min_A=D_MIN_A, dispersion_wavelength_A=1.54)
+    slow = reflections(random_structure, d_min_A=D_MIN_A, dispersion_wavelength_A=1.54, backend="numpy")
+    # Families that coincide in d come in either order, by the last digit.
+    first, second = np.lexsort(fast.hkl.T), np.lexsort(slow.hkl.T)
+    np.testing.assert_array_equal(fast.hkl[first], slow.hkl[second])
+    np.testing.assert_array_equal(fast.multiplicity[first], slow.multiplicity[second])
+    np.testing.assert_allclose(
+        fast.f_squared[first], slow.f_squared[second], rtol=1e-8, atol=1e-9 * slow.f_squared.max()
+    )
+
+
+def lines(n: int = 40):
+    rng = np.random.default_rng(3)
+    return (
+        rng.uniform(-2, 62, n),  # some outside the grid
+        rng.uniform(0, 5, n),
+        rng.uniform(0.02, 0.9, n),
+        np.concatenate([[0.0, 1.0], rng.uniform(0, 1, n - 2)]),
+        rng.uniform(1, 15, n),
+    )
+
+
+def test_drawing_lines() -> None:
+    fast, slow = np.zeros(3001), np.zeros(3001)
+    kernel.draw_pseudo_voigt(fast, 0.0, 0.02, *lines())
+    reference.draw_pseudo_voigt(slow, 0.0, 0.02, *lines())
+    np.testing.assert_allclose(fast, slow, rtol=1e-9, atol=1e-10)
+
+
+def test_drawing_lines_from_arrays_that_are_not_contiguous_into_one_that_is_not() -> None:
+    expected = np.zeros(3001)
+    kernel.draw_pseudo_voigt(expected, 0.0, 0.02, *lines())
+    wide = np.zeros(6002)
+    strided = [np.repeat(array, 2)[::2] for array in lines()]
+    kernel.draw_pseudo_voigt(wide[::2], 0.0, 0.02, *strided)
+    np.testing.assert_allclose(wide[::2], expected, rtol=1e-12)
+    assert not wide[1::2].any()
+
+
+def test_lines_far_outside_the_grid_or_without_area_leave_it_alone() -> None:
+    out = np.zeros(100)
+    one = np.ones(1)
+    for centre in (-50.0, 50.0):
+        kernel.draw_pseudo_voigt(out, 0.0, 0.02, centre * one, one, 0.1 * one, 0.5 * one, 10 * one)
+    kernel.draw_pseudo_voigt(out, 0.0, 0.02, one, 0 * one, 0.1 * one, 0.5 * one, 10 * one)
+    assert not out.any()

@@ -1,0 +1,185 @@
+"""`simulate` and `peaks`: what a user calls."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import gemmi
+import numpy as np
+import pytest
+
+import powderlens
+from powderlens.core.errors import InputError, StructureError, WavelengthError
+from powderlens.crystal.structure import Structure
+from powderlens.diffraction.profile import scherrer_fwhm_deg
+from powderlens.diffraction.reflections import lorentz_polarisation
+from powderlens.diffraction.simulate import peaks, simulate
+
+CU_KA1, CU_KA2 = 1.5405929, 1.5444274
+
+
+@pytest.fixture(scope="module")
+def quartz(root: Path) -> Path:
+    return root / "examples" / "quartz.cif"
+
+
+def test_peaks_of_quartz(quartz: Path) -> None:
+    """Positions of ICDD 33-1161 scaled to this cell; 101 and 011 coincide and are listed apart."""
+    found = peaks(quartz, "CuKa1")
+    angles = [p.two_theta_deg for p in found]
+    assert angles == sorted(angles)
+    assert 5 <= angles[0] < angles[-1] <= 90
+    assert max(p.intensity for p in found) == 100.0
+    assert [(p.h, p.k, p.l, p.multiplicity) for p in found[:4]] == [
+        (1, 0, 0, 6),
+        (1, 0, 1, 6),
+        (0, 1, 1, 6),
+        (1, 1, 0, 6),
+    ]
+    assert found[1].two_theta_deg == pytest.approx(26.631, abs=1e-3)
+    for p in found:
+        assert p.two_theta_deg == pytest.approx(2 * np.degrees(np.arcsin(CU_KA1 / 2 / p.d_A)), abs=1e-9)
+
+
+def test_peaks_that_coincide_are_listed_apart(rock_salt: Structure) -> None:
+    found = [p for p in peaks(rock_salt, "CuKa1", two_theta_deg=(89, 93)) if p.d_A == pytest.approx(5.64 / np.sqrt(27))]
+    assert {(p.h, p.k, p.l): p.multiplicity for p in found} == {(5, 1, 1): 24, (3, 3, 3): 8}
+
+
+def test_every_source_of_a_structure_gives_the_same_peaks(rock_salt: Structure, tmp_path: Path) -> None:
+    """POSCAR, pymatgen and ASE come without symmetry, which is found, so that families are gathered as in the CIF."""
+    from ase.build import bulk
+    from pymatgen.core import Lattice
+    from pymatgen.core import Structure as PymatgenStructure
+
+    from powderlens.crystal.cif_write import write_cif
+
+    cif, poscar = tmp_path / "salt.cif", tmp_path / "POSCAR"
+    write_cif(rock_salt, cif)
+    places = [[0, 0, 0], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]
+    anions = [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 0.5], [0.5, 0.5, 0.5]]
+    rows = "\n".join(" ".join(str(v) for v in row) for row in places + anions)
+    poscar.write_text(f"salt\n5.64\n1 0 0\n0 1 0\n0 0 1\nNa Cl\n4 4\nDirect\n{rows}\n")
+    expected = peaks(rock_salt, "CuKa1")
+    for source in (
+        cif,
+        poscar,
+        gemmi.read_small_structure(str(cif)),
+        PymatgenStructure(Lattice.cubic(5.64), ["Na"] * 4 + ["Cl"] * 4, places + anions),
+        bulk("NaCl", "rocksalt", a=5.64, cubic=True),
+    ):
+        found = peaks(source, "CuKa1")
+        assert [p[:4] for p in found] == [p[:4] for p in expected]
+        np.testing.assert_allclose([p[4:] for p in found], [p[4:] for p in expected], rtol=1e-9)
+    primitive = peaks(bulk("NaCl", "rocksalt", a=5.64), "CuKa1")
+    assert [p.multiplicity for p in primitive] == [p.multiplicity for p in expected]
+    np.testing.assert_allclose([p[4:] for p in primitive], [p[4:] for p in expected], rtol=1e-9)
+
+
+def test_the_doublets_peaks_are_at_its_mean(quartz: Path) -> None:
+    d = peaks(quartz, "CuKa")[0].d_A
+    mean = (2 * CU_KA1 + CU_KA2) / 3
+    assert peaks(quartz, "CuKa")[0].two_theta_deg == pytest.approx(2 * np.degrees(np.arcsin(mean / 2 / d)), abs=1e-9)
+
+
+def test_the_doublet_is_drawn_as_two_lines(make: Callable[..., Structure]) -> None:
+    nickel = make("F m -3 m", (3.52, 3.52, 3.52, 90.0, 90.0, 90.0), [("Ni", (0, 0, 0))])
+    narrow = {"two_theta_deg": (76.0, 77.0), "step_deg": 0.001, "caglioti_w_deg2": 1e-4, "crystallite_size_nm": 1e5}
+    pattern = simulate(nickel, "CuKa", **narrow)
+    assert pattern.wavelength_A == pytest.approx((2 * CU_KA1 + CU_KA2) / 3)
+    first, second = (2 * np.degrees(np.arcsin(line / 2 / (3.52 / np.sqrt(8)))) for line in (CU_KA1, CU_KA2))
+    areas = [pattern.intensity[np.abs(pattern.two_theta_deg - centre) < 0.08].sum() for centre in (first, second)]
+    lp = lorentz_polarisation(np.array([first, second]))
+    assert areas[1] / areas[0] == pytest.approx(0.5 * lp[1] / lp[0], rel=0.005)
+    single = simulate(nickel, "CuKa1", **narrow)
+    assert single.intensity[np.abs(single.two_theta_deg - second) < 0.02].max() < 1.0
+
+
+def test_a_pattern_is_the_sum_of_its_peaks(quartz: Path) -> None:
+    pattern = simulate(quartz, "CuKa1", step_deg=0.01, crystallite_size_nm=1e4)
+    listed = peaks(quartz, "CuKa1")
+    top = pattern.two_theta_deg[pattern.intensity.argmax()]
+    assert top == pytest.approx(26.631, abs=0.01)
+    assert pattern.intensity.max() == 100.0
+    near = [sum(p.intensity for p in listed if abs(p.two_theta_deg - at) < 0.05) for at in (20.848, 26.631)]
+    areas = [pattern.intensity[np.abs(pattern.two_theta_deg - at) < 0.5].sum() for at in (20.848, 26.631)]
+    assert areas[0] / areas[1] == pytest.approx(near[0] / near[1], rel=0.01)
+
+
+def test_small_crystallites_broaden_by_scherrer(make: Callable[..., Structure]) -> None:
+    copper = make("F m -3 m", (3.615, 3.615, 3.615, 90.0, 90.0, 90.0), [("Cu", (0, 0, 0))])
+    pattern = simulate(
+        copper, "CuKa1", two_theta_deg=(40, 47), step_deg=0.002, crystallite_size_nm=20, caglioti_w_deg2=0.0
+    )
+    above = pattern.two_theta_deg[pattern.intensity >= 50]
+    expected = scherrer_fwhm_deg(np.array([above.mean()]), CU_KA1, 20.0)[0]
+    assert np.ptp(above) == pytest.approx(expected, rel=0.02)
+
+
+def test_both_backends_draw_the_same(quartz: Path) -> None:
+    fast, slow = (simulate(quartz, "CuKa", dispersion=True, backend=name) for name in ("numba", "numpy"))
+    np.testing.assert_allclose(fast.intensity, slow.intensity, rtol=1e-8, atol=1e-9)
+
+
+def test_dispersion_only_on_request(zinc_blende: Structure) -> None:
+    plain, asked = (peaks(zinc_blende, "CuKa1", dispersion=on) for on in (False, True))
+    assert [p[:6] for p in plain] == [p[:6] for p in asked]
+    assert max(abs(p.intensity - q.intensity) for p, q in zip(plain, asked, strict=True)) > 0.5
+
+
+def test_the_grid_is_the_one_that_was_asked_for(quartz: Path) -> None:
+    pattern = powderlens.simulate(quartz, wavelength=1.54056, two_theta_deg=(10.0, 60.0), step_deg=0.05)
+    assert len(pattern.two_theta_deg) == 1001
+    assert pattern.two_theta_deg[[0, -1]] == pytest.approx([10.0, 60.0])
+    assert pattern.wavelength_A == 1.54056
+    assert "quartz.cif" in pattern.source
+
+
+def test_lines_just_beyond_the_end_still_cast_their_tails(quartz: Path) -> None:
+    pattern = simulate(quartz, "CuKa1", two_theta_deg=(20.0, 26.5), crystallite_size_nm=10)
+    whole = simulate(quartz, "CuKa1", two_theta_deg=(20.0, 60.0), crystallite_size_nm=10)
+    shared = whole.intensity[: len(pattern.intensity)]
+    scaled = 100 * shared / shared.max()
+    np.testing.assert_allclose(pattern.intensity, scaled, rtol=0.02)
+
+
+@pytest.mark.parametrize("call", [simulate, peaks])
+@pytest.mark.parametrize("limits", [(0.5, 10.0), (5.0, 20.0), (21.5, 26.0)])
+def test_a_range_without_reflections_is_refused(call: Callable, limits: tuple[float, float], quartz: Path) -> None:
+    with pytest.raises(
+        InputError, match=rf"quartz.cif: no reflection from {limits[0]:g} to {limits[1]:g} degrees"
+    ) as found:
+        call(quartz, "CuKa1", two_theta_deg=limits)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"two_theta_deg": (60.0, 20.0)}, "the smaller first"),
+        ({"two_theta_deg": (-5.0, 20.0)}, "the smaller first"),
+        ({"two_theta_deg": (5.0, 180.0)}, "from 0 to 179"),
+        ({"two_theta_deg": (float("nan"), 20.0)}, "give two angles"),
+        ({"step_deg": 0.0}, "must be positive"),
+        ({"step_deg": 10.0}, "makes 10 points"),
+        ({"step_deg": 1e-6}, "are possible"),
+        ({"crystallite_size_nm": 0.0}, "crystallite_size_nm = 0"),
+        ({"microstrain": -1.0}, "microstrain = -1"),
+        ({"backend": "torch"}, "choose numba or numpy"),
+        ({"wavelength": 0.06}, "narrow the range"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(options: dict, words: str, quartz: Path) -> None:
+    with pytest.raises(InputError, match=words):
+        simulate(quartz, **{"wavelength": "CuKa1", **options})
+
+
+def test_errors_of_the_readers_come_through(tmp_path: Path) -> None:
+    with pytest.raises(StructureError, match="no such file"):
+        simulate(tmp_path / "none.cif")
+    with pytest.raises(WavelengthError, match="not understood"):
+        simulate(tmp_path / "none.cif", "UKa")
+
+
+def test_a_long_wavelength_that_reaches_few_spacings(rock_salt: Structure) -> None:
+    found = peaks(rock_salt, 5.0, two_theta_deg=(5.0, 179.0))
+    assert [(p.h, p.k, p.l) for p in found] == [(1, 1, 1), (2, 0, 0)]
