@@ -30,14 +30,16 @@ def reflections(
     need("a reflection table", "pyarrow")
     from itertools import islice
 
+    from powderlens.core.files import file_sha256
     from powderlens.corpus.reflection_table import build_table
 
     items = open_database(database)
+    origin = f"{database.name}, sha256 {file_sha256(database)}"
     step = 20_000
 
     def progress(seen: int) -> None:
         if seen % step < 200:
             complain(f"{seen} crystals")
 
-    manifest = build_table(islice(items, limit), output, origin=database.name, workers=workers, progress=progress)
+    manifest = build_table(islice(items, limit), output, origin=origin, workers=workers, progress=progress)
     print_json(manifest)

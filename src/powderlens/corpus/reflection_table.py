@@ -115,7 +115,7 @@ def build_table(
         items: structures and what could not be read.
         path: the Parquet file, `.parquet`; written aside, then renamed.
         origin: one line that says where the crystals came from.
-        workers: processes.
+        workers: processes; 1 works in this one.
         progress: called with the number of crystals seen so far.
 
     Returns:
@@ -158,6 +158,9 @@ def _worked(items: Iterable[Structure | Reject], workers: int) -> Iterator[tuple
     """Size and rows of one batch after the other, in order, a few batches ahead of the reader."""
     iterator = iter(items)
     batches: Iterator[list[Structure | Reject]] = iter(lambda: list(islice(iterator, CHUNK)), [])
+    if workers == 1:
+        yield from ((len(batch), _rows_of(batch)) for batch in batches)
+        return
     with ProcessPoolExecutor(workers) as pool:
         waiting: deque[tuple[int, Future[Worked]]] = deque()
         for batch in batches:

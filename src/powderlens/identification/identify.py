@@ -121,26 +121,17 @@ class Identifier:
         phases: list[Phase] = []
         cell, cell_from, leans_on = prediction.niggli[i], "network", None
         if matches is not None and self.search is not None:
-            rows = matches.row[i]
-            order = list(np.lexsort((-matches.score[i], -phase)))
-            by_name: dict[str, float] = {}
-            for k in order:
-                by_name[self._name(rows[k])] = by_name.get(self._name(rows[k]), 0.0) + float(phase[k])
-            name = max(by_name, key=by_name.__getitem__)
-            if by_name[name] > 0.5:
-                leans_on = name
-                order.sort(key=lambda k: self._name(rows[k]) != name)
+            named = self._by_name(matches, phase, i)
+            best, probability = named[0]
+            if probability > 0.5:
+                leans_on = self._name(matches.row[i, best])
             if leans_on or self.evidence == "library":
-                best = rows[order[0]]
-                cell, cell_from = self.search.table.niggli[best], self._name(best)
+                cell, cell_from = self.search.table.niggli[matches.row[i, best]], self._name(matches.row[i, best])
             phases = [
                 self._phase(
-                    rows[k],
-                    float(matches.score[i, k]),
-                    float(phase[k]),
-                    pattern.wavelength_A if n < DRAWN_PHASES else None,
+                    matches.row[i, k], float(matches.score[i, k]), p, pattern.wavelength_A if n < DRAWN_PHASES else None
                 )
-                for n, k in enumerate(order[:SHOWN_PHASES])
+                for n, (k, p) in enumerate(named[:SHOWN_PHASES])
             ]
         return Answer(
             file=pattern.source,
@@ -155,6 +146,16 @@ class Identifier:
             leans_on=leans_on,
             warnings=warnings,
         )
+
+    def _by_name(self, matches: Matches, phase: NDArray[np.float64], i: int) -> list[tuple[int, float]]:
+        """The likeliest entry of each differently named phase with the probability of the name, likeliest first."""
+        total: dict[str, float] = {}
+        entry: dict[str, int] = {}
+        for k in np.lexsort((-matches.score[i], -phase)):
+            name = self._name(matches.row[i, k])
+            total[name] = total.get(name, 0.0) + float(phase[k])
+            entry.setdefault(name, int(k))
+        return sorted(((k, total[name]) for name, k in entry.items()), key=lambda item: -item[1])
 
     def _name(self, row: np.int64) -> str:
         assert self.search is not None

@@ -123,6 +123,8 @@ class Search:
         out = np.zeros_like(intensity)
         for i in range(len(x)):
             measured = intensity[i][mask[i]]
+            if not len(measured):  # a range shorter than a coarse step
+                continue
             rank = int(FLOOR_QUANTILE * (len(measured) - 1))
             out[i][mask[i]] = np.sqrt(np.maximum(measured - np.partition(measured, rank)[rank], 0))
         return out, mask

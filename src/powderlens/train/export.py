@@ -48,6 +48,24 @@ def _load(checkpoint: Path) -> dict[str, Any]:
     return content
 
 
+def to_onnx(network: Prism, points: int) -> onnx.ModelProto:
+    """The network in single precision, for any number of patterns up to 4096.
+
+    Input `x` (b, 2, points); outputs `system` (b, 7), `group` (b, 230) and `niggli` (b, 6), see `Prism`.
+    """
+    program = torch.onnx.export(
+        network,
+        (torch.zeros(2, 2, points),),
+        input_names=["x"],
+        output_names=["system", "group", "niggli"],
+        dynamic_shapes={"x_B2L": {0: torch.export.Dim("batch", min=1, max=4096)}},
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    return program.model_proto
+
+
 def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """Store large single-precision weights as half precision, each followed by a cast back.
 
@@ -89,18 +107,7 @@ def export(checkpoint: Path, run: Path, output: Path) -> Path:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{run}: its run.json is of another version or damaged ({type(error).__name__})") from None
     network = load_network(checkpoint, recipe)
-    example = torch.zeros(2, 2, recipe.grid.points)
-    program = torch.onnx.export(
-        network,
-        (example,),
-        input_names=["x"],
-        output_names=["system", "group", "niggli"],
-        dynamic_shapes={"x_B2L": {0: torch.export.Dim("batch", min=1, max=4096)}},
-        dynamo=True,
-        verbose=False,
-    )
-    assert program is not None
-    model = halve_weights(program.model_proto)
+    model = halve_weights(to_onnx(network, recipe.grid.points))
     onnx.checker.check_model(model)
     output.mkdir(parents=True, exist_ok=True)
     path = output / f"{recipe.name}.onnx"
