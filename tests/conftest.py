@@ -1,11 +1,18 @@
 """What every test may use: where things are, and a seeded Hypothesis."""
 
+from __future__ import annotations
+
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from powderlens.corpus.reflection_table import ReflectionTable
+    from powderlens.crystal.structure import Structure
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 if "PYTHONPATH" in os.environ:  # tests change directory and start programs
@@ -37,3 +44,67 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+MINERALS: dict[str, tuple[str, tuple[float, ...], list[tuple[str, tuple[float, float, float]]]]] = {
+    "Rutile": (
+        "P 42/m n m",
+        (4.5937, 4.5937, 2.9587, 90, 90, 90),
+        [("Ti", (0, 0, 0)), ("O", (0.3048, 0.3048, 0))],
+    ),
+    "Quartz": (
+        "P 32 2 1",
+        (4.916, 4.916, 5.4054, 90, 90, 120),
+        [("Si", (0.4697, 0, 2 / 3)), ("O", (0.4135, 0.2669, 0.78577))],
+    ),
+    "Halite": ("F m -3 m", (5.6402, 5.6402, 5.6402, 90, 90, 90), [("Na", (0, 0, 0)), ("Cl", (0.5, 0.5, 0.5))]),
+    "Fluorite": ("F m -3 m", (5.463, 5.463, 5.463, 90, 90, 90), [("Ca", (0, 0, 0)), ("F", (0.25, 0.25, 0.25))]),
+    "Corundum": ("R -3 c:H", (4.7589, 4.7589, 12.9912, 90, 90, 120), [("Al", (0, 0, 0.3522)), ("O", (0.3063, 0, 0.25))]),
+    "Calcite": (
+        "R -3 c:H",
+        (4.988, 4.988, 17.061, 90, 90, 120),
+        [("Ca", (0, 0, 0)), ("C", (0, 0, 0.25)), ("O", (0.2567, 0, 0.25))],
+    ),
+    "Sphalerite": ("F -4 3 m", (5.4093, 5.4093, 5.4093, 90, 90, 90), [("Zn", (0, 0, 0)), ("S", (0.25, 0.25, 0.25))]),
+}
+"""Group, cell and asymmetric unit of textbook structures, to three or four digits: R. W. G. Wyckoff, Crystal
+Structures (1963); quartz as in examples/quartz.cif."""
+
+
+@pytest.fixture(scope="session")
+def minerals() -> dict[str, Structure]:
+    """Seven minerals of six space groups by name, every atom of the cell; their source is "test:NAME"."""
+    from dataclasses import replace
+
+    import gemmi
+
+    from powderlens.crystal.convert import from_gemmi
+
+    made = {}
+    for name, (group, cell, atoms) in MINERALS.items():
+        small = gemmi.SmallStructure()
+        small.cell = gemmi.UnitCell(*cell)
+        small.spacegroup = gemmi.SpaceGroup(group)
+        for element, place in atoms:
+            site = gemmi.SmallStructure.Site()
+            site.label = site.type_symbol = element
+            site.element = gemmi.Element(element)
+            site.fract = gemmi.Fractional(*place)
+            site.occ = 1.0
+            small.add_site(site)
+        made[name] = replace(from_gemmi(small), name=name, source=f"test:{name}")
+    return made
+
+
+@pytest.fixture(scope="session")
+def small_table_path() -> Path:
+    """Reflections of 600 crystals, as shipped for `make train-small`."""
+    return ROOT / "examples" / "crystals-small.parquet"
+
+
+@pytest.fixture(scope="session")
+def small_table(small_table_path: Path) -> ReflectionTable:
+    """The same, read."""
+    from powderlens.corpus.reflection_table import ReflectionTable
+
+    return ReflectionTable.load(small_table_path)

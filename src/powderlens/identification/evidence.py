@@ -38,6 +38,8 @@ class Weights:
         sharpness: log-weight of a phase per unit of similarity.
         unknown: log-weight of "none of the library", relative to a phase of similarity 1.
         kinship: 0 to 1, how far an unknown phase is thought to fall into the groups that are common in the library.
+        doubt: 0 to 1, weight of the answer without any phase, however similar one is: labels and structures disagree now
+            and then.
     """
 
     temperature: float
@@ -45,6 +47,7 @@ class Weights:
     sharpness: float
     unknown: float
     kinship: float
+    doubt: float
 
     @classmethod
     def load(cls) -> Weights:
@@ -102,10 +105,12 @@ def join(prediction: Prediction | None, matches: Matches | None, weights: Weight
     if matches is None:
         return np.exp(prior), np.zeros((len(prior), 0))
     b = np.arange(len(prior))[:, None]
+    kin = np.exp(prior) * (230 * matches.group_share) ** weights.kinship
     speak = np.exp(weights.sharpness * (matches.score.astype(float) - 1.0))
-    support = np.tile(np.exp(weights.unknown) * (230 * matches.group_share) ** weights.kinship, (len(prior), 1))
+    support = np.zeros_like(prior)
     np.add.at(support, (b, matches.group - 1), speak)
-    joint = np.exp(prior + np.log(support))
+    joint = np.exp(prior) * support + np.exp(weights.unknown) * kin
     total = joint.sum(axis=1, keepdims=True)
     phase = np.exp(prior[b, matches.group - 1]) * speak / total
-    return joint / total, phase
+    unknown = kin / kin.sum(axis=1, keepdims=True)
+    return (1 - weights.doubt) * joint / total + weights.doubt * unknown, (1 - weights.doubt) * phase

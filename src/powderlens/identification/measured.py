@@ -134,7 +134,7 @@ def gather(identifier: Identifier, patterns: list[Pattern]) -> Gathered:
 
 
 def choose_weights(gathered: Gathered, truth: NDArray[np.int64]) -> Weights:
-    """The five weights of least mean log loss of group and system, over network alone and all evidence.
+    """The six weights of least mean log loss of group and system, over network alone and all evidence.
 
     Args:
         gathered: evidence for n patterns.
@@ -158,6 +158,7 @@ def choose_weights(gathered: Gathered, truth: NDArray[np.int64]) -> Weights:
             sharpness=float(np.exp(p[2])),
             unknown=float(p[3]),
             kinship=float(1 / (1 + np.exp(-p[4]))),
+            doubt=float(1 / (1 + np.exp(-p[5]))),
         )
 
     def loss(p: NDArray[np.float64]) -> float:
@@ -169,8 +170,8 @@ def choose_weights(gathered: Gathered, truth: NDArray[np.int64]) -> Weights:
             total -= np.log((group @ GROUP_TO_SYSTEM)[index, system] + 1e-9).mean()
         return float(total)
 
-    start = np.array([-0.3, -1.0, 3.5, -9.0, -0.5])
-    found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 300, "xatol": 0.01, "fatol": 1e-4})
+    start = np.array([-0.3, -1.0, 3.5, -9.0, -0.5, -3.5])
+    found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 400, "xatol": 0.01, "fatol": 1e-4})
     return weights_of(found.x)
 
 
