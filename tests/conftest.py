@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -59,7 +60,11 @@ MINERALS: dict[str, tuple[str, tuple[float, ...], list[tuple[str, tuple[float, f
     ),
     "Halite": ("F m -3 m", (5.6402, 5.6402, 5.6402, 90, 90, 90), [("Na", (0, 0, 0)), ("Cl", (0.5, 0.5, 0.5))]),
     "Fluorite": ("F m -3 m", (5.463, 5.463, 5.463, 90, 90, 90), [("Ca", (0, 0, 0)), ("F", (0.25, 0.25, 0.25))]),
-    "Corundum": ("R -3 c:H", (4.7589, 4.7589, 12.9912, 90, 90, 120), [("Al", (0, 0, 0.3522)), ("O", (0.3063, 0, 0.25))]),
+    "Corundum": (
+        "R -3 c:H",
+        (4.7589, 4.7589, 12.9912, 90, 90, 120),
+        [("Al", (0, 0, 0.3522)), ("O", (0.3063, 0, 0.25))],
+    ),
     "Calcite": (
         "R -3 c:H",
         (4.988, 4.988, 17.061, 90, 90, 120),
@@ -73,7 +78,7 @@ Structures (1963); quartz as in examples/quartz.cif."""
 
 @pytest.fixture(scope="session")
 def minerals() -> dict[str, Structure]:
-    """Seven minerals of six space groups by name, every atom of the cell; their source is "test:NAME"."""
+    """Seven minerals of five space groups by name, every atom of the cell; their source is "test:NAME"."""
     from dataclasses import replace
 
     import gemmi
@@ -108,3 +113,59 @@ def small_table(small_table_path: Path) -> ReflectionTable:
     from powderlens.corpus.reflection_table import ReflectionTable
 
     return ReflectionTable.load(small_table_path)
+
+
+TINY_RECIPE = """
+name = "tiny"
+seed = 3
+batch = 4
+steps = 6
+learning_rate = 2e-3
+weight_decay = 0.02
+warmup = 0.2
+label_smoothing = 0.02
+lattice_weight = 0.5
+ema_decay = 0.5
+validate_every = 2
+
+[grid]
+start_deg = 5.0
+step_deg = 0.1
+points = 850
+wavelength_A = 1.5418711
+
+[network]
+widths = [4, 6, 8]
+hidden = 16
+dropout = 0.1
+
+[data]
+shares = { amcsd = 1.0 }
+impurity_share = 0.12
+validation_patterns = 8
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe that trains in a second: six steps of four patterns on a coarse grid."""
+    path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
+    path.write_text(TINY_RECIPE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def train() -> Callable[..., Path]:
+    """`powderlens.train.engine.train` in this process, on one thread; Lightning's remarks are not heard."""
+    import warnings
+
+    from powderlens.train import engine
+
+    def quiet(*args: Any, **options: Any) -> Path:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+            warnings.filterwarnings("ignore", message="The dirpath has changed from")
+            warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+            return engine.train(*args, **{"workers": 0, "threads": 1, **options})
+
+    return quiet

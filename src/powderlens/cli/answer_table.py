@@ -94,7 +94,9 @@ def _share(out: Console, probability: float) -> tuple[str, Text]:
     from rich.text import Text
 
     block = "█" if "utf" in out.encoding.lower() else "#"
-    return f"{100 * probability:5.1f} %", Text(block * round(BAR_WIDTH * probability), "green")
+    return f"{100 * probability:5.1f} %" if probability >= 0.001 else "< 0.1 %", Text(
+        block * round(BAR_WIDTH * probability), "green"
+    )
 
 
 def _cell(cell: Mapping[str, float]) -> str:

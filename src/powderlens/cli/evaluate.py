@@ -43,7 +43,7 @@ def measured(
         "data": {data.name: file_sha256(data), data.with_suffix(".csv").name: file_sha256(data.with_suffix(".csv"))},
         "model": identifier.network.name,
         "model_chosen_by": "lowest loss on simulated patterns of validation crystals; no measured pattern was trained on",
-        "weights_chosen_by": "least log loss on the same measured patterns (5 numbers); see the cross-validated figures "
+        "weights_chosen_by": "least log loss on the same measured patterns (a number for each weight); see the cross-validated figures "
         "for weights chosen without the patterns they are judged on",
         **evaluate_measured(identifier, patterns),
     }

@@ -68,7 +68,7 @@ def simulate(
                     structure,
                     radiation,
                     two_theta_deg=two_theta_deg,
-                    step_deg=step_deg or STEP_DEG,
+                    step_deg=STEP_DEG if step_deg is None else step_deg,
                     dispersion=dispersion,
                 )
         except PowderlensError as error:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -27,10 +32,20 @@ def train(
     from powderlens.train.engine import train as run
     from powderlens.train.recipe import load_recipe
 
-    best = run(
-        load_recipe(recipe), data, output, resume=resume, workers=workers, threads=threads, accelerator=accelerator
-    )
+    chosen = load_recipe(recipe)
+    with _progress_on_stderr():
+        best = run(chosen, data, output, resume=resume, workers=workers, threads=threads, accelerator=accelerator)
     print_json({"checkpoint": best.name, "run": output.name})
+
+
+@contextmanager
+def _progress_on_stderr() -> Iterator[None]:
+    """Lightning's bar goes where progress belongs, its advertisements and its remarks on a folder in use nowhere."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
+        warnings.filterwarnings("ignore", module=r"lightning\.")
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        yield
 
 
 def export(

@@ -60,6 +60,20 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder, made with its parents where it is not there.
+
+    Raises:
+        InputError: it cannot be made, or a file has its name.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: no folder can be made there ({error.strerror}); choose another place") from None
+    return folder
+
+
 def file_sha256(path: str | os.PathLike[str]) -> str:
     """sha256 of a file, hexadecimal."""
     with open(path, "rb") as handle:

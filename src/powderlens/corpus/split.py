@@ -1,4 +1,8 @@
-"""Which crystals are held out: whole chemical systems within a space group, so that no near-copy crosses over."""
+"""Which crystals are held out: whole chemical systems within a space group, from all databases together.
+
+So repeated determinations of a phase stay on one side. A solid solution with one more element is another system: it
+may stand on the other side of its end member.
+"""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def sampling_weights(table: ReflectionTable, rows: NDArray[np.int64], shares: di
     origins = np.array([origin(table.ids[i]) for i in rows])
     unknown = set(origins) - set(shares)
     if unknown:
-        raise InputError(f"no sampling share for {sorted(unknown)}; shares are given for {sorted(shares)}")
+        raise InputError(f"no sampling share for {sorted(map(str, unknown))}; shares are given for {sorted(shares)}")
     weights = np.zeros(len(rows))
     for name, share in shares.items():
         mine = np.flatnonzero(origins == name)

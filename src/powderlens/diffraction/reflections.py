@@ -92,10 +92,10 @@ def reflections(
     if len(hkl) == 0:
         raise InputError(f"{structure.name or 'structure'}: no reflection with d of at least {d_min_A:g} A")
     kinds, kind = np.unique(structure.elements, return_inverse=True)
-    f_real = scattering.form_factors(list(kinds), inv_d2 / 4)
+    f_real = scattering.form_factors(kinds.tolist(), inv_d2 / 4)
     f_imag = np.zeros(len(kinds))
     if dispersion_wavelength_A is not None:
-        extra = scattering.dispersion(list(kinds), dispersion_wavelength_A)
+        extra = scattering.dispersion(kinds.tolist(), dispersion_wavelength_A)
         f_real, f_imag = f_real + extra.real[:, None], extra.imag
     beta = np.zeros((0, 3, 3)) if structure.beta is None else np.nan_to_num(structure.beta)
     u_iso = np.nan_to_num(structure.u_iso_A2)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from powderlens import __version__
-from powderlens.core.files import atomic_write
+from powderlens.core.files import atomic_write, make_folder
 
 
 def write_record(path: Path, *, command: str, body: Mapping[str, object]) -> None:
@@ -29,6 +29,6 @@ def write_record(path: Path, *, command: str, body: Mapping[str, object]) -> Non
         "hardware": f"{platform.machine()}, {os.cpu_count()} cores",
         **body,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with atomic_write(path) as aside:
         aside.write_text(json.dumps(record, indent=2) + "\n")

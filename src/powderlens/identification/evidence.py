@@ -34,7 +34,7 @@ class Weights:
 
     Attributes:
         temperature: divides the network's logits.
-        system_pull: 0 to 1, how far the system head corrects the systems of the group head.
+        system_pull: 0 to 1, how far the network's system head corrects the systems that follow from the groups.
         sharpness: log-weight of a phase per unit of similarity.
         unknown: log-weight of "none of the library", relative to a phase of similarity 1.
         kinship: 0 to 1, how far an unknown phase is thought to fall into the groups that are common in the library.
@@ -74,12 +74,24 @@ def log_softmax(logits: Floats) -> Floats:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
-def network_belief(prediction: Prediction, weights: Weights) -> Floats:
-    """(b, 230) log-probabilities of the space groups from both heads of the network."""
-    group = log_softmax(prediction.group_logits.astype(float) / weights.temperature)
-    system = log_softmax(prediction.system_logits.astype(float) / weights.temperature)
-    marginal = np.log(np.exp(group) @ GROUP_TO_SYSTEM + 1e-12)
-    return log_softmax(group + weights.system_pull * (system - marginal)[:, SYSTEM_OF_GROUP])
+def system_belief(group: Floats, prediction: Prediction | None, weights: Weights) -> Floats:
+    """(b, 7) probabilities of the crystal systems.
+
+    They follow from the groups, corrected by what the network's system head says otherwise than its group head: two
+    heads err less than one. So they need not add up to the groups' to the last digit.
+
+    Args:
+        group: (b, 230) joint probabilities of the groups.
+        prediction: of the network, or None.
+        weights: see there.
+    """
+    marginal = group @ GROUP_TO_SYSTEM
+    if prediction is None:
+        return marginal
+    head = log_softmax(prediction.system_logits.astype(float) / weights.temperature)
+    own = np.exp(log_softmax(prediction.group_logits.astype(float) / weights.temperature)) @ GROUP_TO_SYSTEM
+    pull = weights.system_pull * (head - np.log(own + 1e-12))
+    return np.exp(log_softmax(np.log(marginal + 1e-12) + pull))
 
 
 def join(prediction: Prediction | None, matches: Matches | None, weights: Weights) -> tuple[Floats, Floats]:
@@ -98,7 +110,7 @@ def join(prediction: Prediction | None, matches: Matches | None, weights: Weight
         (b, 230) probabilities of the groups, (b, k) probabilities of the phases (k = 0 without a library).
     """
     if prediction is not None:
-        prior = network_belief(prediction, weights)
+        prior = log_softmax(prediction.group_logits.astype(float) / weights.temperature)
     else:
         assert matches is not None
         prior = np.full((len(matches.row), 230), -np.log(230.0))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError, PatternError, WavelengthError
 from powderlens.identification.answer import CELL_NAMES, Answer, Group, Phase, System
-from powderlens.identification.evidence import EVIDENCE, GROUP_TO_SYSTEM, Evidence, Weights, join
+from powderlens.identification.evidence import EVIDENCE, Evidence, Weights, join, system_belief
 from powderlens.library.search import Matches, Search
 from powderlens.library.table import LibraryTable
 from powderlens.models.runtime import DEFAULT_MODEL, Network, Prediction, load_network
@@ -99,8 +99,9 @@ class Identifier:
         self, patterns: Sequence[Pattern], x: NDArray[np.float32], warnings: Sequence[list[str]]
     ) -> list[Answer]:
         prediction, matches = self.evidence_of(x)
-        group, phase = join(None if self.evidence == "library" else prediction, matches, self.weights)
-        system = group @ GROUP_TO_SYSTEM
+        asked = None if self.evidence == "library" else prediction
+        group, phase = join(asked, matches, self.weights)
+        system = system_belief(group, asked, self.weights)
         return [
             self._one(pattern, system[i], group[i], phase[i], prediction, matches, i, warnings[i])
             for i, pattern in enumerate(patterns)

@@ -14,7 +14,7 @@ from powderlens.crystal.reduce import niggli_cell
 from powderlens.crystal.structure import lattice_from_cell
 from powderlens.evaluate.metrics import ACCURACIES, classification, lattice
 from powderlens.identification.answer import CELL_NAMES
-from powderlens.identification.evidence import EVIDENCE, GROUP_TO_SYSTEM, SYSTEM_OF_GROUP, Evidence, Weights, join
+from powderlens.identification.evidence import EVIDENCE, SYSTEM_OF_GROUP, Evidence, Weights, join, system_belief
 from powderlens.identification.identify import BATCH, Identifier
 from powderlens.library.search import Matches
 from powderlens.models.runtime import Prediction
@@ -58,6 +58,8 @@ def read_rruff_set(
     try:
         with open(table, newline="", encoding="utf-8") as handle:
             rows = list(csv.DictReader(handle))
+        if any(None in row.values() for row in rows):
+            raise ValueError("a row has fewer columns than the header")
         group = np.array([int(row["space_group"]) for row in rows], np.int64)
         accepted = np.array([row["cell_accepted"] == "1" for row in rows], bool)
         cell = np.array([[float(row[n]) if ok else np.nan for n in CELL_NAMES] for row, ok in zip(rows, accepted)])
@@ -100,13 +102,11 @@ class Gathered:
         """A part of it."""
         return Gathered(self.answered[at], Prediction(*(a[at] for a in self.prediction)), self.matches.take(at))
 
-    def belief(self, evidence: Evidence, weights: Weights) -> NDArray[np.float64]:
-        """(n, 230) probabilities of the groups."""
-        return join(
-            None if evidence == "library" else self.prediction,
-            None if evidence == "network" else self.matches,
-            weights,
-        )[0]
+    def belief(self, evidence: Evidence, weights: Weights) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(n, 7) probabilities of the systems and (n, 230) of the groups."""
+        asked = None if evidence == "library" else self.prediction
+        group = join(asked, None if evidence == "network" else self.matches, weights)[0]
+        return system_belief(group, asked, weights), group
 
 
 def gather(identifier: Identifier, patterns: list[Pattern]) -> Gathered:
@@ -165,13 +165,12 @@ def choose_weights(gathered: Gathered, truth: NDArray[np.int64]) -> Weights:
         total = 0.0
         kinds: tuple[Evidence, ...] = ("network", "all")
         for evidence in kinds:
-            group = gathered.belief(evidence, weights_of(p))
-            total -= np.log(group[index, truth] + 1e-9).mean()
-            total -= np.log((group @ GROUP_TO_SYSTEM)[index, system] + 1e-9).mean()
+            systems, groups = gathered.belief(evidence, weights_of(p))
+            total -= np.log(groups[index, truth] + 1e-9).mean() + np.log(systems[index, system] + 1e-9).mean()
         return float(total)
 
-    start = np.array([-0.3, -1.0, 3.5, -9.0, -0.5, -3.5])
-    found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 400, "xatol": 0.01, "fatol": 1e-4})
+    start = np.array([-0.1, -1.0, 4.7, -31.0, -0.3, -1.4])
+    found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 500, "xatol": 0.01, "fatol": 1e-4, "adaptive": True})
     return weights_of(found.x)
 
 
@@ -189,20 +188,22 @@ def evaluate_measured(identifier: Identifier, measured: MeasuredSet) -> dict[str
     truth = measured.space_group[gathered.answered] - 1
     shipped = {e: gathered.belief(e, identifier.weights) for e in EVIDENCE}
     fold = (np.arange(len(truth)) // max(1, min(BLOCK, len(truth) // FOLDS))) % FOLDS
-    crossed = {e: np.zeros_like(b) for e, b in shipped.items()}
+    crossed = {e: (np.zeros_like(s), np.zeros_like(g)) for e, (s, g) in shipped.items()}
     for k in range(FOLDS):
         inside, outside = np.flatnonzero(fold != k), np.flatnonzero(fold == k)
         if not len(outside):
             continue
         weights = choose_weights(gathered.take(inside), truth[inside])
-        for evidence in EVIDENCE:
-            crossed[evidence][outside] = gathered.take(outside).belief(evidence, weights)
+        for evidence, (systems, groups) in crossed.items():
+            systems[outside], groups[outside] = gathered.take(outside).belief(evidence, weights)
 
-    def figures(beliefs: dict[Evidence, NDArray[np.float64]]) -> dict[str, dict[str, float]]:
+    def figures(
+        beliefs: dict[Evidence, tuple[NDArray[np.float64], NDArray[np.float64]]],
+    ) -> dict[str, dict[str, float]]:
         share = len(truth) / len(measured.patterns)
         out = {}
-        for evidence, group in beliefs.items():
-            found = classification(group @ GROUP_TO_SYSTEM, group, truth, SYSTEM_OF_GROUP[truth])
+        for evidence, (systems, groups) in beliefs.items():
+            found = classification(systems, groups, truth, SYSTEM_OF_GROUP[truth])
             out[evidence] = {k: round(v * share, 4) if k in ACCURACIES else v for k, v in found.items()}
         return out
 

@@ -29,8 +29,6 @@ from powderlens.library.table import (
 def library_entry(structure: Structure) -> Entry:
     """Lines of one phase under copper K-alpha, strongest first, families at one angle joined.
 
-    A phase without a name goes by its formula.
-
     Raises:
         InputError: no reflection in range.
     """
@@ -49,7 +47,7 @@ def library_entry(structure: Structure) -> Entry:
     keep = np.argsort(-total)[:MAX_LINES]
     keep = keep[total[keep] >= WEAKEST * total.max()]
     return Entry(
-        name=labelled.name or labelled.formula,
+        name=labelled.name,
         formula=labelled.formula,
         source=labelled.source,
         space_group=labelled.space_group,

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_in
 
 from powderlens import __version__
 from powderlens.core.errors import InputError
-from powderlens.core.files import atomic_write, file_sha256
+from powderlens.core.files import atomic_write, file_sha256, make_folder
 from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.split import split_indices
 from powderlens.corpus.stream import Batch, PatternStream, sampling_weights
@@ -166,11 +166,7 @@ def train(
         "tables": {path.name: file_sha256(path) for path in tables},
         "crystals": counts,
     }
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{output}: cannot be made ({error.strerror})") from None
-    last = output / "last.ckpt"
+    last = make_folder(output) / "last.ckpt"
     first = 0
     if last.exists():
         _check_same_run(output, run, resume=resume)
@@ -182,9 +178,12 @@ def train(
     ]
     with atomic_write(output / "run.json") as aside:
         aside.write_text(json.dumps(run, indent=2) + "\n")
-    checkpoints = ModelCheckpoint(
-        output, filename="best", monitor="val_loss", save_last=True, enable_version_counter=False
-    )
+    checkpoints = ModelCheckpoint(output, filename="best", monitor="val_loss", enable_version_counter=False)
+    # A callback of its own: `save_last` of the one above would only follow improvements.
+    newest = ModelCheckpoint(
+        output, filename="last", every_n_train_steps=recipe.validate_every, save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )  # fmt: skip
     trainer = lightning.Trainer(
         accelerator=accelerator,
         devices=1,
@@ -196,7 +195,7 @@ def train(
         gradient_clip_val=1.0,
         logger=Curve(output / "metrics.csv", first),
         log_every_n_steps=50,
-        callbacks=[checkpoints, EMAWeightAveraging(decay=recipe.ema_decay)],
+        callbacks=[checkpoints, newest, EMAWeightAveraging(decay=recipe.ema_decay)],
         enable_model_summary=False,
         enable_progress_bar=True,
     )

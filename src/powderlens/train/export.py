@@ -13,7 +13,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from powderlens.core.errors import InputError
-from powderlens.core.files import atomic_write
+from powderlens.core.files import atomic_write, make_folder
 from powderlens.models.prism import Prism
 from powderlens.train.recipe import Recipe
 
@@ -109,8 +109,7 @@ def export(checkpoint: Path, run: Path, output: Path) -> Path:
     network = load_network(checkpoint, recipe)
     model = halve_weights(to_onnx(network, recipe.grid.points))
     onnx.checker.check_model(model)
-    output.mkdir(parents=True, exist_ok=True)
-    path = output / f"{recipe.name}.onnx"
+    path = make_folder(output) / f"{recipe.name}.onnx"
     with atomic_write(path) as aside:
         aside.write_bytes(model.SerializeToString())
     card = {

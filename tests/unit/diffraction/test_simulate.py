@@ -115,6 +115,16 @@ def test_small_crystallites_broaden_by_scherrer(make: Callable[..., Structure]) 
     assert np.ptp(above) == pytest.approx(expected, rel=0.02)
 
 
+def test_tails_of_small_crystallites_reach_far(make: Callable[..., Structure]) -> None:
+    """30 widths from the only line there is still what the Lorentzian has there, 1 / (1 + 4 * 30^2)."""
+    copper = make("F m -3 m", (3.615, 3.615, 3.615, 90.0, 90.0, 90.0), [("Cu", (0, 0, 0))])
+    pattern = simulate(copper, "CuKa1", two_theta_deg=(20, 45), crystallite_size_nm=20, caglioti_w_deg2=0.0)
+    fwhm = scherrer_fwhm_deg(np.array([43.3]), CU_KA1, 20.0)[0]
+    position = 2 * np.degrees(np.arcsin(CU_KA1 * np.sqrt(3) / 2 / 3.615))
+    found = np.interp(position - 30 * fwhm, pattern.two_theta_deg, pattern.intensity)
+    assert found == pytest.approx(100 / (1 + 4 * 30**2), rel=0.1)
+
+
 def test_both_backends_draw_the_same(quartz: Path) -> None:
     fast, slow = (simulate(quartz, "CuKa", dispersion=True, backend=name) for name in ("numba", "numpy"))
     np.testing.assert_allclose(fast.intensity, slow.intensity, rtol=1e-8, atol=1e-9)

@@ -1,0 +1,83 @@
+"""Figures on crystals that training never saw, with networks whose answers are known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from powderlens.core.errors import InputError
+from powderlens.corpus.reflection_table import ReflectionTable
+from powderlens.corpus.split import split_indices
+from powderlens.evaluate.held_out import evaluate_held_out
+from powderlens.models.runtime import Network
+from powderlens.pattern.grid import Grid
+from powderlens.symmetry.groups import system_index
+
+GRID = Grid(start_deg=5.0, step_deg=0.1, points=850, wavelength_A=1.5418711)
+
+
+class Says:
+    """Stands in for an ONNX Runtime session."""
+
+    def __init__(self, group: int) -> None:
+        self.group = group
+
+    def run(self, outputs: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        b = len(inputs["x"])
+        system, group = np.zeros((b, 7), np.float32), np.zeros((b, 230), np.float32)
+        system[:, system_index(self.group)] = group[:, self.group - 1] = 12.0
+        return [system, group, np.tile(np.array([5, 5, 5, 90, 90, 90], np.float32), (b, 1))]
+
+
+@pytest.fixture(scope="module")
+def judged(small_table: ReflectionTable) -> Callable[..., dict[str, Any]]:
+    def judge(group: int, **more: Any) -> dict[str, Any]:
+        network = Network("says", GRID, Says(group))
+        return evaluate_held_out(network, small_table, shares={"amcsd": 1.0}, patterns=60, **more)
+
+    return judge
+
+
+def test_only_crystals_of_the_part_are_drawn(
+    judged: Callable[..., dict[str, Any]], small_table: ReflectionTable
+) -> None:
+    parts = split_indices(small_table.elements, small_table.space_group.tolist())
+    absent = next(n for n in range(1, 231) if n not in small_table.space_group[parts["test"]])
+    found = judged(absent)
+    assert found["part"] == "test"
+    assert found["crystals_in_part"] == len(parts["test"]) == 13
+    assert found["all"]["patterns"] == 60
+    assert found["all"]["space_group"] == 0
+    assert judged(62, part="validation")["crystals_in_part"] == len(parts["validation"]) == 6
+
+
+def test_a_network_that_always_says_62(judged: Callable[..., dict[str, Any]]) -> None:
+    """Four of six validation crystals are barite, group 62."""
+    found = judged(62, part="validation")["all"]
+    assert 0.2 < found["space_group"] < 0.8
+    assert found["crystal_system"] == found["space_group"]
+    assert found["space_group_top5"] >= found["space_group"]
+    assert found["space_group_calibration_error"] == pytest.approx(
+        1 / (1 + 229 * np.exp(-12)) - found["space_group"], abs=2e-3
+    )
+
+
+def test_the_seed_repeats_the_figures(judged: Callable[..., dict[str, Any]]) -> None:
+    assert judged(62, seed=3) == judged(62, seed=3)
+
+
+def test_by_database(judged: Callable[..., dict[str, Any]]) -> None:
+    found = judged(62)
+    assert set(found["by_database"]) == {"amcsd"}
+    assert found["by_database"]["amcsd"] == found["all"]
+
+
+def test_a_part_without_crystals(small_table: ReflectionTable) -> None:
+    from dataclasses import replace
+
+    few = replace(small_table, elements=["O Ti"] * 600, space_group=np.full(600, 136, np.int16))
+    with pytest.raises(InputError, match="no crystal in the part 'test'"):
+        evaluate_held_out(Network("says", GRID, Says(1)), few, shares={"amcsd": 1.0}, patterns=4)

@@ -1,0 +1,298 @@
+"""From a pattern to an answer, on the two measured patterns of `examples/`."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from powderlens.core.errors import InputError, PatternError, WavelengthError
+from powderlens.diffraction.simulate import simulate
+from powderlens.identification.answer import Answer
+from powderlens.identification.evidence import EVIDENCE, Evidence
+from powderlens.identification.identify import Identifier, identify
+from powderlens.pattern.grid import convert_two_theta
+from powderlens.pattern.pattern import Pattern
+from powderlens.pattern.read import read_pattern
+from powderlens.symmetry.groups import crystal_system
+
+Identifiers = Callable[[Evidence], Identifier]
+CUKA_A = 1.541838
+
+
+@pytest.fixture(scope="module")
+def identifiers() -> Identifiers:
+    """One `Identifier` for each kind of evidence, made when first asked for."""
+    made: dict[Evidence, Identifier] = {}
+
+    def get(evidence: Evidence = "all") -> Identifier:
+        if evidence not in made:
+            made[evidence] = Identifier(evidence, threads=1)
+        return made[evidence]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def rutile(root: Path) -> Pattern:
+    return read_pattern(root / "examples" / "rutile.txt", wavelength=CUKA_A)
+
+
+@pytest.fixture(scope="module")
+def quartz(root: Path) -> Pattern:
+    return read_pattern(root / "examples" / "quartz.txt", wavelength=CUKA_A)
+
+
+def said(answer: Answer) -> dict[str, object]:
+    """What an answer says, without where the pattern came from."""
+    return {key: value for key, value in answer.to_dict().items() if key not in {"file", "wavelength_A", "warnings"}}
+
+
+def agree(one: Answer, other: Answer, tolerance: float = 0.02) -> None:
+    """Two answers name the same and believe it nearly as much."""
+    assert [g.number for g in one.space_group[:1]] == [g.number for g in other.space_group[:1]]
+    assert [p.name for p in one.phases[:1]] == [p.name for p in other.phases[:1]]
+    first, second = ({g.number: g.probability for g in answer.space_group} for answer in (one, other))
+    assert max(abs(first[n] - second[n]) for n in first) < tolerance
+
+
+def is_rutile(answer: Answer) -> None:
+    assert answer.space_group[0].number == 136
+    assert answer.space_group[0].symbol == "P42/mnm"
+    assert answer.crystal_system[0].name == "tetragonal"
+    assert answer.phases[0].name == "Rutile"
+
+
+def test_rutile(identifiers: Identifiers, rutile: Pattern) -> None:
+    answer = identifiers("all").identify(rutile)
+    is_rutile(answer)
+    assert answer.leans_on == "Rutile"
+    assert answer.lattice_source == "Rutile"
+    cell = [answer.lattice[k] for k in ("a_A", "b_A", "c_A", "alpha_deg", "beta_deg", "gamma_deg")]
+    assert cell == pytest.approx([2.96, 4.594, 4.594, 90, 90, 90], rel=5e-3)
+    assert answer.phases[0].lines is not None
+    assert np.min(np.abs(answer.phases[0].lines[0] - 27.44)) < 0.1, "the 110 line of rutile with copper"
+
+
+def test_quartz(identifiers: Identifiers, quartz: Pattern) -> None:
+    """The two hands of quartz look alike to powder."""
+    answer = identifiers("all").identify(quartz)
+    assert {152, 154} & {g.number for g in answer.space_group[:3]}
+    assert "uartz" in answer.phases[0].name
+    assert answer.phases[0].formula == "O2Si"
+
+
+@pytest.mark.parametrize("evidence", EVIDENCE)
+def test_probabilities(identifiers: Identifiers, rutile: Pattern, evidence: Evidence) -> None:
+    answer = identifiers(evidence).identify(rutile)
+    assert sum(g.probability for g in answer.space_group) == pytest.approx(1.0)
+    assert sum(s.probability for s in answer.crystal_system) == pytest.approx(1.0)
+    assert len(answer.space_group) == 230
+    assert len({s.name for s in answer.crystal_system}) == 7
+    for ranked in (answer.space_group, answer.crystal_system):
+        probabilities = [candidate.probability for candidate in ranked]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert min(probabilities) >= 0
+    of_system = dict.fromkeys((s.name for s in answer.crystal_system), 0.0)
+    for group in answer.space_group:
+        of_system[crystal_system(group.number)] += group.probability
+    for system in answer.crystal_system:
+        assert system.probability == pytest.approx(of_system[system.name], abs=1e-9)
+    assert sum(p.probability for p in answer.phases) <= 1 + 1e-9
+
+
+def test_kinds_of_evidence(identifiers: Identifiers, rutile: Pattern) -> None:
+    network, library, both = (identifiers(e).identify(rutile) for e in EVIDENCE)
+    assert (network.phases, network.leans_on, network.lattice_source) == ([], None, "network")
+    assert network.model == both.model == "prism-1"
+    assert library.model == "none"
+    assert library.phases[0].name == library.lattice_source == "Rutile"
+    assert [a.evidence for a in (network, library, both)] == list(EVIDENCE)
+    assert network.crystal_system[0].name == library.crystal_system[0].name == "tetragonal"
+    with pytest.raises(InputError, match="evidence 'both': choose one of network, library, all"):
+        Identifier("both")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="no model 'none-1'"):
+        Identifier("all", model="none-1")
+
+
+@pytest.mark.parametrize("name", ["rutile", "quartz"])
+def test_labels_and_cell_of_the_header_never_change_the_answer(
+    identifiers: Identifiers, root: Path, tmp_path: Path, name: str
+) -> None:
+    text = (root / "examples" / f"{name}.txt").read_text()
+    header = text[: text.index("\n5.000,") + 1]
+    assert "CELL PARAMETERS" in header
+    lying = header
+    for key, lie in {
+        "NAMES": "Halite",
+        "RRUFFID": "R070534",
+        "IDEAL CHEMISTRY": "NaCl",
+        "LOCALITY": "nowhere",
+        "STATUS": "The identification of this mineral is not known",
+        "MEASURED CHEMISTRY": "Na_1.00_Cl_1.00_",
+        "DIFFRACTION SAMPLE DESCRIPTION": "Powder, all of it halite",
+        "CELL PARAMETERS": "a: 5.6402 b: 5.6402 c: 5.6402 alpha: 90 beta: 90 gamma: 90 volume: 179 crystal system: cubic",
+    }.items():
+        lying, count = re.subn(rf"^##{key}=.*$", f"##{key}={lie}", lying, flags=re.MULTILINE)
+        assert count == 1, key
+    answers = []
+    for i, words in enumerate([header, lying, ""]):
+        path = tmp_path / f"{i}.txt"
+        path.write_text(words + text[len(header) :])
+        answers.append(identifiers("all").identify(read_pattern(path, wavelength=CUKA_A)))
+    assert said(answers[0]) == said(answers[1]) == said(answers[2])
+
+
+def test_the_scale_of_the_intensities_does_not_matter(identifiers: Identifiers, rutile: Pattern) -> None:
+    plain = identifiers("all").identify(rutile)
+    for factor in (1e-4, 37.0, 1e6):
+        agree(plain, identifiers("all").identify(replace(rutile, intensity=factor * rutile.intensity)), 1e-3)
+
+
+def test_a_background_is_taken_off_and_said(identifiers: Identifiers, rutile: Pattern) -> None:
+    x = rutile.two_theta_deg
+    slope = 0.5 * rutile.intensity.max() * np.exp(-x / 25)
+    hump = 0.05 * rutile.intensity.max() * np.exp(-(((x - 28) / 14) ** 2))
+    answer = identifiers("all").identify(replace(rutile, intensity=rutile.intensity + slope + hump))
+    is_rutile(answer)
+    assert any("background" in warning for warning in answer.warnings)
+    assert not any("background" in warning for warning in identifiers("all").identify(rutile).warnings)
+
+
+@pytest.mark.parametrize("to_A", [0.7107, 1.7903, 0.5594])
+def test_the_same_spacings_at_another_wavelength(identifiers: Identifiers, rutile: Pattern, to_A: float) -> None:
+    """Angles as another anode would show them; intensities as they were (LP differs by little at equal spacings)."""
+    x = convert_two_theta(rutile.two_theta_deg, CUKA_A, to_A)
+    inside = np.isfinite(x)
+    other = replace(rutile, two_theta_deg=x[inside], intensity=rutile.intensity[inside], wavelength_A=to_A)
+    is_rutile(identifiers("all").identify(other))
+    wrong = identifiers("all").identify(replace(other, wavelength_A=CUKA_A)) if to_A > 1 else None
+    assert wrong is None or wrong.space_group[0].number != 136 or wrong.phases[0].score < 0.7
+
+
+def test_a_simulated_scan_with_molybdenum(identifiers: Identifiers, root: Path) -> None:
+    pattern = simulate(root / "examples" / "quartz.cif", "MoKa", two_theta_deg=(3.0, 40.0))
+    answer = identifiers("all").identify(pattern)
+    assert answer.space_group[0].number in (152, 154)
+    assert answer.phases[0].formula == "O2Si"
+
+
+def test_a_short_range_is_warned_of(identifiers: Identifiers, rutile: Pattern) -> None:
+    part = (rutile.two_theta_deg > 25) & (rutile.two_theta_deg < 45)
+    short = replace(rutile, two_theta_deg=rutile.two_theta_deg[part], intensity=rutile.intensity[part])
+    answer = identifiers("all").identify(short)
+    assert any(re.search(r"only 25\.\d to 4[45]\.\d degrees", warning) for warning in answer.warnings)
+    assert identifiers("all").identify(rutile).warnings == []
+
+
+def test_many_at_once_are_answered_as_one_by_one(
+    identifiers: Identifiers, rutile: Pattern, quartz: Pattern, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("powderlens.identification.identify.BATCH", 2)
+    patterns = [rutile, quartz, replace(rutile, source="again")]
+    answers = identifiers("all").identify_many(patterns)
+    assert [a.file for a in answers] == [rutile.source, quartz.source, "again"]
+    for pattern, answer in zip(patterns, answers, strict=True):
+        agree(identifiers("all").identify(pattern), answer, 1e-4)
+    assert identifiers("all").identify_many([]) == []
+
+
+def test_the_answer_as_json(identifiers: Identifiers, rutile: Pattern) -> None:
+    """The keys that the first issue promised, and never fewer."""
+    answer = identifiers("all").identify(replace(rutile, source="scan.xy")).to_dict()
+    assert {"file", "wavelength_A", "model", "warnings", "crystal_system", "space_group", "lattice", "phases"} <= set(
+        answer
+    )
+    assert answer["file"] == "scan.xy"
+    assert answer["wavelength_A"] == pytest.approx(CUKA_A)
+    assert isinstance(answer["model"], str)
+    assert answer["warnings"] == []
+    systems, groups, lattice, phases = (answer[k] for k in ("crystal_system", "space_group", "lattice", "phases"))
+    assert isinstance(systems, list)
+    assert isinstance(groups, list)
+    assert isinstance(lattice, dict)
+    assert isinstance(phases, list)
+    assert len(systems) == 7
+    assert len(groups) >= 10
+    for rows, keys, numbers in (
+        (systems, {"name", "probability"}, ["probability"]),
+        (groups, {"number", "symbol", "probability"}, ["probability"]),
+        (phases, {"name", "formula", "source", "score"}, ["score"]),
+    ):
+        assert rows
+        assert all(keys <= set(row) for row in rows)
+        assert all(isinstance(row[n], float) and 0 <= row[n] <= 1 for row in rows for n in numbers)
+    for rows in (systems, groups):
+        assert [r["probability"] for r in rows] == sorted((r["probability"] for r in rows), reverse=True)
+    assert all(isinstance(group["number"], int) for group in groups)
+    assert set(lattice) == {"a_A", "b_A", "c_A", "alpha_deg", "beta_deg", "gamma_deg", "cell"}
+    assert lattice["cell"] == "niggli"
+    assert all(isinstance(lattice[k], float) for k in lattice if k != "cell")
+
+
+def test_phases_have_different_names_and_none_is_empty(
+    identifiers: Identifiers, rutile: Pattern, quartz: Pattern
+) -> None:
+    for answer in identifiers("all").identify_many([rutile, quartz]):
+        names = [phase.name for phase in answer.phases]
+        assert len(set(names)) == len(names) >= 1
+        assert all(names), "a phase that is no mineral goes by its formula"
+        belief = [phase.probability for phase in answer.phases]
+        assert belief == sorted(belief, reverse=True)
+
+
+def test_a_pattern_that_cannot_be_answered(identifiers: Identifiers, rutile: Pattern) -> None:
+    with pytest.raises(WavelengthError, match="no wavelength"):
+        identifiers("all").identify(replace(rutile, wavelength_A=None))
+    beyond = Pattern(np.linspace(100, 140, 500), rutile.intensity[:500], CUKA_A)
+    with pytest.raises(InputError, match="does not overlap"):
+        identifiers("all").identify(beyond)
+    with pytest.raises(WavelengthError, match="no wavelength"):
+        identifiers("all").identify_many([rutile, replace(rutile, wavelength_A=None)])
+
+
+def test_a_range_of_a_few_points_is_no_crash(identifiers: Identifiers, rutile: Pattern) -> None:
+    """A scan that overlaps the grid by two points only: an error of ours or an answer with a warning."""
+    x = np.linspace(89.96, 120.0, 400)
+    x[0] = 89.95
+    y = 10 + np.random.default_rng(0).random(400)
+    try:
+        answer = identifiers("all").identify(Pattern(x, y, CUKA_A))
+    except PatternError as error:
+        assert "no reflection stands out" in str(error)
+    else:
+        assert any("less sure" in warning for warning in answer.warnings)
+
+
+def test_neutrons_are_warned_of(identifiers: Identifiers, rutile: Pattern) -> None:
+    answer = identifiers("all").identify(replace(rutile, metadata={"probe": "neutron"}))
+    assert any("neutron" in warning for warning in answer.warnings)
+
+
+def test_identify_takes_files_and_patterns(root: Path, rutile: Pattern) -> None:
+    path = root / "examples" / "rutile.txt"
+    from_file = identify(path, wavelength="CuKa", evidence="network")
+    from_pattern = identify(replace(rutile, wavelength_A=9.9), wavelength="CuKa", evidence="network")
+    assert from_file.file == str(path)
+    assert from_pattern.wavelength_A == pytest.approx(1.54187, abs=1e-4)
+    agree(from_file, from_pattern, 1e-6)
+    with pytest.raises(WavelengthError):
+        identify(path)
+
+
+def test_identifying_loads_no_torch(root: Path) -> None:
+    code = (
+        "import powderlens, sys; powderlens.identify(sys.argv[1], wavelength='CuKa');"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'lightning', 'pyarrow', 'scipy', 'pandas'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(root / "examples" / "rutile.txt")], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "[]"
