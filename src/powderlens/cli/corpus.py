@@ -35,10 +35,12 @@ def reflections(
 
     items = open_database(database)
     origin = f"{database.name}, sha256 {file_sha256(database)}"
-    step = 20_000
+    step, told = 20_000, 0
 
     def progress(seen: int) -> None:
-        if seen % step < 200:
+        nonlocal told
+        if seen // step > told:
+            told = seen // step
             complain(f"{seen} crystals")
 
     manifest = build_table(islice(items, limit), output, origin=origin, workers=workers, progress=progress)

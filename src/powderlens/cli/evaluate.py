@@ -33,6 +33,7 @@ def measured(
     from powderlens.identification.evidence import write_weights
     from powderlens.identification.identify import Identifier
     from powderlens.identification.measured import choose_on, evaluate_measured, read_rruff_set
+    from powderlens.models.runtime import read_card
 
     patterns = read_rruff_set(data)
     identifier = Identifier("all")
@@ -42,9 +43,9 @@ def measured(
     body = {
         "data": {data.name: file_sha256(data), data.with_suffix(".csv").name: file_sha256(data.with_suffix(".csv"))},
         "model": identifier.network.name,
-        "model_chosen_by": "lowest loss on simulated patterns of validation crystals; no measured pattern was trained on",
-        "weights_chosen_by": "least log loss on the same measured patterns (a number for each weight); see the cross-validated figures "
-        "for weights chosen without the patterns they are judged on",
+        "model_chosen_by": f"{read_card(identifier.network.name)['chosen_by']}; no measured pattern was trained on",
+        "weights_chosen_by": "least log loss on the same measured patterns (a number for each weight); see the "
+        "cross-validated figures for weights chosen without the patterns they are judged on",
         **evaluate_measured(identifier, patterns),
     }
     chosen = "" if choose_weights is None else f" --choose-weights {choose_weights.name}"
@@ -73,7 +74,7 @@ def held_out(
     body = {
         "data": {path.name: file_sha256(path) for path in data},
         "model": network.name,
-        "model_chosen_by": "lowest loss on simulated patterns of validation crystals, which are other crystals",
+        "model_chosen_by": read_card(network.name)["chosen_by"],
         "split": "sets of elements within a space group held apart (corpus/split.py)",
         **figures,
     }

@@ -78,7 +78,7 @@ def identify(
             part = slice(start, start + CHUNK)
             outcomes = _answer(identifier, files[part], radiation)
             good: list[Answer] = []
-            for file, to_plot, (pattern, answer) in zip(files[part], plots[part], outcomes, strict=True):
+            for file, (_, answer) in zip(files[part], outcomes, strict=True):
                 if isinstance(answer, PowderlensError):
                     if not several:
                         raise answer
@@ -88,11 +88,6 @@ def identify(
                 good.append(answer)
                 if as_json:
                     print_json(answer.to_dict())
-                if to_plot is not None:
-                    from powderlens.identification.figure import plot_answer
-
-                    assert pattern is not None
-                    plot_answer(pattern, answer, to_plot, top=top or TOP)
             if not as_json:
                 from powderlens.cli.answer_table import show_answer, show_answers
 
@@ -101,6 +96,11 @@ def identify(
                 else:
                     show_answer(good[0], top=top or TOP, no_color=no_color)
             sys.stdout.flush()
+            for to_plot, (pattern, answer) in zip(plots[part], outcomes, strict=True):
+                if to_plot is not None and pattern is not None and not isinstance(answer, PowderlensError):
+                    from powderlens.identification.figure import plot_answer
+
+                    plot_answer(pattern, answer, to_plot, top=top or TOP)
             advance(len(outcomes))
     raise typer.Exit(1 if failed else 0)
 

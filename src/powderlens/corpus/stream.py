@@ -16,7 +16,7 @@ from powderlens.pattern.prepare import network_input
 from powderlens.symmetry.groups import system_index
 
 DFT_SOURCES = ("mp", "oqmd")
-ANIONS = frozenset("O F S Cl Br I Se Te As N P C".split())
+ANIONS = frozenset(["O", "F", "S", "Cl", "Br", "I", "Se", "Te", "As", "N", "P", "C"])
 
 
 def origin(crystal_id: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-
 # numba's own linear algebra needs scipy, which the base install leaves out; three dimensions need no library.
 
 
@@ -56,11 +55,11 @@ def families(reciprocal, d_min, laue):  # type: ignore[no-untyped-def]
     multiplicity = np.empty(capacity, np.int64)
     q = np.empty(capacity)
     m = 0
-    for h in range(0, limit[0] + 1):
+    for h in range(limit[0] + 1):
         for k in range(-limit[1], limit[1] + 1):
             if h == 0 and k < 0:
                 continue
-            for l in range(-limit[2], limit[2] + 1):  # noqa: E741
+            for l in range(-limit[2], limit[2] + 1):
                 if h == 0 and k == 0 and l <= 0:
                     continue
                 inv_d2 = (
@@ -134,7 +133,7 @@ def structure_factors_squared(hkl, s2, frac, kind, occupancy, u_iso, beta, f_rea
     sin = np.empty((3, 2 * top.max() + 1, n))
     for x in range(3):
         t = top[x]
-        for h in range(0, t + 1):
+        for h in range(t + 1):
             for j in range(n):
                 phase = 2.0 * np.pi * ((h * frac[j, x]) % 1.0)
                 cos[x, t + h, j] = np.cos(phase)
@@ -146,7 +145,7 @@ def structure_factors_squared(hkl, s2, frac, kind, occupancy, u_iso, beta, f_rea
         if u_iso[j] != 0.0:
             any_iso = True
     for i in range(m):
-        h, k, l = hkl[i, 0], hkl[i, 1], hkl[i, 2]  # noqa: E741
+        h, k, l = hkl[i, 0], hkl[i, 1], hkl[i, 2]
         ca, sa = cos[0, top[0] + h], sin[0, top[0] + h]
         cb, sb = cos[1, top[1] + k], sin[1, top[1] + k]
         cc, sc = cos[2, top[2] + l], sin[2, top[2] + l]
@@ -190,7 +189,8 @@ def draw_pseudo_voigt(out, start, step, position, area, fwhm, eta, reach):  # ty
 
     Args:
         out: (n,) float64, intensities on the grid start + step * i.
-        start, step: degrees.
+        start: first grid position, degrees.
+        step: spacing of the grid, degrees.
         position: (m,) line positions, degrees.
         area: (m,) integrated intensities, in intensity times degrees.
         fwhm: (m,) full widths at half maximum, degrees.

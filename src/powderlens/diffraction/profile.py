@@ -30,7 +30,7 @@ def microstrain_fwhm_deg(two_theta_deg: Floats, microstrain: float) -> Floats:
 def caglioti_fwhm_deg(two_theta_deg: Floats, u_deg2: float, v_deg2: float, w_deg2: float) -> Floats:
     """Instrumental Gaussian width sqrt(U tan^2 + V tan + W), degrees.
 
-    Source: Caglioti, Paoletti and Ricci, Nucl. Instrum. 3, 223 (1958). Negative radicands (V out of range) are cut at 0.
+    Source: Caglioti, Paoletti and Ricci, Nucl. Instrum. 3, 223 (1958). Negative radicands are cut at 0.
     """
     t = np.tan(np.radians(two_theta_deg) / 2)
     return np.asarray(np.sqrt(np.maximum(u_deg2 * t * t + v_deg2 * t + w_deg2, 0.0)))

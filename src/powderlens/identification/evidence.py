@@ -38,8 +38,8 @@ class Weights:
         sharpness: log-weight of a phase per unit of similarity.
         unknown: log-weight of "none of the library", relative to a phase of similarity 1.
         kinship: 0 to 1, how far an unknown phase is thought to fall into the groups that are common in the library.
-        doubt: 0 to 1, weight of the answer without any phase, however similar one is: labels and structures disagree now
-            and then.
+        doubt: 0 to 1, weight of the answer without any phase, however similar one is: labels and structures
+            disagree now and then.
     """
 
     temperature: float

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from powderlens.diffraction.figure import BLUE, PALE, RED, STYLE, check_format, draw_lines, draw_pattern, save
 from powderlens.pattern.pattern import Pattern
 
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 
     from powderlens.identification.answer import Answer
 
-LONGEST_TITLE, LONGEST_NAME = 60, 24
+LONGEST_TITLE, LONGEST_NAME = 60, 20
 
 
 def plot_answer(pattern: Pattern, answer: Answer, path: Path, *, top: int = 5) -> None:
@@ -35,36 +33,43 @@ def plot_answer(pattern: Pattern, answer: Answer, path: Path, *, top: int = 5) -
     check_format(path)
     import matplotlib
     from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     minerals = answer.phases[:top]
+    panels = [
+        ("crystal system", BLUE, [(s.name, s.probability, f"{s.probability:.1%}") for s in answer.crystal_system]),
+        (
+            "space group",
+            BLUE,
+            [(f"{g.number}  {g.symbol}", g.probability, f"{g.probability:.1%}") for g in answer.space_group[:top]],
+        ),
+        ("nearest minerals", RED, [(_short(m.name, LONGEST_NAME), m.score, f"{m.score:.2f}") for m in minerals]),
+    ]
+    panels = [panel for panel in panels if panel[2]]
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(13, 6.2), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08))
-        left, right = np.asarray(figure.subfigures(1, 2, width_ratios=[2.7, 1]), dtype=object)
+        # Margins by hand: letting matplotlib find them takes as long as everything else.
+        figure = Figure(figsize=(13, 6.2))
+        heights = [5, 1] if minerals and minerals[0].lines is not None else [1]
+        left = figure.add_gridspec(
+            len(heights), 1, height_ratios=heights, left=0.06, right=0.70, top=0.93, bottom=0.13, hspace=0.1
+        )
+        above = below = figure.add_subplot(left[0])
         if minerals and minerals[0].lines is not None:
-            above, below = left.subplots(2, 1, sharex=True, height_ratios=[5, 1])
+            below = figure.add_subplot(left[1], sharex=above)
+            above.tick_params(labelbottom=False)
             draw_lines(below, *minerals[0].lines)
-            below.set_ylabel(_short(minerals[0].name, 12), color=RED, rotation=0, ha="right", parse_math=False)
-        else:
-            above = below = left.subplots()
+            name = _short(minerals[0].name, LONGEST_TITLE)
+            below.text(0.004, 0.06, name, transform=below.transAxes, color=RED, parse_math=False)
         draw_pattern(above, pattern)
         below.set_xlabel("2θ (degrees)")
         title = f"{_short(answer.file, LONGEST_TITLE)}   λ = {answer.wavelength_A:.6g} Å"
         above.set_title(title, loc="left", fontweight="bold", parse_math=False)
-        panels = [
-            ("crystal system", BLUE, [(s.name, s.probability, f"{s.probability:.1%}") for s in answer.crystal_system]),
-            (
-                "space group",
-                BLUE,
-                [(f"{g.number}  {g.symbol}", g.probability, f"{g.probability:.1%}") for g in answer.space_group[:top]],
-            ),
-            ("nearest minerals", RED, [(_short(m.name, LONGEST_NAME), m.score, f"{m.score:.2f}") for m in minerals]),
-        ]
-        panels = [panel for panel in panels if panel[2]]
-        places = np.ravel(right.subplots(len(panels), 1, height_ratios=[len(rows) + 1 for _, _, rows in panels]))
-        for axes, (name, color, rows) in zip(places, panels, strict=True):
-            _bars(axes, name, color, rows)
-        figure.supxlabel(_cell(answer.lattice), fontsize=9, x=0.01, ha="left", parse_math=False)
+        right = figure.add_gridspec(
+            len(panels), 1, height_ratios=[len(rows) + 1 for _, _, rows in panels],
+            left=0.83, right=0.945, top=0.93, bottom=0.05, hspace=0.22,
+        )  # fmt: skip
+        for i, (name, color, rows) in enumerate(panels):
+            _bars(figure.add_subplot(right[i]), name, color, rows)
+        figure.text(0.06, 0.025, _cell(answer.lattice), fontsize=9, parse_math=False)
         save(figure, path)
 
 
@@ -93,5 +98,5 @@ def _cell(cell: Mapping[str, float]) -> str:
 
 
 def _short(text: str, longest: int) -> str:
-    """The end of a text that is too long: of a path, the file's name."""
-    return text if len(text) <= longest else "…" + text[1 - longest :]
+    """A text without its middle where it is too long: what a path ends with says most."""
+    return text if len(text) <= longest else text[: longest // 3] + "…" + text[longest // 3 + 1 - longest :]

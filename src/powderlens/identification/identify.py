@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from powderlens.pattern.read import read_pattern
 from powderlens.symmetry.groups import SYSTEMS, symbol
 
 SHOWN_PHASES, DRAWN_PHASES = 10, 3
+SYMBOLS = tuple(symbol(number) for number in range(1, 231))
 BATCH = 64
 LITTLE_COVER = 0.4
 """A range below this share of the network's grid is warned of."""
@@ -70,7 +71,7 @@ class Identifier:
         """Network input (2, points) of a pattern, and what to warn of."""
         if pattern.wavelength_A is None:
             raise WavelengthError(
-                f"{pattern.source or 'pattern'}: no wavelength in the file; give --wavelength (angstrom, or CuKa, MoKa, ...)"
+                f"{pattern.source or 'pattern'}: no wavelength in the file; give one (angstrom, CuKa, MoKa, ...)"
             )
         warnings: list[str] = []
         if pattern.metadata.get("probe") == "neutron":
@@ -139,8 +140,8 @@ class Identifier:
             wavelength_A=float(pattern.wavelength_A),
             model="none" if self.evidence == "library" else self.network.name,
             evidence=self.evidence,
-            crystal_system=[System(SYSTEMS[s], float(system[s])) for s in np.argsort(-system)],
-            space_group=[Group(int(g) + 1, symbol(int(g) + 1), float(group[g])) for g in np.argsort(-group)],
+            crystal_system=[System(SYSTEMS[s], p) for s, p in _ranked(system)],
+            space_group=[Group(g + 1, SYMBOLS[g], p) for g, p in _ranked(group)],
             lattice={key: float(value) for key, value in zip(CELL_NAMES, cell, strict=True)},
             lattice_source=cell_from,
             phases=phases,
@@ -172,6 +173,11 @@ class Identifier:
             reached = np.isfinite(angle)
             lines = (angle[reached], intensity[reached])
         return Phase(self._name(row), str(table.formula[row]), str(table.source[row]), score, probability, lines)
+
+
+def _ranked(probability: NDArray[np.float64]) -> Iterator[tuple[int, float]]:
+    order = np.argsort(-probability, kind="stable")
+    return zip(order.tolist(), probability[order].tolist(), strict=True)
 
 
 def identify(

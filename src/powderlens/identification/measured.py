@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
 from powderlens.core.errors import InputError, MissingExtraError
 from powderlens.core.files import read_arrays
 from powderlens.crystal.reduce import niggli_cell
@@ -62,7 +63,9 @@ def read_rruff_set(
             raise ValueError("a row has fewer columns than the header")
         group = np.array([int(row["space_group"]) for row in rows], np.int64)
         accepted = np.array([row["cell_accepted"] == "1" for row in rows], bool)
-        cell = np.array([[float(row[n]) if ok else np.nan for n in CELL_NAMES] for row, ok in zip(rows, accepted)])
+        cell = np.array(
+            [[float(row[n]) if ok else np.nan for n in CELL_NAMES] for row, ok in zip(rows, accepted, strict=True)]
+        )
     except FileNotFoundError:
         raise InputError(f"{table}: no such file; it holds the labels of {npz.name}") from None
     except KeyError as error:
@@ -78,7 +81,7 @@ def read_rruff_set(
     wrong = np.flatnonzero((group < 1) | (group > 230))
     if len(wrong):
         raise InputError(f"{table}: row {wrong[0] + 1}: space group {group[wrong[0]]}; they run from 1 to 230")
-    angle = start_deg + step_deg * np.arange(intensity.shape[1])
+    angle = np.asarray(start_deg + step_deg * np.arange(intensity.shape[1]), dtype=np.float64)
     return MeasuredSet(
         [Pattern(angle, y, wavelength_A, source=f"{npz.stem}/{i}") for i, y in enumerate(intensity)], group, cell
     )
@@ -170,7 +173,9 @@ def choose_weights(gathered: Gathered, truth: NDArray[np.int64]) -> Weights:
         return float(total)
 
     start = np.array([-0.1, -1.0, 4.7, -31.0, -0.3, -1.4])
-    found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 500, "xatol": 0.01, "fatol": 1e-4, "adaptive": True})
+    found = minimize(
+        loss, start, method="Nelder-Mead", options={"maxiter": 500, "xatol": 0.01, "fatol": 1e-4, "adaptive": True}
+    )
     return weights_of(found.x)
 
 
@@ -182,7 +187,8 @@ def choose_on(identifier: Identifier, measured: MeasuredSet) -> Weights:
 
 def evaluate_measured(identifier: Identifier, measured: MeasuredSet) -> dict[str, object]:
     """Figures for each kind of evidence with the shipped weights, and cross-validated ones with weights chosen without
-    the patterns they are judged on (five folds). A pattern without an answer counts as a wrong one."""
+    the patterns they are judged on (five folds). A pattern without an answer counts as a wrong one.
+    """
     gathered = gather(identifier, measured.patterns)
     prediction = gathered.prediction
     truth = measured.space_group[gathered.answered] - 1
@@ -201,7 +207,7 @@ def evaluate_measured(identifier: Identifier, measured: MeasuredSet) -> dict[str
         beliefs: dict[Evidence, tuple[NDArray[np.float64], NDArray[np.float64]]],
     ) -> dict[str, dict[str, float]]:
         share = len(truth) / len(measured.patterns)
-        out = {}
+        out: dict[str, dict[str, float]] = {}
         for evidence, (systems, groups) in beliefs.items():
             found = classification(systems, groups, truth, SYSTEM_OF_GROUP[truth])
             out[evidence] = {k: round(v * share, 4) if k in ACCURACIES else v for k, v in found.items()}

@@ -14,7 +14,10 @@ from powderlens.pattern.grid import Grid, convert_two_theta
 Floats = NDArray[np.float32]
 
 COARSE = 4
-SHIFTS = (-2, -1, 0, 1, 2)
+SHIFTS = (-1, 0, 1)
+"""First look, in coarse points (0.08 degrees on the usual grid)."""
+FINE_SHIFTS = range(-10, 11, 2)
+"""Second look at the best, in points of the grid."""
 SMOOTH_DEG = 0.08
 LINE_SIGMA_DEG = 0.10
 FLOOR_QUANTILE = 0.3
@@ -99,7 +102,7 @@ class Search:
         """(n, points) square-root profiles of norm 1 on the coarse grid."""
         t, n = self.table, len(self.table)
         owner = np.repeat(np.arange(n), np.diff(t.offset))
-        position = convert_two_theta(t.angle * ANGLE_STEP_DEG, WAVELENGTH_A, self.grid.wavelength_A)
+        position = convert_two_theta(t.angle.astype(np.float64) * ANGLE_STEP_DEG, WAVELENGTH_A, self.grid.wavelength_A)
         position = np.nan_to_num(position, nan=-1e3)
         place = (position - self.grid.start_deg) / self.step_deg
         low = np.floor(place).astype(np.int64)
@@ -116,18 +119,16 @@ class Search:
         out /= np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
         return np.asarray(out, np.float32)
 
-    def _smooth(self, x: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-        """(b, points) square roots of the smoothed intensities, floor removed; and the mask, both coarse."""
-        intensity = blur(x[:, 0] ** 2, SMOOTH_DEG / self.grid.step_deg)[:, ::COARSE]
-        mask = x[:, 1, ::COARSE] > 0
+    def _smooth(self, x: Floats) -> Floats:
+        """(b, fine points) square roots of the smoothed intensities, floor removed, 0 where nothing was measured."""
+        intensity = blur(x[:, 0] ** 2, SMOOTH_DEG / self.grid.step_deg)
         out = np.zeros_like(intensity)
-        for i in range(len(x)):
-            measured = intensity[i][mask[i]]
-            if not len(measured):  # a range shorter than a coarse step
-                continue
-            rank = int(FLOOR_QUANTILE * (len(measured) - 1))
-            out[i][mask[i]] = np.sqrt(np.maximum(measured - np.partition(measured, rank)[rank], 0))
-        return out, mask
+        for i, mask in enumerate(x[:, 1] > 0):
+            measured = intensity[i][mask]
+            every = measured[::COARSE]
+            rank = int(FLOOR_QUANTILE * (len(every) - 1))
+            out[i][mask] = np.sqrt(np.maximum(measured - np.partition(every, rank)[rank], 0))
+        return out
 
     def __call__(self, x: Floats) -> Matches:
         """Search for a batch of network inputs.
@@ -138,13 +139,15 @@ class Search:
         Returns:
             `keep` matches of each pattern.
         """
-        measured, mask = self._smooth(x)
-        score = self._similarity(measured, mask)
-        share = noise_share(x[:, 0], COARSE * (measured.astype(float) ** 2).sum(axis=1), self.grid.step_deg)
-        score = np.minimum(score / np.sqrt(1 - share, dtype=np.float32)[:, None], 1.0)
+        fine = self._smooth(x)
+        measured = np.ascontiguousarray(fine[:, ::COARSE])
+        inside = self._inside(x[:, 1, ::COARSE] > 0)
+        score = self._similarity(measured, inside)
         keep = min(self.keep, len(self.table))
         row = np.argpartition(-score, keep - 1, axis=1)[:, :keep]
-        best = np.take_along_axis(score, row, 1)
+        best = np.stack([self._closely(f, m, r, n) for f, m, r, n in zip(fine, measured, row, inside, strict=True)])
+        share = noise_share(x[:, 0], COARSE * (measured.astype(float) ** 2).sum(axis=1), self.grid.step_deg)
+        best = np.minimum(best / np.sqrt(1 - share, dtype=np.float32)[:, None], 1.0)
         order = np.argsort(-best, axis=1)
         row = np.take_along_axis(row, order, 1)
         group = self.table.space_group[row].astype(np.int64)
@@ -154,18 +157,39 @@ class Search:
     def _group_share(self) -> NDArray[np.float64]:
         return self.table.group_share()
 
-    def _similarity(self, measured: Floats, mask: NDArray[np.bool_]) -> Floats:
+    def _inside(self, mask: NDArray[np.bool_]) -> list[Floats | None]:
+        """For each pattern the norm of every phase's profile in the measured range; None when all was measured."""
+        out: list[Floats | None] = [None] * len(mask)
+        partial = np.flatnonzero(~mask.all(axis=1))
+        if len(partial):
+            norm = np.sqrt(mask[partial].astype(np.float32) @ self._energy.T)
+            for i, row in zip(partial, norm, strict=True):
+                out[i] = row
+        return out
+
+    def _similarity(self, measured: Floats, inside: list[Floats | None]) -> Floats:
         """(b, n) cosine with every phase, the best of a few shifts; over the measured range only."""
-        norm = np.linalg.norm(measured, axis=1, keepdims=True)
         best = np.zeros((len(measured), len(self.table)), np.float32)
         for shift in SHIFTS:
             np.maximum(best, np.roll(measured, shift, axis=1) @ self._profiles.T, out=best)
-        best /= np.maximum(norm, 1e-9)
-        partial = np.flatnonzero(~mask.all(axis=1))
-        if len(partial):
-            inside = np.sqrt(mask[partial].astype(np.float32) @ self._energy.T)
-            best[partial] = np.where(inside > LEAST_INSIDE, best[partial] / np.maximum(inside, 1e-6), 0.0)
+        best /= np.maximum(np.linalg.norm(measured, axis=1, keepdims=True), 1e-9)
+        for i, norm in enumerate(inside):
+            if norm is not None:
+                best[i] = np.where(norm > LEAST_INSIDE, best[i] / np.maximum(norm, 1e-6), 0.0)
         return best
+
+    @cached_property
+    def _shifted(self) -> NDArray[np.int64]:
+        """(shifts, points) where each coarse point of a shifted pattern stands on the fine grid."""
+        return np.arange(0, self.grid.points, COARSE) - np.array(FINE_SHIFTS)[:, None]
+
+    def _closely(self, fine: Floats, measured: Floats, rows: NDArray[np.int64], inside: Floats | None) -> Floats:
+        """(k,) cosine of one pattern with k phases under shifts in finer steps."""
+        shifted = np.take(fine, self._shifted, mode="wrap")
+        best = (self._profiles[rows] @ shifted.T).max(axis=1) / max(float(np.linalg.norm(measured)), 1e-9)
+        if inside is not None:
+            best = np.where(inside[rows] > LEAST_INSIDE, best / np.maximum(inside[rows], 1e-6), 0.0)
+        return np.asarray(best, np.float32)
 
     @cached_property
     def _energy(self) -> Floats:

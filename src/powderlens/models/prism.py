@@ -26,6 +26,7 @@ class Residual(nn.Module):
         )
 
     def forward(self, x_BCL: Tensor) -> Tensor:
+        """Add the block's correction."""
         return x_BCL + self.body(x_BCL)
 
 

@@ -57,31 +57,41 @@ def load_network(name: str = DEFAULT_MODEL, *, folder: Path | None = None, threa
         threads: for one prediction; 0 lets ONNX Runtime choose.
 
     Raises:
-        InputError: no such model.
+        InputError: no such model, or a damaged one.
     """
     import onnxruntime
 
     where = _folder(folder)
-    card = read_card(name, folder=folder)
+    try:
+        grid = Grid(**read_card(name, folder=folder)["grid"])
+    except (KeyError, TypeError):
+        raise InputError(f"{where / name}.json: not the card of a model (it states no grid)") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(where / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
-    return Network(name, Grid(**card["grid"]), session)
+    path = where / f"{name}.onnx"
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own classes have no public base but this
+        raise InputError(f"{path}: not a network that ONNX Runtime can load ({type(error).__name__})") from None
+    return Network(name, grid, session)
 
 
 def read_card(name: str = DEFAULT_MODEL, *, folder: Path | None = None) -> dict[str, Any]:
     """The card of a model: what it is, what it reads, and how it was trained.
 
     Raises:
-        InputError: no such model.
+        InputError: no such model, or a damaged card.
     """
     where = _folder(folder)
     card = where / f"{name}.json"
     if not card.exists() or not card.with_suffix(".onnx").exists():
         known = sorted(path.stem for path in where.glob("*.onnx"))
         raise InputError(f"no model {name!r} in {where.name}; there are: {', '.join(known) or 'none'}")
-    return dict(json.loads(card.read_text()))
+    try:
+        return dict(json.loads(card.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{card}: not the card of a model ({error})") from None
 
 
 def _folder(folder: Path | None) -> Path:

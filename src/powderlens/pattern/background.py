@@ -98,8 +98,12 @@ def subtract_background(pattern: Pattern, window_deg: float = WINDOW_DEG) -> tup
     Returns:
         The pattern without background and True, or the same pattern and False.
     """
-    base = estimate_background(pattern.two_theta_deg, pattern.intensity, window_deg)
-    limit = max(2.5 * noise_sigma(pattern.intensity), 0.002 * float(np.ptp(pattern.intensity)))
+    x, y = pattern.two_theta_deg, pattern.intensity
+    limit = max(2.5 * noise_sigma(y), 0.002 * float(np.ptp(y)))
+    # The background lies under the profile: where the profile itself is low, there is none to look for.
+    if float(np.percentile(_bin(x, y)[1], 75)) <= limit:
+        return pattern, False
+    base = estimate_background(x, y, window_deg)
     if float(np.percentile(base, 75)) <= limit:
         return pattern, False
     note = f"subtracted by SNIP, half-window {window_deg:g} degrees"

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError, WavelengthError
 from powderlens.pattern.pattern import Pattern
 
-
 GAP_STEPS = 10
 """A step longer than this many median steps is a pause in the scan: nothing was measured there."""
 
@@ -34,7 +33,7 @@ class Grid:
     @property
     def two_theta_deg(self) -> NDArray[np.float64]:
         """(points,) positions, degrees."""
-        return self.start_deg + self.step_deg * np.arange(self.points)
+        return np.asarray(self.start_deg + self.step_deg * np.arange(self.points), dtype=np.float64)
 
     @property
     def end_deg(self) -> float:

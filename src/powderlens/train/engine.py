@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import lightning
 import numpy as np
@@ -66,12 +67,28 @@ class PrismModule(lightning.LightningModule):
         self.recipe = recipe
         self.network = Prism(recipe.grid.points, recipe.network.widths, recipe.network.hidden, recipe.network.dropout)
         self.started = time.monotonic()
+        self._random_state: Tensor | None = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep torch's random state, from which dropout draws (on the CPU), so that a resumed run repeats."""
+        checkpoint["random_state"] = torch.get_rng_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Remember the random state; loaders still draw from it before the first step."""
+        self._random_state = checkpoint.get("random_state")
+
+    def on_train_batch_start(self, batch: Tensors, index: int) -> None:
+        """Take up the random state of a checkpoint."""
+        if self._random_state is not None:
+            torch.set_rng_state(self._random_state.cpu())
+            self._random_state = None
 
     def _loss(self, outputs: tuple[Tensor, Tensor, Tensor], batch: Tensors) -> Tensor:
         r = self.recipe
         return joint_loss(outputs, *batch[1:], label_smoothing=r.label_smoothing, lattice_weight=r.lattice_weight)
 
     def training_step(self, batch: Tensors, index: int) -> Tensor:
+        """Loss of one batch."""
         loss = self._loss(self.network(batch[0]), batch)
         self.log("train_loss", loss)
         self.log("patterns", float((self.global_step + 1) * self.recipe.batch))
@@ -79,6 +96,7 @@ class PrismModule(lightning.LightningModule):
         return loss
 
     def validation_step(self, batch: Tensors, index: int) -> None:
+        """Loss and accuracies of the averaged weights."""
         outputs = self.network(batch[0])
         system, group = outputs[0].argmax(1) == batch[1], outputs[1].topk(5, dim=1).indices == batch[2][:, None]
         length_error = (outputs[2][:, :3] / batch[3][:, :3] - 1).abs().median()
@@ -92,6 +110,7 @@ class PrismModule(lightning.LightningModule):
             self.log(name, value, batch_size=len(batch[0]))
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
+        """AdamW under a one-cycle schedule."""
         r = self.recipe
         optimiser = torch.optim.AdamW(
             self.parameters(), lr=r.learning_rate, weight_decay=r.weight_decay, betas=(0.9, 0.98), fused=True
@@ -179,11 +198,9 @@ def train(
     with atomic_write(output / "run.json") as aside:
         aside.write_text(json.dumps(run, indent=2) + "\n")
     checkpoints = ModelCheckpoint(output, filename="best", monitor="val_loss", enable_version_counter=False)
-    # A callback of its own: `save_last` of the one above would only follow improvements.
-    newest = ModelCheckpoint(
-        output, filename="last", every_n_train_steps=recipe.validate_every, save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )  # fmt: skip
+    # A callback of its own: `save_last` of the one above would only follow improvements. It saves after each validation
+    # and after the callback above, so that a resumed run knows the best loss so far.
+    newest = ModelCheckpoint(output, filename="last", save_on_train_epoch_end=False, enable_version_counter=False)
     trainer = lightning.Trainer(
         accelerator=accelerator,
         devices=1,

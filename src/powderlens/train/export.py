@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +23,29 @@ HALF_FROM = 64
 """Tensors with fewer numbers (norms, biases) stay in single precision: they cost nothing."""
 
 
-def load_network(checkpoint: Path, recipe: Recipe) -> Prism:
-    """The averaged network of a checkpoint, in evaluation mode.
+def load_network(checkpoint: Path, recipe: Recipe, *, averaged: float = 1.0) -> Prism:
+    """The network of a checkpoint, in evaluation mode.
+
+    Args:
+        checkpoint: of a run with averaged weights.
+        recipe: of that run.
+        averaged: share of the averaged weights in what is returned; the rest is the newest weights. Less than 1
+            shortens the memory of the average.
 
     Raises:
         InputError: the checkpoint is of another recipe, or no checkpoint.
     """
     network = Prism(recipe.grid.points, recipe.network.widths, recipe.network.hidden, recipe.network.dropout)
-    state = _load(checkpoint)["state_dict"]
+    if not 0 <= averaged <= 1:
+        raise InputError(f"averaged share {averaged:g}: must lie between 0 and 1")
+    content = _load(checkpoint)
     try:
+        state = content["state_dict"]
+        if averaged < 1:
+            newest = {"network." + k.split("network.")[-1]: v for k, v in content["current_model_state"].items()}
+            state = {k: torch.lerp(newest[k], v, averaged) if v.is_floating_point() else v for k, v in state.items()}
         network.load_state_dict({k.removeprefix("network."): v for k, v in state.items()})
-    except (AttributeError, RuntimeError) as error:
+    except (AttributeError, KeyError, RuntimeError) as error:
         raise InputError(f"{checkpoint}: not a checkpoint of this recipe ({str(error).splitlines()[0]})") from None
     return network.eval()
 
@@ -53,15 +67,18 @@ def to_onnx(network: Prism, points: int) -> onnx.ModelProto:
 
     Input `x` (b, 2, points); outputs `system` (b, 7), `group` (b, 230) and `niggli` (b, 6), see `Prism`.
     """
-    program = torch.onnx.export(
-        network,
-        (torch.zeros(2, 2, points),),
-        input_names=["x"],
-        output_names=["system", "group", "niggli"],
-        dynamic_shapes={"x_B2L": {0: torch.export.Dim("batch", min=1, max=4096)}},
-        dynamo=True,
-        verbose=False,
-    )
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # operators of libraries that nobody asked for
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch's words to itself
+        program = torch.onnx.export(
+            network,
+            (torch.zeros(2, 2, points),),
+            input_names=["x"],
+            output_names=["system", "group", "niggli"],
+            dynamic_shapes={"x_B2L": {0: torch.export.Dim("batch", min=1, max=4096)}},
+            dynamo=True,
+            verbose=False,
+        )
     assert program is not None
     return program.model_proto
 
@@ -85,13 +102,14 @@ def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
-def export(checkpoint: Path, run: Path, output: Path) -> Path:
+def export(checkpoint: Path, run: Path, output: Path, *, averaged: float = 1.0) -> Path:
     """Write `NAME.onnx` and `NAME.json` (the card) into a folder.
 
     Args:
         checkpoint: the one that the validation chose.
         run: folder of the training run, for `run.json` and `metrics.csv`.
         output: where to.
+        averaged: share of the averaged weights, see `load_network`.
 
     Returns:
         Path of the ONNX file.
@@ -106,7 +124,7 @@ def export(checkpoint: Path, run: Path, output: Path) -> Path:
         raise InputError(f"{run}: no training run ({error.strerror}: run.json)") from None
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{run}: its run.json is of another version or damaged ({type(error).__name__})") from None
-    network = load_network(checkpoint, recipe)
+    network = load_network(checkpoint, recipe, averaged=averaged)
     model = halve_weights(to_onnx(network, recipe.grid.points))
     onnx.checker.check_model(model)
     path = make_folder(output) / f"{recipe.name}.onnx"
@@ -120,7 +138,9 @@ def export(checkpoint: Path, run: Path, output: Path) -> Path:
         "input": "square root of intensities, floor subtracted, strongest 1; mask (pattern.prepare.network_input)",
         "outputs": "logits of 7 systems (triclinic first), logits of 230 groups, Niggli cell in A and degrees",
         "training": about,
-        "chosen_by": "lowest loss on fixed simulated patterns of validation crystals",
+        "chosen_by": "lowest loss on fixed simulated patterns of validation crystals"
+        + ("" if averaged == 1 else "; the share of averaged weights by the measured development patterns"),
+        "averaged_share_of_weights": averaged,
         "checkpoint_step": int(_load(checkpoint)["global_step"]),
     }
     with atomic_write(output / f"{recipe.name}.json") as aside:

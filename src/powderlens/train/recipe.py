@@ -11,7 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from powderlens.core.errors import InputError
 from powderlens.pattern.grid import Grid
 
-
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

@@ -10,7 +10,38 @@ import pytest
 from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.split import PARTS, split_indices, split_of
 
-ELEMENTS = "Al B Ba Be C Ca Cl Co Cr Cu F Fe H K Li Mg Mn N Na Ni O P Pb S Si Sr Ti V W Zn".split()
+ELEMENTS = [
+    "Al",
+    "B",
+    "Ba",
+    "Be",
+    "C",
+    "Ca",
+    "Cl",
+    "Co",
+    "Cr",
+    "Cu",
+    "F",
+    "Fe",
+    "H",
+    "K",
+    "Li",
+    "Mg",
+    "Mn",
+    "N",
+    "Na",
+    "Ni",
+    "O",
+    "P",
+    "Pb",
+    "S",
+    "Si",
+    "Sr",
+    "Ti",
+    "V",
+    "W",
+    "Zn",
+]
 
 
 def systems(count: int) -> list[tuple[str, int]]:

@@ -1,0 +1,108 @@
+"""`powderlens corpus reflections` and `powderlens library build`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from powderlens.corpus.reflection_table import ReflectionTable
+from powderlens.library.table import LibraryTable
+
+SALT = {"id": "mp-22862", "cell": [5.64] * 3 + [90] * 3, "el": ["Na"] * 4 + ["Cl"] * 4}
+FACES = [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
+SALT["x"] = FACES + [[0.5 + a, b, c] for a, b, c in FACES]
+IRON = {"id": "mp-13", "cell": [2.87] * 3 + [90] * 3, "el": ["Fe", "Fe"], "x": [[0, 0, 0], [0.5, 0.5, 0.5]]}
+TINY = {"id": "mp-1", "cell": [0.9] * 3 + [90] * 3, "el": ["Fe"], "x": [[0, 0, 0]]}
+COMMANDS = [("corpus", "reflections", "t.parquet"), ("library", "build", "t.npz")]
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """Four lines: halite, one that is not JSON, iron, a cell too small for a reflection."""
+    path = tmp_path / "mp.jsonl"
+    path.write_text("\n".join([json.dumps(SALT), "{ not json", json.dumps(IRON), json.dumps(TINY)]) + "\n")
+    return path
+
+
+def test_a_table_of_reflections(run: Callable[..., Any], database: Path, tmp_path: Path) -> None:
+    output = tmp_path / "t.parquet"
+    result = run("corpus", "reflections", database, "--output", output, "--workers", 1)
+    assert result.code == 0
+    manifest = json.loads(result.out)
+    assert manifest == json.loads((tmp_path / "t.json").read_text())
+    assert (manifest["crystals_in"], manifest["crystals_kept"]) == (4, 2)
+    assert sum(manifest["rejects"].values()) == 2
+    assert manifest["sha256"] == hashlib.sha256(output.read_bytes()).hexdigest()
+    assert manifest["origin"].startswith("mp.jsonl"), "the name of the file, not the place of this machine"
+    assert str(tmp_path) not in result.out
+    table = ReflectionTable.load(output)
+    assert table.ids == ["mp:22862", "mp:13"]
+    assert table.space_group.tolist() == [225, 229]
+
+
+def test_a_library(run: Callable[..., Any], database: Path, tmp_path: Path) -> None:
+    result = run("library", "build", database, "--output", tmp_path / "t.npz")
+    assert result.code == 0
+    said = json.loads(result.out)
+    assert said["phases"] == 2
+    assert sum(said["rejects"].values()) == 2
+    table = LibraryTable.load(tmp_path / "t.npz")
+    assert table.formula.tolist() == ["ClNa", "Fe"]
+    assert table.source.tolist() == ["mp:22862", "mp:13"]
+
+
+@pytest.mark.parametrize(("group", "command", "output"), COMMANDS)
+def test_only_the_first(
+    run: Callable[..., Any], database: Path, tmp_path: Path, group: str, command: str, output: str
+) -> None:
+    result = run(group, command, database, "--output", tmp_path / output, "--limit", 1)
+    assert result.code == 0
+    said = json.loads(result.out)
+    assert said.get("crystals_kept", said.get("phases")) == 1
+
+
+@pytest.mark.parametrize(("group", "command", "output"), COMMANDS)
+def test_a_database_that_cannot_be_used(
+    run: Callable[..., Any], tmp_path: Path, group: str, command: str, output: str
+) -> None:
+    where = tmp_path / output
+    for name, content, message in (
+        ("none.db", None, "no such database"),
+        ("words.db", b"these are words, and more of them than sqlite needs for a header " * 10, "not a database"),
+        ("empty.db", b"", "not a database of a known kind"),
+        ("crystals.csv", b"a,b\n", "not a database of a known kind"),
+        ("cut.jsonl.gz", b"\x1f\x8b\x08", "not a whole gzip file"),
+        ("bad.jsonl", b"{ not json\n", "no crystal of 1 can be used|at least one phase"),
+        ("empty.jsonl", b"", "no crystal of 0 can be used|at least one phase"),
+    ):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        result = run(group, command, tmp_path / name, "--output", where)
+        assert result.code == 2
+        assert re.search(message, result.complaint), name
+        assert not where.exists()
+
+
+@pytest.mark.parametrize(("group", "command", "output"), COMMANDS)
+def test_options_that_cannot_be_used(
+    run: Callable[..., Any], database: Path, tmp_path: Path, group: str, command: str, output: str
+) -> None:
+    assert "Missing option '--output'" in run(group, command, database).complaint
+    assert "no directory" in run(group, command, database, "--output", tmp_path / "none" / output).complaint
+    assert (
+        "Invalid value for '--limit'"
+        in run(group, command, database, "--output", tmp_path / output, "--limit", 0).complaint
+    )
+    assert run(group, command, database, "--output", tmp_path / output, "--limits", 1).code == 2
+
+
+def test_a_table_has_its_own_extension(run: Callable[..., Any], database: Path, tmp_path: Path) -> None:
+    result = run("corpus", "reflections", database, "--output", tmp_path / "t.json")
+    assert result.code == 2
+    assert "ends in .parquet" in result.complaint
