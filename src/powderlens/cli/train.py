@@ -15,7 +15,6 @@ import typer
 
 from powderlens.cli.console import print_json
 from powderlens.cli.extras import need
-from powderlens.core.errors import InputError
 
 
 class Accelerator(StrEnum):
@@ -49,18 +48,12 @@ def train(
 ) -> None:
     """Train a network on patterns drawn on the fly; the validation of held-out crystals chooses the checkpoint."""
     need("training", "torch", "lightning", "pyarrow")
-    from lightning.pytorch.utilities.exceptions import MisconfigurationException
-
     from powderlens.train.engine import train as run
     from powderlens.train.recipe import load_recipe
 
-    options = {"resume": resume, "workers": workers, "threads": threads, "accelerator": accelerator.value}
     chosen = load_recipe(recipe)
     with _progress_on_stderr():
-        try:
-            best = run(chosen, data, output, **options)
-        except MisconfigurationException as error:
-            raise InputError(f"--accelerator {accelerator.value}: {error}") from None
+        best = run(chosen, data, output, resume=resume, workers=workers, threads=threads, accelerator=accelerator.value)
     print_json({"checkpoint": best.name, "run": output.name})
 
 

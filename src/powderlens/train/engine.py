@@ -11,6 +11,7 @@ from typing import Any
 import lightning
 import numpy as np
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
@@ -178,7 +179,7 @@ def train(
     torch.set_num_threads(threads)
     lightning.seed_everything(recipe.seed, workers=False, verbose=False)
     training, validation, counts = make_streams(recipe, tables)
-    run = {
+    run: dict[str, object] = {
         "powderlens": __version__,
         "torch": torch.__version__,
         "recipe": recipe.model_dump(mode="json"),
@@ -201,21 +202,24 @@ def train(
     # A callback of its own: `save_last` of the one above would only follow improvements. It saves after each validation
     # and after the callback above, so that a resumed run knows the best loss so far.
     newest = ModelCheckpoint(output, filename="last", save_on_train_epoch_end=False, enable_version_counter=False)
-    trainer = lightning.Trainer(
-        accelerator=accelerator,
-        devices=1,
-        max_steps=recipe.steps,
-        max_epochs=1 if first == 0 else -1,
-        val_check_interval=recipe.validate_every,
-        check_val_every_n_epoch=None,
-        num_sanity_val_steps=0,
-        gradient_clip_val=1.0,
-        logger=Curve(output / "metrics.csv", first),
-        log_every_n_steps=50,
-        callbacks=[checkpoints, newest, EMAWeightAveraging(decay=recipe.ema_decay)],
-        enable_model_summary=False,
-        enable_progress_bar=True,
-    )
+    try:
+        trainer = lightning.Trainer(
+            accelerator=accelerator,
+            devices=1,
+            max_steps=recipe.steps,
+            max_epochs=1 if first == 0 else -1,
+            val_check_interval=recipe.validate_every,
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            gradient_clip_val=1.0,
+            logger=Curve(output / "metrics.csv", first),
+            log_every_n_steps=50,
+            callbacks=[checkpoints, newest, EMAWeightAveraging(decay=recipe.ema_decay)],
+            enable_model_summary=False,
+            enable_progress_bar=True,
+        )
+    except MisconfigurationException as error:
+        raise InputError(f"accelerator {accelerator}: {str(error).splitlines()[0]}") from None
     trainer.fit(
         PrismModule(recipe),
         DataLoader(

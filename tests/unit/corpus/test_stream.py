@@ -176,7 +176,7 @@ def test_the_origin_stands_before_the_colon() -> None:
 
 
 def test_a_relaxed_cell_is_shrunk(small_table: ReflectionTable) -> None:
-    """Cells of DFT are some 0.8 % too large: their lines are drawn at higher angles than those of a measured crystal."""
+    """Cells of DFT are some 0.8 % too large: their lines are drawn at higher angles than a measured crystal's."""
     rows = np.array([0])
     as_dft = replace(small_table, ids=["mp:1", *small_table.ids[1:]])
     assert small_table.names[0] == "Galena"

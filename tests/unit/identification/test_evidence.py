@@ -14,7 +14,7 @@ from powderlens.identification.evidence import (
     Weights,
     join,
     log_softmax,
-    network_belief,
+    system_belief,
     write_weights,
 )
 from powderlens.library.search import Matches
@@ -54,26 +54,23 @@ def test_network_alone_is_a_softmax_at_a_temperature() -> None:
         assert phase.shape == (2, 0)
 
 
-def test_at_full_pull_the_systems_are_those_of_the_system_head() -> None:
+def test_without_pull_the_systems_follow_from_the_groups() -> None:
     said = prediction()
-    group, _ = join(said, None, replace(PLAIN, system_pull=1.0))
-    assert group @ GROUP_TO_SYSTEM == pytest.approx(softmax(said.system_logits.astype(float)), rel=1e-6)
-    # Inside a system the group head decides alone.
-    tetragonal = slice(74, 142)
-    alone = softmax(said.group_logits.astype(float))
-    assert group[:, tetragonal] / group[:, [100]] == pytest.approx(alone[:, tetragonal] / alone[:, [100]], rel=1e-6)
+    group, _ = join(said, None, PLAIN)
+    assert system_belief(group, said, PLAIN) == pytest.approx(group @ GROUP_TO_SYSTEM, rel=1e-9)
+    assert system_belief(group, None, replace(PLAIN, system_pull=1.0)) == pytest.approx(group @ GROUP_TO_SYSTEM)
 
 
-def test_half_a_pull_lies_between() -> None:
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_systems_follow_from_the_groups_and_a_pull_to_the_system_head() -> None:
     said = prediction()
-    heads = (
-        np.log(softmax(said.group_logits.astype(float)) @ GROUP_TO_SYSTEM),
-        np.log(softmax(said.system_logits.astype(float))),
-    )
-    expected = softmax((heads[0] + heads[1]) / 2)
-    assert np.exp(network_belief(said, replace(PLAIN, system_pull=0.5))) @ GROUP_TO_SYSTEM == pytest.approx(
-        expected, rel=1e-6
-    )
+    group, _ = join(said, None, PLAIN)
+    head = softmax(said.system_logits.astype(float))
+    assert system_belief(group, said, PLAIN) == pytest.approx(group @ GROUP_TO_SYSTEM, rel=1e-6)
+    assert system_belief(group, None, replace(PLAIN, system_pull=1.0)) == pytest.approx(group @ GROUP_TO_SYSTEM)
+    assert system_belief(group, said, replace(PLAIN, system_pull=1.0)) == pytest.approx(head, rel=1e-5)
+    between = softmax((np.log(group @ GROUP_TO_SYSTEM) + np.log(head)) / 2)
+    assert system_belief(group, said, replace(PLAIN, system_pull=0.5)) == pytest.approx(between, rel=1e-5)
 
 
 def test_library_alone_by_hand() -> None:
@@ -149,7 +146,10 @@ def test_probabilities_are_probabilities(weights: Weights) -> None:
         assert group.sum(axis=1) == pytest.approx(np.ones(20))
         assert group.min() >= 0
         assert (phase.sum(axis=1) <= 1).all()
-        assert (group @ GROUP_TO_SYSTEM).sum(axis=1) == pytest.approx(np.ones(20))
+        system = system_belief(group, sources[0], weights)
+        assert system.shape == (20, 7)
+        assert system.sum(axis=1) == pytest.approx(np.ones(20))
+        assert system.min() >= 0
         # No phase is likelier than its group.
         if sources[1] is not None:
             of_group = np.take_along_axis(group, found.group - 1, 1)

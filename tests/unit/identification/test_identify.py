@@ -20,7 +20,6 @@ from powderlens.identification.identify import Identifier, identify
 from powderlens.pattern.grid import convert_two_theta
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.read import read_pattern
-from powderlens.symmetry.groups import crystal_system
 
 Identifiers = Callable[[Evidence], Identifier]
 CUKA_A = 1.541838
@@ -99,11 +98,6 @@ def test_probabilities(identifiers: Identifiers, rutile: Pattern, evidence: Evid
         probabilities = [candidate.probability for candidate in ranked]
         assert probabilities == sorted(probabilities, reverse=True)
         assert min(probabilities) >= 0
-    of_system = dict.fromkeys((s.name for s in answer.crystal_system), 0.0)
-    for group in answer.space_group:
-        of_system[crystal_system(group.number)] += group.probability
-    for system in answer.crystal_system:
-        assert system.probability == pytest.approx(of_system[system.name], abs=1e-9)
     assert sum(p.probability for p in answer.phases) <= 1 + 1e-9
 
 
@@ -137,7 +131,7 @@ def test_labels_and_cell_of_the_header_never_change_the_answer(
         "STATUS": "The identification of this mineral is not known",
         "MEASURED CHEMISTRY": "Na_1.00_Cl_1.00_",
         "DIFFRACTION SAMPLE DESCRIPTION": "Powder, all of it halite",
-        "CELL PARAMETERS": "a: 5.6402 b: 5.6402 c: 5.6402 alpha: 90 beta: 90 gamma: 90 volume: 179 crystal system: cubic",
+        "CELL PARAMETERS": "a: 5.64 b: 5.64 c: 5.64 alpha: 90 beta: 90 gamma: 90 volume: 179 crystal system: cubic",
     }.items():
         lying, count = re.subn(rf"^##{key}=.*$", f"##{key}={lie}", lying, flags=re.MULTILINE)
         assert count == 1, key
@@ -258,16 +252,12 @@ def test_a_pattern_that_cannot_be_answered(identifiers: Identifiers, rutile: Pat
 
 
 def test_a_range_of_a_few_points_is_no_crash(identifiers: Identifiers, rutile: Pattern) -> None:
-    """A scan that overlaps the grid by two points only: an error of ours or an answer with a warning."""
+    """A scan that overlaps the grid at one point only."""
     x = np.linspace(89.96, 120.0, 400)
     x[0] = 89.95
     y = 10 + np.random.default_rng(0).random(400)
-    try:
-        answer = identifiers("all").identify(Pattern(x, y, CUKA_A))
-    except PatternError as error:
-        assert "no reflection stands out" in str(error)
-    else:
-        assert any("less sure" in warning for warning in answer.warnings)
+    with pytest.raises(PatternError, match="no reflection stands out"):
+        identifiers("all").identify(Pattern(x, y, CUKA_A))
 
 
 def test_neutrons_are_warned_of(identifiers: Identifiers, rutile: Pattern) -> None:
