@@ -61,7 +61,6 @@ def test_without_pull_the_systems_follow_from_the_groups() -> None:
     assert system_belief(group, None, replace(PLAIN, system_pull=1.0)) == pytest.approx(group @ GROUP_TO_SYSTEM)
 
 
-@pytest.mark.parametrize("temperature", [1.0, 2.0])
 def test_systems_follow_from_the_groups_and_a_pull_to_the_system_head() -> None:
     said = prediction()
     group, _ = join(said, None, PLAIN)

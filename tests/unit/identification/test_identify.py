@@ -260,6 +260,15 @@ def test_a_range_of_a_few_points_is_no_crash(identifiers: Identifiers, rutile: P
         identifiers("all").identify(Pattern(x, y, CUKA_A))
 
 
+def test_noise_alone_is_not_answered(identifiers: Identifiers) -> None:
+    x = np.arange(5.0, 90.0, 0.02)
+    noise = 100 + 10 * np.random.default_rng(3).standard_normal(len(x))
+    with pytest.raises(PatternError, match="no reflection stands out"):
+        identifiers("all").identify(Pattern(x, noise, CUKA_A))
+    peak = noise + 100 * np.exp(-(((x - 30) / 0.1) ** 2))
+    assert identifiers("all").identify(Pattern(x, peak, CUKA_A)).space_group
+
+
 def test_neutrons_are_warned_of(identifiers: Identifiers, rutile: Pattern) -> None:
     answer = identifiers("all").identify(replace(rutile, metadata={"probe": "neutron"}))
     assert any("neutron" in warning for warning in answer.warnings)
