@@ -86,8 +86,8 @@ class Identifier:
         if points < MIN_POINTS or height < LEAST_HEIGHT:
             raise PatternError(
                 f"{pattern.source or 'pattern'}: no reflection stands out in the measured range "
-                f"({points} points on the network's grid, the highest {height:.1f} times the noise; {MIN_POINTS} points "
-                f"and {LEAST_HEIGHT:g} times are needed); measure longer, or another range"
+                f"({points} points on the network's grid, the highest {height:.1f} times the noise; "
+                f"{MIN_POINTS} points and {LEAST_HEIGHT:g} times are needed); measure longer, or another range"
             )
         cover = float(mask.mean())
         if cover < LITTLE_COVER:
