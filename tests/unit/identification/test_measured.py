@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from powderlens.core.errors import InputError
-from powderlens.identification.evidence import EVIDENCE, Weights
+from powderlens.identification.evidence import EVIDENCE, Evidence, Weights
 from powderlens.identification.identify import Identifier
 from powderlens.identification.measured import (
     Gathered,
@@ -162,16 +162,19 @@ def test_weights_are_chosen_for_what_is_right() -> None:
     others = rng.integers(1, 231, (n, 3))
     right = Matches(np.zeros((n, 4), np.int64), score, np.column_stack([truth + 1, others]), share)
     wrong = Matches(np.zeros((n, 4), np.int64), score, rng.integers(1, 231, (n, 4)), share)
-    start = Weights.load()
-    believed = choose_weights(Gathered(np.arange(n), prediction, right), truth)
-    doubted = choose_weights(Gathered(np.arange(n), prediction, wrong), truth)
-    assert believed.temperature > 1.5
-    gathered = Gathered(np.arange(n), prediction, right)
     index = np.arange(n)
 
-    def loss(weights: Weights) -> float:
-        return float(-np.log(gathered.belief("all", weights)[1][index, truth] + 1e-9).mean())
+    def loss(evidence: Evidence, matches: Matches, weights: Weights) -> float:
+        _, groups = Gathered(index, prediction, matches).belief(evidence, weights)
+        return float(-np.log(groups[index, truth] + 1e-9).mean())
 
-    assert loss(believed) < loss(start)
-    # How loudly the best phase speaks against "none of the library".
-    assert believed.sharpness * (0.95 - 1) - believed.unknown > doubted.sharpness * (0.95 - 1) - doubted.unknown
+    believed = choose_weights(Gathered(index, prediction, right), truth)
+    doubted = choose_weights(Gathered(index, prediction, wrong), truth)
+    for weights in (believed, doubted):
+        assert weights.temperature > 1.5
+        assert loss("network", right, weights) < loss("network", right, Weights.load())
+    assert loss("all", right, believed) < 0.05
+    assert loss("all", wrong, doubted) < loss("network", wrong, doubted) + 0.05, (
+        "a library that is wrong is not believed"
+    )
+    assert loss("all", wrong, doubted) < loss("all", wrong, believed) - 1
