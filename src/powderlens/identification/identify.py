@@ -99,17 +99,16 @@ class Identifier:
         x = network_input(intensity, mask)
         return x, warnings
 
-    def evidence_of(self, x: NDArray[np.float32]) -> tuple[Prediction, Matches | None]:
-        """What network and library say of (b, 2, points) inputs, before they are joined."""
-        return self.network(x), self.search(x) if self.search else None
+    def evidence_of(self, x: NDArray[np.float32]) -> tuple[Prediction | None, Matches | None]:
+        """What network and library say of (b, 2, points) inputs, before they are joined; None for one not asked."""
+        return None if self.evidence == "library" else self.network(x), self.search(x) if self.search else None
 
     def _answer(
         self, patterns: Sequence[Pattern], x: NDArray[np.float32], warnings: Sequence[list[str]]
     ) -> list[Answer]:
         prediction, matches = self.evidence_of(x)
-        asked = None if self.evidence == "library" else prediction
-        group, phase = join(asked, matches, self.weights)
-        system = system_belief(group, asked, self.weights)
+        group, phase = join(prediction, matches, self.weights)
+        system = system_belief(group, prediction, self.weights)
         return [
             self._one(pattern, system[i], group[i], phase[i], prediction, matches, i, warnings[i])
             for i, pattern in enumerate(patterns)
@@ -121,20 +120,22 @@ class Identifier:
         system: NDArray[np.float64],
         group: NDArray[np.float64],
         phase: NDArray[np.float64],
-        prediction: Prediction,
+        prediction: Prediction | None,
         matches: Matches | None,
         i: int,
         warnings: list[str],
     ) -> Answer:
         assert pattern.wavelength_A is not None
         phases: list[Phase] = []
-        cell, cell_from, leans_on = prediction.niggli[i], "network", None
+        leans_on = None
+        if prediction is not None:
+            cell, cell_from = prediction.niggli[i], "network"
         if matches is not None and self.search is not None:
             named = self._by_name(matches, phase, i)
             best, probability = named[0]
             if probability > 0.5:
                 leans_on = self._name(matches.row[i, best])
-            if leans_on or self.evidence == "library":
+            if leans_on or prediction is None:
                 cell, cell_from = self.search.table.niggli[matches.row[i, best]], self._name(matches.row[i, best])
             phases = [
                 self._phase(

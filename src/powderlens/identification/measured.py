@@ -125,7 +125,7 @@ def gather(identifier: Identifier, patterns: list[Pattern]) -> Gathered:
     if not answered:
         raise InputError("not one of the patterns can be answered")
     said = [identifier.evidence_of(np.stack(inputs[i : i + BATCH])) for i in range(0, len(inputs), BATCH)]
-    prediction = Prediction(*(np.concatenate(c) for c in zip(*(p for p, _ in said), strict=True)))
+    prediction = Prediction(*(np.concatenate(c) for c in zip(*(p for p, _ in said if p is not None), strict=True)))
     found = [m for _, m in said if m is not None]
     matches = Matches(
         np.concatenate([m.row for m in found]),
