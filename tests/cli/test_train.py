@@ -98,7 +98,7 @@ def test_an_accelerator_that_is_not_there(
     words = ("train", tiny_recipe, "--data", small_table_path, "--output", tmp_path / "run", *QUICK)
     result = run(*words, "--accelerator", "gpu")
     assert result.code == 2
-    assert result.complaint.startswith("--accelerator gpu: ")
+    assert result.complaint.startswith("accelerator gpu: ")
 
 
 def test_an_export_that_cannot_be(run: Callable[..., Any], trained: tuple[Path, Any], tmp_path: Path) -> None:
