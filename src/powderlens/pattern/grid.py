@@ -113,6 +113,8 @@ def to_grid(pattern: Pattern, grid: Grid) -> tuple[NDArray[np.float64], NDArray[
 def _in_gap(x: NDArray[np.float64], grid: Grid) -> NDArray[np.bool_]:
     """(points,) True where a grid position lies in a pause of the scan, away from its two ends."""
     steps = np.diff(x)
+    if steps.max() <= GAP_STEPS * steps.min():
+        return np.zeros(grid.points, bool)
     at = grid.two_theta_deg
     left = np.clip(np.searchsorted(x, at) - 1, 0, len(steps) - 1)
     near = np.minimum(np.abs(at - x[left]), np.abs(x[left + 1] - at)) <= grid.step_deg

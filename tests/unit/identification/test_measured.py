@@ -98,6 +98,11 @@ def identifier() -> Identifier:
     return Identifier("all", threads=1)
 
 
+def keep_the_shipped_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Choosing takes seconds; one test here does it, and those of the command line."""
+    monkeypatch.setattr("powderlens.identification.measured.choose_weights", lambda *_: Weights.load())
+
+
 def test_two_measured_minerals_are_judged(make: Make, identifier: Identifier) -> None:
     """Rutile is answered right, quartz carries the other hand's label in half of the rows."""
     rows = [RUTILE, QUARTZ, RUTILE, QUARTZ.replace("154", "152"), RUTILE, QUARTZ]
@@ -115,7 +120,10 @@ def test_two_measured_minerals_are_judged(make: Make, identifier: Identifier) ->
     assert 0 <= cells["length_mean_relative_error"] < 1
 
 
-def test_a_pattern_without_an_answer_counts_as_wrong(make: Make, identifier: Identifier) -> None:
+def test_a_pattern_without_an_answer_counts_as_wrong(
+    make: Make, identifier: Identifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_the_shipped_weights(monkeypatch)
     path = make()
     measured = read_rruff_set(path)
     whole = evaluate_measured(identifier, measured)
@@ -132,7 +140,8 @@ def test_a_pattern_without_an_answer_counts_as_wrong(make: Make, identifier: Ide
     assert after["all"]["crystal_system"] == pytest.approx(5 / 6, abs=1e-4)
 
 
-def test_no_accepted_cell_is_no_crash(make: Make, identifier: Identifier) -> None:
+def test_no_accepted_cell_is_no_crash(make: Make, identifier: Identifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_the_shipped_weights(monkeypatch)
     rows = [row.removesuffix("1") + "0" for row in [RUTILE, QUARTZ] * 3]
     cells = evaluate_measured(identifier, read_rruff_set(make(rows=rows)))["niggli_cell_of_the_network"]
     assert isinstance(cells, dict)
