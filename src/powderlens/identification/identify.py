@@ -184,14 +184,14 @@ class Identifier:
 
 
 def _height(intensity: NDArray[np.float64]) -> float:
-    """How far the highest point stands above the mean, in units of the noise, both after a mean of five points.
+    """How far the highest point stands above the median, in units of the noise, both after a mean of five points.
 
     Pure noise on 4,250 points reaches about 4.
     """
     if len(intensity) < MIN_POINTS:
         return 0.0
     smooth = np.convolve(intensity, np.full(5, 0.2), mode="valid")
-    top = float(smooth.max() - smooth.mean())
+    top = float(smooth.max() - np.median(smooth))
     # Peaks raise the mean bend of the profile: this noise is never too small, and costs no sorting.
     noise = 1.2533 * float(np.abs(np.diff(intensity, n=2)).mean()) / np.sqrt(6.0 * 5.0)
     if top > LEAST_HEIGHT * noise:

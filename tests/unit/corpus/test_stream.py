@@ -133,14 +133,14 @@ def test_the_last_crystal_can_be_picked_and_none_beyond(small_table: ReflectionT
 def test_weights_sum_to_one_and_keep_the_shares() -> None:
     table = tiny(
         ["amcsd:1", "amcsd:2", "mp:1", "mp:2", "mp:3"],
-        ["Quartz", "Halite", "", "", ""],
+        ["Quartz", "Halite", "", "", "Iron"],
         ["O Si", "Cl Na", "Fe", "Fe", "Fe"],
         [154, 225, 229, 229, 225],
     )
     weights = sampling_weights(table, np.arange(5), {"amcsd": 3.0, "mp": 1.0})
     assert weights.sum() == pytest.approx(1.0)
     assert weights[:2].sum() == pytest.approx(0.75)
-    # Nameless crystals are no copies of each other; two share group 229.
+    # Nameless crystals are no copies of each other: the two are damped for their group 229 alone.
     assert weights[2:] == pytest.approx(0.25 * np.array([1 / np.sqrt(2), 1 / np.sqrt(2), 1]) / (1 + np.sqrt(2)))
 
 
