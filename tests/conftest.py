@@ -141,7 +141,7 @@ dropout = 0.1
 
 [data]
 shares = { amcsd = 1.0 }
-impurity_share = 0.12
+protocol = "lab"
 validation_patterns = 8
 """
 

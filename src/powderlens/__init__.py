@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from powderlens.crystal.read import read_structure
     from powderlens.crystal.structure import Structure
+    from powderlens.diffraction.conditions import Conditions
+    from powderlens.diffraction.draw import draw_patterns
+    from powderlens.diffraction.protocol import Protocol, load_protocol
     from powderlens.diffraction.reflections import Reflections
     from powderlens.diffraction.simulate import simulate
     from powderlens.identification.answer import Answer
@@ -23,11 +26,15 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Answer": "powderlens.identification.answer",
+    "Conditions": "powderlens.diffraction.conditions",
     "Grid": "powderlens.pattern.grid",
     "Pattern": "powderlens.pattern.pattern",
+    "Protocol": "powderlens.diffraction.protocol",
     "Reflections": "powderlens.diffraction.reflections",
     "Structure": "powderlens.crystal.structure",
+    "draw_patterns": "powderlens.diffraction.draw",
     "identify": "powderlens.identification.identify",
+    "load_protocol": "powderlens.diffraction.protocol",
     "read_pattern": "powderlens.pattern.read",
     "read_structure": "powderlens.crystal.read",
     "simulate": "powderlens.diffraction.simulate",
@@ -35,12 +42,16 @@ _HOME = {
 
 __all__ = [
     "Answer",
+    "Conditions",
     "Grid",
     "Pattern",
+    "Protocol",
     "Reflections",
     "Structure",
     "__version__",
+    "draw_patterns",
     "identify",
+    "load_protocol",
     "read_pattern",
     "read_structure",
     "simulate",

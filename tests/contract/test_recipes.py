@@ -84,7 +84,7 @@ def test_an_unknown_key_is_refused(path: Path, tmp_path: Path) -> None:
         ("dropout", "1.0", "network.dropout"),
         ("shares", "{ amcsd = -1.0 }", "data.shares.amcsd"),
         ("shares", "{ }", "data.shares"),
-        ("impurity_share", "1.5", "data.impurity_share"),
+        ("protocol", '""', "data.protocol"),
         ("validation_patterns", "0", "data.validation_patterns"),
         ("validate_every", "0", "validate_every"),
     ],

@@ -34,17 +34,48 @@ def simulate(
     ] = False,
     as_json: Json = False,
     two_theta_deg: Annotated[
-        tuple[float, float], typer.Option("--range", metavar="FIRST LAST", help="2theta, degrees.")
-    ] = (5.0, 90.0),
+        tuple[float, float] | None,
+        typer.Option("--range", metavar="FIRST LAST", help="2theta, degrees; 5 90 unless given."),
+    ] = None,
     step_deg: Annotated[
         float | None, typer.Option("--step", metavar="S", help=f"Distance of points, degrees; {STEP_DEG} unless given.")
     ] = None,
     dispersion: Annotated[
         bool, typer.Option("--dispersion", help="Add the dispersion corrections f' and f''.")
     ] = False,
+    protocol: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Draw conditions from a protocol (`protocol list` names them) or its file."),
+    ] = None,
+    count: Annotated[
+        int | None, typer.Option(metavar="N", help="With --protocol: patterns of each structure; 1.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="S", help="With --protocol: of all that is random; 0.")] = None,
+    impurity: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="With --protocol: a second phase, in place of the common minerals."),
+    ] = None,
+    steps: Annotated[bool, typer.Option("--steps", help="With --protocol: plot how the pattern comes about.")] = False,
     no_color: NoColor = False,
 ) -> None:
-    """Simulate the powder pattern of a structure, or list its peaks."""
+    """Simulate the powder pattern of a structure, or list its peaks; with a protocol, patterns like measured ones."""
+    if protocol is not None:
+        given = {"--wavelength": wavelength, "--range": two_theta_deg, "--step": step_deg}
+        given |= {"--peaks": peaks or None, "--dispersion": dispersion or None}
+        for option, value in given.items():
+            if value is not None:
+                raise InputError(f"{option} has no effect with --protocol, which has its own; leave one out")
+        from powderlens.cli.simulate_protocol import simulate_by_protocol
+
+        code = simulate_by_protocol(
+            files, protocol, count=1 if count is None else count, seed=seed or 0, impurities=impurity or (),
+            output=output, plot=plot, steps=steps, as_json=as_json, no_color=no_color,
+        )  # fmt: skip
+        raise typer.Exit(code)
+    for option, value in {"--count": count, "--seed": seed, "--impurity": impurity, "--steps": steps or None}.items():
+        if value:
+            raise InputError(f"{option} has no effect without --protocol; name one, such as lab")
+    two_theta_deg = two_theta_deg or (5.0, 90.0)
     from powderlens.crystal.read import read_structure
     from powderlens.diffraction import simulate as diffraction
     from powderlens.pattern.wavelength import parse_radiation

@@ -33,3 +33,6 @@ Table 4.2.2.4 (Cr to Cu: Hoelzer et al., Phys. Rev. A 56, 4554 (1997); Mo, Ag: B
 
 KA2_OVER_KA1 = 0.5
 """Intensity ratio of the doublet from the statistical weights of the 2p states (observed 0.50 to 0.52)."""
+
+CU_K_BETA_A = 1.3922340
+"""K-beta-1,3 of copper, A. Source: as `ANODES`."""

@@ -7,10 +7,12 @@ A row is a crystal: labels, lattice, point-group rotations, and its families of 
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -22,9 +24,11 @@ from numpy.typing import NDArray
 from powderlens.core.constants import ANODES
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.core.files import atomic_write, file_sha256
+from powderlens.crystal.elements import atomic_mass_u
 from powderlens.crystal.label import with_symmetry
 from powderlens.crystal.reduce import niggli_cell
 from powderlens.crystal.structure import Reject, Structure
+from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.reflections import lorentz_polarisation, reflections
 
 D_MIN_A = 1.07
@@ -211,6 +215,14 @@ class ReflectionTable:
             self.strength[c:d].astype(np.float64),
         )
 
+    def phase(self, i: int) -> Phase:
+        """Crystal i, ready to be drawn; without atoms."""
+        lattice, rotations, hkl, strength = self.crystal(i)
+        return Phase(
+            lattice, rotations, hkl, strength, mean_mass_u(self.formulas[i]), int(self.space_group[i]), self.names[i],
+            self.ids[i],
+        )  # fmt: skip
+
     @classmethod
     def load(cls, *paths: Path) -> ReflectionTable:
         """Read one or several tables as one.
@@ -245,6 +257,14 @@ class ReflectionTable:
             strength=strength,  # type: ignore[arg-type]
             family_offset=family_offset,
         )
+
+
+@lru_cache(maxsize=1 << 18)
+def mean_mass_u(formula: str) -> float:
+    """Mean atomic mass of a formula such as "Al2O3", u; that of silicon dioxide where there is none."""
+    parts = re.findall(r"([A-Z][a-z]?)([\d.]*)", formula) or [("O", "2"), ("Si", "1")]
+    counts = [float(count or 1) for _, count in parts]
+    return sum(n * atomic_mass_u(element) for (element, _), n in zip(parts, counts, strict=True)) / sum(counts)
 
 
 def _read(path: Path) -> pa.Table:

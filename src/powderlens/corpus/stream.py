@@ -7,15 +7,22 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core import random
 from powderlens.core.errors import InputError
+from powderlens.core.random import Purpose
 from powderlens.corpus.reflection_table import ReflectionTable
-from powderlens.diffraction.conditions import Conditions, draw_conditions
-from powderlens.diffraction.render import add_background_and_noise, clean_profile
+from powderlens.diffraction.phase import Phase
+from powderlens.diffraction.protocol import Protocol
+from powderlens.diffraction.render import render
 from powderlens.pattern.grid import Grid
 from powderlens.pattern.prepare import network_input
 from powderlens.symmetry.groups import system_index
 
 DFT_SOURCES = ("mp", "oqmd")
+DFT_STRAIN, DFT_STRAIN_SIGMA = -0.008, 0.010
+"""Cells relaxed with PBE are some 0.8 % too long, with a scatter of 1 % (docs/notes/first-light.md)."""
+MAX_ATTEMPTS, ATTEMPT = 64, 2**44
+"""How often an empty pattern is drawn anew, and how far apart these lie in the numbering."""
 ANIONS = frozenset(["O", "F", "S", "Cl", "Br", "I", "Se", "Te", "As", "N", "P", "C"])
 
 
@@ -67,14 +74,18 @@ class Batch:
 
 
 class PatternStream:
-    """Endless patterns of the given crystals.
+    """Endless patterns of the given crystals: pattern `index` of a seed is always the same.
 
     Args:
         table: reflections of the crystals.
         rows: which of them.
         probabilities: (len(rows),) how often each is drawn.
         grid: where to draw.
-        impurity_share: share of the patterns that hold a second phase of 1 to 6 %.
+        protocol: how the conditions are distributed.
+        seed: of crystals, conditions and noise.
+
+    Raises:
+        InputError: the protocol moves atoms, of which the table knows nothing.
     """
 
     def __init__(
@@ -83,46 +94,47 @@ class PatternStream:
         rows: NDArray[np.int64],
         probabilities: NDArray[np.float64],
         grid: Grid,
-        impurity_share: float = 0.12,
+        protocol: Protocol,
+        seed: int,
     ) -> None:
-        self.table, self.rows, self.grid = table, rows, grid
+        if protocol.wants_offsets:
+            raise InputError(
+                f"protocol {protocol.name}: moves atoms, and a reflection table holds none; take one without offsets"
+            )
+        self.table, self.rows, self.grid, self.protocol, self.seed = table, rows, grid, protocol, seed
         self.cumulative = np.cumsum(probabilities)
-        self.impurity_share = impurity_share
+        self.relaxed = np.array([origin(i) in DFT_SOURCES for i in table.ids])
 
-    def pick(self, rng: np.random.Generator) -> int:
-        """Row number of one crystal."""
-        at = np.searchsorted(self.cumulative, rng.random() * self.cumulative[-1], side="right")
-        return int(self.rows[min(at, len(self.rows) - 1)])
+    def pick(self, index: NDArray[np.int64], purpose: Purpose = Purpose.CRYSTAL) -> NDArray[np.int64]:
+        """(n,) row numbers of the crystals of patterns `index`, or with `Purpose.IMPURITY` of their second phases."""
+        u = random.uniform(self.seed, index, purpose, 1)[:, 0]
+        at = np.searchsorted(self.cumulative, u * self.cumulative[-1], side="right")
+        return np.asarray(self.rows[np.minimum(at, len(self.rows) - 1)])
 
-    def draw(self, row: int, rng: np.random.Generator) -> NDArray[np.float32] | None:
-        """Network input (2, points) of one crystal under fresh conditions; None when nothing falls in range."""
-        conditions = draw_conditions(rng, dft_cell=origin(self.table.ids[row]) in DFT_SOURCES)
-        profile = self._profile(row, conditions, rng)
-        if rng.random() < self.impurity_share:
-            profile = profile + (0.01 + 0.05 * rng.random()) * self._profile(self.pick(rng), conditions, rng)
-        x = self.grid.two_theta_deg
-        low, high = conditions.range_deg
-        mask = (x >= low - 1e-6) & (x <= high + 1e-6)
-        top = profile[mask].max()
-        if top <= 0:
-            return None
-        noisy = add_background_and_noise(profile / top, conditions, self.grid, rng)
-        return network_input(noisy, mask)
+    def draw(self, index: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """(n, points) patterns of the given crystals, intensities with noise; zero where not measured."""
+        return self._draw(index, rows)[0]
 
-    def _profile(self, row: int, conditions: Conditions, rng: np.random.Generator) -> NDArray[np.float64]:
-        return clean_profile(*self.table.crystal(row), conditions, self.grid, rng)
+    def batch(self, first: int, size: int, rows: NDArray[np.int64] | None = None) -> Batch:
+        """Patterns `first` to `first + size`: crystals drawn by weight, or the rows given.
 
-    def batch(self, rng: np.random.Generator, size: int, rows: NDArray[np.int64] | None = None) -> Batch:
-        """One batch: crystals drawn by weight, or the rows given."""
+        Where no line falls in the measured range, another crystal or other conditions take the place.
+        """
         x = np.empty((size, 2, self.grid.points), np.float32)
         chosen = np.empty(size, np.int64)
-        for i in range(size):
-            while True:
-                row = self.pick(rng) if rows is None else int(rows[i])
-                drawn = self.draw(row, rng)
-                if drawn is not None:
-                    break
-            x[i], chosen[i] = drawn, row
+        index = first + np.arange(size, dtype=np.int64)
+        empty = np.arange(size)
+        for attempt in range(MAX_ATTEMPTS):
+            again = index[empty] + attempt * ATTEMPT
+            chosen[empty] = self.pick(again) if rows is None else rows[empty]
+            patterns, measured = self._draw(again, chosen[empty])
+            for at, pattern, mask in zip(empty, patterns, measured, strict=True):
+                x[at] = network_input(pattern, mask) if pattern.any() else 0.0
+            empty = empty[x[empty, 0].max(axis=1) <= 0]
+            if not len(empty):
+                break
+        else:
+            raise InputError(f"{self.table.ids[chosen[empty[0]]]}: no line falls on the grid; widen it")
         groups = self.table.space_group[chosen].astype(np.int64)
         return Batch(
             x=x,
@@ -130,3 +142,19 @@ class PatternStream:
             system=np.array([system_index(int(g)) for g in groups], np.int64),
             niggli=self.table.niggli[chosen],
         )
+
+    def _draw(self, index: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        records = self.protocol.draw(self.seed, index)
+        relaxed = self.relaxed[rows]
+        if relaxed.any():
+            z = random.normal(self.seed, index[relaxed], Purpose.CELL, 1)
+            records["strain"][np.flatnonzero(relaxed)[:, None], [0, 1, 2]] += DFT_STRAIN + DFT_STRAIN_SIGMA * z
+        impurities: list[Phase | None] = [None] * len(rows)
+        mixed = np.flatnonzero(records["impurity_share"] > 0)
+        for at, row in zip(mixed, self.pick(index[mixed], Purpose.IMPURITY) if len(mixed) else (), strict=True):
+            impurities[at] = self.table.phase(int(row))
+        phases = [self.table.phase(int(row)) for row in rows]
+        patterns = render(phases, records, self.grid, seed=self.seed, index=index, impurities=impurities)
+        x = self.grid.two_theta_deg
+        measured = (x >= records["first_deg"][:, None] - 1e-6) & (x <= records["last_deg"][:, None] + 1e-6)
+        return patterns, measured

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
+from functools import lru_cache
 
 _SYMBOLS = """
 H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr
@@ -53,3 +54,11 @@ def element_from_text(text: str, present: Set[str] = frozenset()) -> str | None:
         if reading in present:
             return reading
     return readings[0] if readings and readings[0] in NUMBER else None
+
+
+@lru_cache(maxsize=256)
+def atomic_mass_u(symbol: str) -> float:
+    """Standard atomic weight of an element, u, as gemmi tabulates it; 2.014 for deuterium."""
+    import gemmi
+
+    return float(gemmi.Element(symbol).weight)

@@ -62,6 +62,49 @@ def plot_simulation(pattern: Pattern, lines: Sequence[Peak], path: Path, *, titl
         save(figure, path)
 
 
+def plot_steps(
+    two_theta_deg: NDArray[np.float64],
+    rows: Sequence[tuple[str, NDArray[np.float64]]],
+    ticks_deg: NDArray[np.float64],
+    path: Path,
+    *,
+    title: str,
+) -> None:
+    """Curves one below the other, each with its name, and a tick for every reflection below the last.
+
+    Args:
+        two_theta_deg: (points,) degrees.
+        rows: names and (points,) intensities, any scale; each is drawn on its own.
+        ticks_deg: positions of reflections.
+        path: ends in .png, .svg or .pdf.
+        title: a few words above.
+
+    Raises:
+        InputError: another extension, or a place that cannot be written to.
+    """
+    check_format(path)
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(10, 1.4 + 1.7 * len(rows)), layout="constrained")
+        *curves, below = figure.subplots(len(rows) + 1, 1, sharex=True, height_ratios=[6] * len(rows) + [1])
+        for axes, (name, y) in zip(curves, rows, strict=True):
+            axes.plot(two_theta_deg, y, color=BLUE, linewidth=0.7)
+            axes.set_yticks([])
+            axes.set_ylim(min(0.0, float(y.min())), 1.08 * float(y.max()))
+            axes.text(0.995, 0.93, name, transform=axes.transAxes, ha="right", va="top", parse_math=False)
+            axes.spines[["top", "right", "left"]].set_visible(False)
+        inside = (ticks_deg >= two_theta_deg[0]) & (ticks_deg <= two_theta_deg[-1])
+        below.vlines(ticks_deg[inside], 0, 1, color=RED, linewidth=0.8)
+        below.set_yticks([])
+        below.set_xlim(float(two_theta_deg[0]), float(two_theta_deg[-1]))
+        below.spines[["top", "right", "left"]].set_visible(False)
+        below.set_xlabel("2θ (degrees)")
+        curves[0].set_title(title, loc="left", fontweight="bold", parse_math=False)
+        save(figure, path)
+
+
 def draw_pattern(axes: Axes, pattern: Pattern) -> None:
     """The pattern on a square-root scale, where weak lines can be seen beside strong ones."""
     intensity = np.maximum(pattern.intensity - min(0.0, float(pattern.intensity.min())), 0.0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from powderlens.diffraction.scattering import AT_THE_LIMIT, EXTINCT
+
 # numba's own linear algebra needs scipy, which the base install leaves out; three dimensions need no library.
 
 
@@ -32,75 +34,206 @@ def inverse_symmetric(m):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def families(reciprocal, d_min, laue):  # type: ignore[no-untyped-def]
+def reciprocal_of(lattice):  # type: ignore[no-untyped-def]
+    """(3, 3) rows a*, b*, c* (without 2 pi) of the cell whose vectors are the rows of a (3, 3) array."""
+    out = np.empty((3, 3))
+    for i in range(3):
+        a, b = lattice[(i + 1) % 3], lattice[(i + 2) % 3]
+        out[i, 0] = a[1] * b[2] - a[2] * b[1]
+        out[i, 1] = a[2] * b[0] - a[0] * b[2]
+        out[i, 2] = a[0] * b[1] - a[1] * b[0]
+    volume = lattice[0, 0] * out[0, 0] + lattice[0, 1] * out[0, 1] + lattice[0, 2] * out[0, 2]
+    return out / volume
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def turns_of(rotations):  # type: ignore[no-untyped-def]
+    """Distinct rotation parts, W and -W counted as one and the first of them kept, (n, 3, 3)."""
+    out = np.empty_like(rotations)
+    n = 0
+    for r in range(rotations.shape[0]):
+        known = False
+        for s in range(n):
+            same = True
+            opposite = True
+            for i in range(3):
+                for j in range(3):
+                    same = same and rotations[r, i, j] == out[s, i, j]
+                    opposite = opposite and rotations[r, i, j] == -out[s, i, j]
+                if not (same or opposite):
+                    break
+            if same or opposite:
+                known = True
+                break
+        if not known:
+            out[n] = rotations[r]
+            n += 1
+    return out[:n]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def families(reciprocal, d_min, rotations):  # type: ignore[no-untyped-def]
     """One reflection of each family of symmetry-equivalent hkl with d >= d_min.
 
     Args:
         reciprocal: (3, 3) rows a*, b*, c*, 1/A.
         d_min: A.
-        laue: (n, 3, 3) int64 distinct rotation parts of the Laue group (with -1), acting on columns of x.
+        rotations: (n, 3, 3) int64 rotation parts of a full group, acting on columns of x, in any order and repeated as
+            one likes; the inversion is added.
 
     Returns:
-        hkl (m, 3) int64, the lexicographically largest of its family; multiplicity (m,); 1/d^2 (m,).
+        hkl (m, 3) int64, the lexicographically largest of its family, in ascending order; multiplicity (m,), members
+        of the family with Friedel mates; 1/d^2 (m,).
     """
     metric = metric_of(reciprocal)
     direct = inverse_symmetric(metric)
-    limit = np.empty(3, np.int64)
+    base = 1
     for i in range(3):
-        limit[i] = int(np.sqrt(direct[i, i]) / d_min + 1e-9)
-    n_laue = laue.shape[0]
-    q_max = 1.0 / (d_min * d_min)
-    capacity = 1024
+        base = max(base, 2 * int(np.sqrt(direct[i, i]) / d_min + 1e-9) + 1)
+    h_last = int(np.sqrt(direct[0, 0]) / d_min + 1e-9)
+    # One number for each hkl, linear in it, that sorts as hkl does: h base^2 + k base + l.
+    turns = turns_of(rotations)
+    key = np.empty((turns.shape[0], 3), np.int64)
+    for r in range(turns.shape[0]):
+        for i in range(3):
+            key[r, i] = (turns[r, i, 0] * base + turns[r, i, 1]) * base + turns[r, i, 2]
+    q_max = (1.0 + AT_THE_LIMIT) / (d_min * d_min)
+    # The sphere cut by lines along c*, and its shadow on the plane h k.
+    g33 = metric[2, 2]
+    shadow11 = metric[0, 0] - metric[0, 2] * metric[0, 2] / g33
+    shadow12 = metric[0, 1] - metric[0, 2] * metric[1, 2] / g33
+    shadow22 = metric[1, 1] - metric[1, 2] * metric[1, 2] / g33
+    capacity = 256
     hkl = np.empty((capacity, 3), np.int64)
     multiplicity = np.empty(capacity, np.int64)
     q = np.empty(capacity)
     m = 0
-    for h in range(limit[0] + 1):
-        for k in range(-limit[1], limit[1] + 1):
-            if h == 0 and k < 0:
-                continue
-            for l in range(-limit[2], limit[2] + 1):
-                if h == 0 and k == 0 and l <= 0:
-                    continue
-                inv_d2 = (
-                    h * h * metric[0, 0]
-                    + k * k * metric[1, 1]
-                    + l * l * metric[2, 2]
-                    + 2 * (h * k * metric[0, 1] + h * l * metric[0, 2] + k * l * metric[1, 2])
-                )
+    for h in range(h_last + 1):
+        middle = -h * shadow12 / shadow22
+        half = np.sqrt(max(middle * middle - (h * h * shadow11 - q_max) / shadow22, 0.0))
+        k_first = int(np.ceil(middle - half - 1e-6)) if h > 0 else 0
+        for k in range(k_first, int(np.floor(middle + half + 1e-6)) + 1):
+            in_plane = h * h * metric[0, 0] + k * k * metric[1, 1] + 2 * h * k * metric[0, 1]
+            mixed = h * metric[0, 2] + k * metric[1, 2]
+            middle_l = -mixed / g33
+            half_l = np.sqrt(max(middle_l * middle_l - (in_plane - q_max) / g33, 0.0))
+            l_first = int(np.ceil(middle_l - half_l - 1e-6)) if h > 0 or k > 0 else 1
+            for l in range(l_first, int(np.floor(middle_l + half_l + 1e-6)) + 1):
+                inv_d2 = in_plane + l * l * g33 + 2 * l * mixed
                 if inv_d2 > q_max:
                     continue
+                own = (h * base + k) * base + l
                 stabiliser = 0
                 largest = True
-                for r in range(n_laue):
-                    a = h * laue[r, 0, 0] + k * laue[r, 1, 0] + l * laue[r, 2, 0]
-                    b = h * laue[r, 0, 1] + k * laue[r, 1, 1] + l * laue[r, 2, 1]
-                    c = h * laue[r, 0, 2] + k * laue[r, 1, 2] + l * laue[r, 2, 2]
-                    if a > h or (a == h and (b > k or (b == k and c > l))):
+                for r in range(key.shape[0]):
+                    image = abs(h * key[r, 0] + k * key[r, 1] + l * key[r, 2])
+                    if image > own:
                         largest = False
                         break
-                    if a == h and b == k and c == l:
+                    if image == own:
                         stabiliser += 1
                 if not largest:
                     continue
                 if m == capacity:
                     capacity *= 2
-                    hkl2 = np.empty((capacity, 3), np.int64)
-                    hkl2[:m] = hkl
-                    hkl = hkl2
-                    mult2 = np.empty(capacity, np.int64)
-                    mult2[:m] = multiplicity
-                    multiplicity = mult2
-                    q2 = np.empty(capacity)
-                    q2[:m] = q
-                    q = q2
+                    hkl = _longer(hkl, np.empty((capacity, 3), np.int64))
+                    multiplicity = _longer(multiplicity, np.empty(capacity, np.int64))
+                    q = _longer(q, np.empty(capacity))
                 hkl[m, 0] = h
                 hkl[m, 1] = k
                 hkl[m, 2] = l
-                multiplicity[m] = n_laue // stabiliser
+                multiplicity[m] = 2 * key.shape[0] // stabiliser
                 q[m] = inv_d2
                 m += 1
     return hkl[:m].copy(), multiplicity[:m].copy(), q[:m].copy()
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _longer(old, new):  # type: ignore[no-untyped-def]
+    new[: old.shape[0]] = old
+    return new
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def usual_members(hkl, rotations):  # type: ignore[no-untyped-def]
+    """The member of each family with the fewest negative indices, of these the largest: 1 1 0 rather than 2 -1 0.
+
+    Args:
+        hkl: (m, 3) int64, the lexicographically largest of each family.
+        rotations: as in `families`.
+
+    Returns:
+        (m, 3) int64.
+    """
+    out = hkl.copy()
+    turns = turns_of(rotations)
+    for i in range(hkl.shape[0]):
+        h, k, l = hkl[i]
+        if k >= 0 and l >= 0:
+            continue
+        best = 0
+        for r in range(turns.shape[0]):
+            a = h * turns[r, 0, 0] + k * turns[r, 1, 0] + l * turns[r, 2, 0]
+            b = h * turns[r, 0, 1] + k * turns[r, 1, 1] + l * turns[r, 2, 1]
+            c = h * turns[r, 0, 2] + k * turns[r, 1, 2] + l * turns[r, 2, 2]
+            for _ in range(2):
+                count = (a >= 0) + (b >= 0) + (c >= 0)
+                x, y, z = out[i]
+                larger = a > x or (a == x and (b > y or (b == y and c > z)))
+                if count > best or (count == best and larger):
+                    best = count
+                    out[i, 0], out[i, 1], out[i, 2] = a, b, c
+                a, b, c = -a, -b, -c
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def form_factors(coefficients, s2):  # type: ignore[no-untyped-def]
+    """Scattering amplitudes, (n, m), of rows of `scattering.coefficients` (n, 11) at (m,) values of 1/(4 d^2)."""
+    n, m = coefficients.shape[0], s2.shape[0]
+    out = np.empty((n, m))
+    for j in range(n):
+        c = coefficients[j]
+        plain = c[1] == 0.0 and c[2] == 0.0
+        for i in range(m):
+            out[j, i] = c[0]
+            if plain:
+                continue
+            total = 0.0
+            for t in range(4):
+                total += c[3 + t] * np.exp(-c[7 + t] * s2[i])
+            out[j, i] += (c[1] + c[2] * s2[i]) * total
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _by_scatterer(kind, u_iso):  # type: ignore[no-untyped-def]
+    """Atoms of one kind and displacement side by side: their order (n,), and where each group begins (groups + 1,)."""
+    n = kind.shape[0]
+    group = np.empty(n, np.int64)
+    heads = np.empty(n, np.int64)
+    groups = 0
+    for j in range(n):
+        found = groups
+        for g in range(groups):
+            if kind[heads[g]] == kind[j] and u_iso[heads[g]] == u_iso[j]:
+                found = g
+                break
+        if found == groups:
+            heads[groups] = j
+            groups += 1
+        group[j] = found
+    start = np.zeros(groups + 1, np.int64)
+    for j in range(n):
+        start[group[j] + 1] += 1
+    for g in range(groups):
+        start[g + 1] += start[g]
+    order = np.empty(n, np.int64)
+    place = start.copy()
+    for j in range(n):
+        order[place[group[j]]] = j
+        place[group[j]] += 1
+    return order, start
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
@@ -108,7 +241,7 @@ def structure_factors_squared(hkl, s2, frac, kind, occupancy, u_iso, beta, f_rea
     """|F|^2 of each reflection, the mean of h and -h where f'' makes them differ.
 
     Args:
-        hkl: (m, 3) int64.
+        hkl: (m, 3) int64; quickest where h and k of neighbours are the same.
         s2: (m,) 1/(4 d^2), 1/A^2.
         frac: (n, 3) coordinates of all atoms of the cell.
         kind: (n,) int64 row of each atom in the form-factor table.
@@ -124,60 +257,113 @@ def structure_factors_squared(hkl, s2, frac, kind, occupancy, u_iso, beta, f_rea
     """
     m, n = hkl.shape[0], frac.shape[0]
     out = np.empty(m)
+    order, start = _by_scatterer(kind, u_iso)
     top = np.zeros(3, np.int64)
     for i in range(m):
         for x in range(3):
             top[x] = max(top[x], abs(hkl[i, x]))
-    # exp(2 pi i h x) for every h by axis, so that the inner loop needs no trigonometry.
+    # exp(2 pi i h x) for every h by axis, each the one before times exp(2 pi i x): no trigonometry in the inner loops.
     cos = np.empty((3, 2 * top.max() + 1, n))
     sin = np.empty((3, 2 * top.max() + 1, n))
     for x in range(3):
         t = top[x]
-        for h in range(t + 1):
-            for j in range(n):
-                phase = 2.0 * np.pi * ((h * frac[j, x]) % 1.0)
-                cos[x, t + h, j] = np.cos(phase)
-                sin[x, t + h, j] = np.sin(phase)
-                cos[x, t - h, j] = cos[x, t + h, j]
-                sin[x, t - h, j] = -sin[x, t + h, j]
-    any_iso = False
-    for j in range(n):
-        if u_iso[j] != 0.0:
-            any_iso = True
+        for j in range(n):
+            at = frac[order[j], x]
+            phase = 2.0 * np.pi * (at - np.floor(at))
+            cos1, sin1 = np.cos(phase), np.sin(phase)
+            c, s = occupancy[order[j]] if x == 0 else 1.0, 0.0
+            cos[x, t, j], sin[x, t, j] = c, s
+            for h in range(1, t + 1):
+                c, s = c * cos1 - s * sin1, s * cos1 + c * sin1
+                cos[x, t + h, j], sin[x, t + h, j] = c, s
+                cos[x, t - h, j], sin[x, t - h, j] = c, -s
+    cab, sab = np.empty(n), np.empty(n)
+    h, k = 0, 0
     for i in range(m):
-        h, k, l = hkl[i, 0], hkl[i, 1], hkl[i, 2]
-        ca, sa = cos[0, top[0] + h], sin[0, top[0] + h]
-        cb, sb = cos[1, top[1] + k], sin[1, top[1] + k]
+        if i == 0 or hkl[i, 0] != h or hkl[i, 1] != k:
+            h, k = hkl[i, 0], hkl[i, 1]
+            ca, sa = cos[0, top[0] + h], sin[0, top[0] + h]
+            cb, sb = cos[1, top[1] + k], sin[1, top[1] + k]
+            for j in range(n):
+                cab[j] = ca[j] * cb[j] - sa[j] * sb[j]
+                sab[j] = sa[j] * cb[j] + ca[j] * sb[j]
+        l = hkl[i, 2]
         cc, sc = cos[2, top[2] + l], sin[2, top[2] + l]
         re, im, re2, im2 = 0.0, 0.0, 0.0, 0.0
-        for j in range(n):
-            c1 = ca[j] * cb[j] - sa[j] * sb[j]
-            s1 = sa[j] * cb[j] + ca[j] * sb[j]
-            c = c1 * cc[j] - s1 * sc[j]
-            s = s1 * cc[j] + c1 * sc[j]
-            w = occupancy[j]
-            if any_iso:
-                w *= np.exp(-8.0 * np.pi * np.pi * u_iso[j] * s2[i])
-            if beta.shape[0] > 0:
-                b = beta[j]
-                w *= np.exp(
-                    -(
-                        h * h * b[0, 0]
-                        + k * k * b[1, 1]
-                        + l * l * b[2, 2]
-                        + 2 * (h * k * b[0, 1] + h * l * b[0, 2] + k * l * b[1, 2])
+        for g in range(start.shape[0] - 1):
+            c, s = 0.0, 0.0
+            if beta.shape[0] == 0:
+                for j in range(start[g], start[g + 1]):
+                    c += cab[j] * cc[j] - sab[j] * sc[j]
+                    s += sab[j] * cc[j] + cab[j] * sc[j]
+            else:
+                for j in range(start[g], start[g + 1]):
+                    b = beta[order[j]]
+                    w = np.exp(
+                        -(
+                            h * h * b[0, 0]
+                            + k * k * b[1, 1]
+                            + l * l * b[2, 2]
+                            + 2 * (h * k * b[0, 1] + h * l * b[0, 2] + k * l * b[1, 2])
+                        )
                     )
-                )
-            f = f_real[kind[j], i] * w
+                    c += w * (cab[j] * cc[j] - sab[j] * sc[j])
+                    s += w * (sab[j] * cc[j] + cab[j] * sc[j])
+            head = order[start[g]]
+            if u_iso[head] != 0.0:
+                w = np.exp(-8.0 * np.pi * np.pi * u_iso[head] * s2[i])
+                c *= w
+                s *= w
+            f = f_real[kind[head], i]
             re += f * c
             im += f * s
             if friedel:
-                g = f_imag[kind[j]] * w
-                re2 += g * c
-                im2 += g * s
+                f = f_imag[kind[head]]
+                re2 += f * c
+                im2 += f * s
         # F(h) = (re - im2) + i (im + re2);  F(-h) = (re + im2) + i (-im + re2)
         out[i] = re * re + im * im + re2 * re2 + im2 * im2
     return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def reflection_list(  # type: ignore[no-untyped-def]
+    lattice, rotations, d_min, frac, kind, occupancy, u_iso, beta, coefficients, f_imag, friedel
+):
+    """Families that are not extinct, by ascending 1/d^2 (where equal, by descending hkl), from structure to |F|^2.
+
+    Args:
+        lattice: (3, 3) rows are cell vectors, A.
+        rotations: as in `families`.
+        d_min: A.
+        frac: this and what follows as in `structure_factors_squared`.
+        kind: (n,).
+        occupancy: (n,).
+        u_iso: (n,) A^2.
+        beta: (n, 3, 3) or (0, 3, 3).
+        coefficients: (kinds, 11), see `scattering.coefficients`; f' is part of the constant.
+        f_imag: (kinds,).
+        friedel: average h and -h.
+
+    Returns:
+        hkl (m, 3) of `usual_members`, multiplicity (m,), 1/d^2 (m,), |F|^2 (m,). Extinct is what is weaker than
+        `EXTINCT` of the strongest, and of the sum of f^2 over all atoms, the mean of |F|^2 (Wilson, Nature 150, 152,
+        1942), for the case that there are no others.
+    """
+    hkl, multiplicity, q = families(reciprocal_of(lattice), d_min, rotations)
+    s2 = q / 4.0
+    f_real = form_factors(coefficients, s2)
+    f_squared = structure_factors_squared(hkl, s2, frac, kind, occupancy, u_iso, beta, f_real, f_imag, friedel)
+    faintest = 0.0
+    if len(q) > 0:
+        expected = 0.0
+        for j in range(len(kind)):
+            expected += (occupancy[j] * f_real[kind[j], 0]) ** 2
+        faintest = EXTINCT * max(expected, f_squared.max())
+    # `families` ascends in hkl: turned round and sorted without exchanging equals, equals descend.
+    present = np.flatnonzero(f_squared > faintest)[::-1]
+    order = present[np.argsort(q[present], kind="mergesort")]
+    return usual_members(hkl[order], rotations), multiplicity[order], q[order], f_squared[order]
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")

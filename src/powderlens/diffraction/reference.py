@@ -5,19 +5,29 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.diffraction.scattering import AT_THE_LIMIT, EXTINCT
+from powderlens.diffraction.scattering import amplitudes as form_factors
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def families(reciprocal: Floats, d_min: float, laue: Ints) -> tuple[Ints, Ints, Floats]:
+def laue_rotations(rotations: Ints) -> Ints:
+    """Distinct rotation parts with inversion added, (n, 3, 3)."""
+    both = np.concatenate([rotations, -rotations])
+    return np.asarray(np.unique(both.reshape(-1, 9), axis=0).reshape(-1, 3, 3))
+
+
+def families(reciprocal: Floats, d_min: float, rotations: Ints) -> tuple[Ints, Ints, Floats]:
     """See `kernel.families`."""
     lengths = np.linalg.norm(np.linalg.inv(reciprocal).T, axis=1)
     limits = (lengths / d_min + 1e-9).astype(int)
     axes = [np.arange(-n, n + 1) for n in limits]
     hkl = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
     inv_d2 = ((hkl @ reciprocal) ** 2).sum(axis=1)
-    keep = (inv_d2 <= 1 / d_min**2) & (hkl != 0).any(axis=1)
+    keep = (inv_d2 <= (1 + AT_THE_LIMIT) / d_min**2) & (hkl != 0).any(axis=1)
     hkl, inv_d2 = hkl[keep], inv_d2[keep]
+    laue = laue_rotations(rotations)
     images = np.einsum("ni,rij->rnj", hkl, laue)
     base = 4 * int(limits.max()) + 1
     key = images @ np.array([base * base, base, 1])
@@ -25,6 +35,14 @@ def families(reciprocal: Floats, d_min: float, laue: Ints) -> tuple[Ints, Ints, 
     largest = (key <= own).all(axis=0)
     multiplicity = len(laue) // (key == own).sum(axis=0)
     return hkl[largest], multiplicity[largest], inv_d2[largest]
+
+
+def usual_members(hkl: Ints, rotations: Ints) -> Ints:
+    """See `kernel.usual_members`."""
+    members = np.einsum("mi,rij->mrj", hkl, laue_rotations(rotations))
+    base = 2 * int(np.abs(members).max(initial=0)) + 1
+    rank = members @ np.array([base**2, base, 1]) + (members >= 0).sum(axis=2) * base**3
+    return np.asarray(np.take_along_axis(members, rank.argmax(axis=1)[:, None, None], axis=1)[:, 0])
 
 
 def structure_factors_squared(
@@ -48,6 +66,29 @@ def structure_factors_squared(
     plus = (f * weight * np.exp(phase)).sum(axis=1)
     minus = (f * weight * np.exp(-phase)).sum(axis=1)
     return np.asarray((np.abs(plus) ** 2 + np.abs(minus) ** 2) / 2)
+
+
+def reflection_list(
+    lattice: Floats,
+    rotations: Ints,
+    d_min: float,
+    frac: Floats,
+    kind: Ints,
+    occupancy: Floats,
+    u_iso: Floats,
+    beta: Floats,
+    coefficients: Floats,
+    f_imag: Floats,
+    friedel: bool,
+) -> tuple[Ints, Ints, Floats, Floats]:
+    """See `kernel.reflection_list`."""
+    hkl, multiplicity, q = families(np.asarray(np.linalg.inv(lattice).T, float), d_min, rotations)
+    f_real = form_factors(coefficients, q / 4)
+    f_squared = structure_factors_squared(hkl, q / 4, frac, kind, occupancy, u_iso, beta, f_real, f_imag, friedel)
+    expected = ((occupancy * f_real[kind, :1].T) ** 2).sum(initial=0.0)
+    present = f_squared > EXTINCT * f_squared.max(initial=expected)
+    order = np.flatnonzero(present)[np.lexsort((*(-hkl[present].T[::-1]), q[present]))]
+    return usual_members(hkl[order], rotations), multiplicity[order], q[order], f_squared[order]
 
 
 def draw_pseudo_voigt(

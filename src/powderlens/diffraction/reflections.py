@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError, WavelengthError
 from powderlens.crystal.structure import Structure
-from powderlens.diffraction import scattering
+from powderlens.diffraction import reference
+from powderlens.diffraction.scattering import Table, coefficients, dispersion
 
 Backend = Literal["numba", "numpy"]
 
-EXTINCT = 1e-12
-"""Families weaker than this share of the strongest |F|^2 are symmetry-extinct up to rounding."""
+NO_BETA = np.zeros((0, 3, 3))
+
+
+class NoReflectionError(InputError):
+    """No reflection is within the limit of d."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,27 +27,43 @@ class Reflections:
     """Families of symmetry-equivalent reflections, by ascending 2theta.
 
     Attributes:
-        hkl: (m, 3) int64, one member of each family.
+        hkl: (m, 3) int64, the member of each family with the fewest negative indices, of these the largest.
         multiplicity: (m,) int64, members of the family, Friedel mates included.
         d_A: (m,) spacings, A.
-        f_squared: (m,) |F|^2 of one member, electrons^2; h and -h averaged.
+        f_squared: (m,) |F|^2 of one member, electrons^2 (of neutrons fm^2); h and -h averaged.
+        neutrons: scattered by nuclei, so that nothing is polarised.
     """
 
     hkl: NDArray[np.int64]
     multiplicity: NDArray[np.int64]
     d_A: NDArray[np.float64]
     f_squared: NDArray[np.float64]
+    neutrons: bool = False
 
     def two_theta_deg(self, wavelength_A: float) -> NDArray[np.float64]:
         """(m,) Bragg angles, degrees; NaN where the wavelength is too long to reach the spacing."""
         if not wavelength_A > 0:
             raise WavelengthError(f"wavelength {wavelength_A:g} A must be positive")
         with np.errstate(invalid="ignore"):
-            return np.asarray(2 * np.degrees(np.arcsin(wavelength_A / (2 * self.d_A))))
+            return np.asarray(np.arcsin((0.5 * wavelength_A) / self.d_A) * (360 / np.pi))
 
     def intensity(self, wavelength_A: float) -> NDArray[np.float64]:
-        """(m,) integrated intensities, multiplicity * LP * |F|^2, arbitrary scale."""
-        return self.multiplicity * self.f_squared * lorentz_polarisation(self.two_theta_deg(wavelength_A))
+        """(m,) integrated intensities, multiplicity * LP * |F|^2, arbitrary scale; of neutrons with L for LP."""
+        return self.intensity_at(self.two_theta_deg(wavelength_A))
+
+    def intensity_at(self, two_theta_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same for Bragg angles that are known already, (m,) degrees."""
+        factor = lorentz if self.neutrons else lorentz_polarisation
+        return self.multiplicity * self.f_squared * factor(two_theta_deg)
+
+
+def lorentz(two_theta_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (sin^2 theta cos theta): powder Lorentz factor.
+
+    Source: International Tables for Crystallography C (2004), section 6.2.
+    """
+    theta = np.radians(two_theta_deg) / 2
+    return np.asarray(1 / (np.sin(theta) ** 2 * np.cos(theta)))
 
 
 def lorentz_polarisation(two_theta_deg: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -51,14 +71,12 @@ def lorentz_polarisation(two_theta_deg: NDArray[np.float64]) -> NDArray[np.float
 
     Source: International Tables for Crystallography C (2004), section 6.2.
     """
-    theta = np.radians(two_theta_deg) / 2
-    return np.asarray((1 + np.cos(2 * theta) ** 2) / (np.sin(theta) ** 2 * np.cos(theta)))
+    return (1 + np.cos(np.radians(two_theta_deg)) ** 2) * lorentz(two_theta_deg)
 
 
 def laue_rotations(rotations: NDArray[np.int64]) -> NDArray[np.int64]:
     """Distinct rotation parts with inversion added, (n, 3, 3)."""
-    both = np.concatenate([rotations, -rotations])
-    return np.unique(both.reshape(-1, 9), axis=0).reshape(-1, 3, 3)
+    return reference.laue_rotations(rotations)
 
 
 def reflections(
@@ -66,6 +84,7 @@ def reflections(
     *,
     d_min_A: float,
     dispersion_wavelength_A: float | None = None,
+    form_factors: Table = "it92",
     backend: Backend = "numba",
 ) -> Reflections:
     """All families of reflections of a structure down to a spacing.
@@ -74,45 +93,49 @@ def reflections(
         structure: its symmetry operators decide which reflections form a family.
         d_min_A: smallest spacing, A; half the wavelength is the Ewald limit.
         dispersion_wavelength_A: add f' and f'' for this wavelength; None leaves them out.
+        form_factors: "it92", "pymatgen" or "neutron", see `scattering.Table`.
         backend: "numba" (compiled) or "numpy" (the reference).
 
     Returns:
         Reflections, ascending in 2theta; symmetry-extinct families are left out.
 
     Raises:
-        InputError: no reflection in range.
+        NoReflectionError: no reflection in range.
+        InputError: an unknown table, or dispersion of neutrons.
+        StructureError: an element that the table does not hold.
     """
     if not d_min_A > 0:
         raise InputError(f"d_min {d_min_A:g} A must be positive")
     if backend == "numba":
         from powderlens.diffraction import kernel as code
     else:
-        from powderlens.diffraction import reference as code  # type: ignore[no-redef]
-    hkl, multiplicity, inv_d2 = code.families(structure.reciprocal, d_min_A, laue_rotations(structure.rotations))
-    if len(hkl) == 0:
-        raise InputError(f"{structure.name or 'structure'}: no reflection with d of at least {d_min_A:g} A")
-    kinds, kind = np.unique(structure.elements, return_inverse=True)
-    f_real = scattering.form_factors(kinds.tolist(), inv_d2 / 4)
-    f_imag = np.zeros(len(kinds))
+        code = reference  # type: ignore[misc]
+    row = {element: i for i, element in enumerate(dict.fromkeys(structure.elements))}
+    kinds = list(row)
+    c, f_imag = coefficients(kinds, form_factors), np.zeros(len(kinds))
     if dispersion_wavelength_A is not None:
-        extra = scattering.dispersion(kinds.tolist(), dispersion_wavelength_A)
-        f_real, f_imag = f_real + extra.real[:, None], extra.imag
-    beta = np.zeros((0, 3, 3)) if structure.beta is None else np.nan_to_num(structure.beta)
-    u_iso = np.nan_to_num(structure.u_iso_A2)
+        if form_factors == "neutron":
+            raise InputError("dispersion belongs to X-rays; leave it out for form_factors = neutron")
+        extra = dispersion(kinds, dispersion_wavelength_A)
+        c[:, 0] += extra.real
+        f_imag = extra.imag
+    beta, u_iso = NO_BETA, np.where(np.isnan(structure.u_iso_A2), 0.0, structure.u_iso_A2)
     if structure.beta is not None:
+        beta = np.nan_to_num(structure.beta)
         u_iso = np.where(np.isfinite(structure.beta).all(axis=(1, 2)), 0.0, u_iso)
-    f_squared = code.structure_factors_squared(
-        hkl,
-        inv_d2 / 4,
+    hkl, multiplicity, inv_d2, f_squared = code.reflection_list(
+        np.ascontiguousarray(structure.lattice, dtype=float),
+        np.ascontiguousarray(structure.rotations, dtype=np.int64),
+        d_min_A,
         np.ascontiguousarray(structure.frac, dtype=float),
-        kind.astype(np.int64),
-        np.asarray(structure.occupancy, dtype=float),
+        np.array([row[element] for element in structure.elements]),
+        np.ascontiguousarray(structure.occupancy, dtype=float),
         u_iso,
         beta,
-        f_real,
+        c,
         f_imag,
         dispersion_wavelength_A is not None,
     )
-    present = f_squared > EXTINCT * f_squared.max()
-    order = np.flatnonzero(present)[np.lexsort((*(-hkl[present].T[::-1]), inv_d2[present]))]
-    return Reflections(hkl[order], multiplicity[order], 1 / np.sqrt(inv_d2[order]), f_squared[order])
+    if len(hkl) == 0:
+        raise NoReflectionError(f"{structure.name or 'structure'}: no reflection with d of at least {d_min_A:g} A")
+    return Reflections(hkl, multiplicity, 1 / np.sqrt(inv_d2), f_squared, form_factors == "neutron")

@@ -1,151 +1,72 @@
-"""One pattern from a crystal's reflections under given conditions: the training renderer."""
+"""Patterns of crystals under given conditions: one call, three backends, the same numbers."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from powderlens.diffraction.conditions import Conditions
-from powderlens.diffraction.kernel import draw_pseudo_voigt
-from powderlens.diffraction.specimen import march_dollase, strained_metric
+from powderlens.core.errors import InputError
+from powderlens.core.random import check_seed
+from powderlens.diffraction.conditions import RECORD
+from powderlens.diffraction.phase import Phase
 from powderlens.pattern.grid import Grid
 
-MIN_REACH_FWHM, MAX_REACH_FWHM = 2.0, 12.0
-FADE = 2e-4
-"""A Lorentzian tail is followed until it falls below this share of the strongest line's height."""
+RenderBackend = Literal["numba", "numpy", "torch"]
+BACKENDS = ("numba", "numpy", "torch")
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def draw_wavelength(  # type: ignore[no-untyped-def]
-    out,
-    start,
-    step,
-    inv_d2,
-    strength,
-    wavelength,
-    share,
-    u_overall,
-    zero,
-    displacement,
-    gauss2,
-    tan2,
-    size_nm,
-    microstrain,
-):
-    """Draw every family at one wavelength: Bragg's law, LP, displacement factor, shifts and widths, then the lines.
-
-    `gauss2` and `tan2` are the Caglioti W and U in deg^2; the other arguments as in `Conditions`.
-    """
-    m = inv_d2.shape[0]
-    position, area = np.empty(m), np.empty(m)
-    fwhm, eta = np.empty(m), np.empty(m)
-    degree = 180.0 / np.pi
-    n = 0
-    for i in range(m):
-        sine = 0.5 * wavelength * np.sqrt(inv_d2[i])
-        if sine >= 0.9999:
-            continue
-        cosine = np.sqrt(1.0 - sine * sine)
-        cos2 = 1.0 - 2.0 * sine * sine
-        tangent = sine / cosine
-        lp = (1.0 + cos2 * cos2) / (sine * sine * cosine)
-        s2 = inv_d2[i] / 4.0
-        area[n] = share * strength[i] * lp * np.exp(-16.0 * np.pi * np.pi * u_overall * s2)
-        position[n] = 2.0 * np.arcsin(sine) * degree + zero - displacement * cosine
-        g = np.sqrt(gauss2 + tan2 * tangent * tangent)
-        x = degree * (0.9 * wavelength / (10.0 * size_nm * cosine) + 4.0 * microstrain * tangent)
-        g2, x2 = g * g, x * x
-        fifth = (
-            g2 * g2 * g
-            + 2.69269 * g2 * g2 * x
-            + 2.42843 * g2 * g * x2
-            + 4.47163 * g2 * x2 * x
-            + 0.07842 * g * x2 * x2
-            + x2 * x2 * x
-        )
-        w = fifth**0.2
-        q = x / w
-        fwhm[n] = w
-        eta[n] = min(max(1.36603 * q - 0.47719 * q * q + 0.11116 * q * q * q, 0.0), 1.0)
-        n += 1
-    strongest = 0.0
-    for i in range(n):
-        strongest = max(strongest, area[i] / fwhm[i])
-    reach = np.empty(n)
-    for i in range(n):
-        tail = 0.5 * np.sqrt(eta[i] * area[i] / (fwhm[i] * strongest * FADE)) if strongest > 0.0 else 0.0
-        reach[i] = min(max(tail, MIN_REACH_FWHM), MAX_REACH_FWHM)
-    draw_pseudo_voigt(out, start, step, position[:n], area[:n], fwhm[:n], eta[:n], reach)
-
-
-def clean_profile(
-    lattice: NDArray[np.float64],
-    rotations: NDArray[np.int64],
-    hkl: NDArray[np.int64],
-    strength: NDArray[np.float64],
-    conditions: Conditions,
+def render(
+    phases: Sequence[Phase],
+    records: NDArray[np.void],
     grid: Grid,
-    rng: np.random.Generator | None = None,
+    *,
+    seed: int,
+    index: int | NDArray[np.int64] = 0,
+    impurities: Sequence[Phase | None] | None = None,
+    backend: RenderBackend = "numba",
 ) -> NDArray[np.float64]:
-    """Noise-free profile on the grid, strongest point 1.
+    """One pattern for each phase and record.
+
+    The strongest point of the lines is 1 before background and noise are added. Pattern `index` of a seed is the same
+    alone or among others, on every backend (within 1e-4 of the maximum on `torch`, which draws in float32).
 
     Args:
-        lattice: (3, 3) rows, A.
-        rotations: (n, 3, 3) the crystal's point-group rotations in this cell.
-        hkl: (m, 3) one of each family.
-        strength: (m,) multiplicity * |F|^2.
-        conditions: what shapes the pattern; its background, noise and range are not used here.
-        grid: where to draw. Its `wavelength_A` is not used: the conditions hold the lines.
-        rng: needed only when `conditions.intensity_jitter` is not zero.
+        phases: b crystals, see `phase_of`.
+        records: (b,) conditions, from `Protocol.draw` or `to_record`.
+        grid: where to draw; its `wavelength_A` is not used, the conditions hold the lines.
+        seed: of all random numbers.
+        index: (b,) the number of each pattern under this seed, or that of the first, from which the others count on.
+        impurities: b second phases, or None in their place.
+        backend: "numba" (compiled), "numpy" (the one to read) or "torch" (batches, see `render_torch`).
 
     Returns:
-        (points,) intensities; all zero when no reflection falls on the grid.
+        (b, points) intensities; zero where nothing was measured. A pattern whose first phase shows no line in the
+        measured range is zero everywhere: noise alone would carry its labels.
+
+    Raises:
+        InputError: numbers of phases and records that differ, thermal offsets for a phase prepared without atoms.
     """
-    c = conditions
-    xx, yy, zz, yz, xz, xy = c.strain
-    metric = strained_metric(lattice, rotations, np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]))
-    reciprocal = np.linalg.inv(metric)
-    h = hkl.astype(float)
-    inv_d2 = np.einsum("ij,ij->i", h @ reciprocal, h)
-    weight = strength
-    if c.march_r != 1.0:
-        weight = weight * march_dollase(hkl, reciprocal, rotations, np.array(c.texture_axis, dtype=float), c.march_r)
-    if c.intensity_jitter > 0:
-        assert rng is not None
-        weight = weight * np.exp(c.intensity_jitter * rng.standard_normal(len(weight)))
-    out = np.zeros(grid.points)
-    lines = ((c.ka1_A, 1.0),) if c.ka2_ratio == 0 else ((c.ka1_A, 1.0), (c.ka2_A, c.ka2_ratio))
-    for wavelength, share in lines:
-        draw_wavelength(
-            out, grid.start_deg, grid.step_deg, inv_d2, weight, wavelength, share, c.u_overall_A2, c.zero_shift_deg,
-            c.displacement_deg, c.caglioti_w_deg2, c.caglioti_u_deg2, c.crystallite_size_nm, c.microstrain,
-        )  # fmt: skip
-    if c.slit_tilt:
-        out *= np.exp(c.slit_tilt * (np.linspace(0, 1, grid.points) - 0.3))
-    top = out.max()
-    return out / top if top > 0 else out
-
-
-def add_background_and_noise(
-    profile: NDArray[np.float64], conditions: Conditions, grid: Grid, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """What a subtracted measured pattern keeps: broad residues, counting noise, a pedestal, cut at zero.
-
-    Each grid point is the mean of two raw points, as the scans of RRUFF have half the step. The noise of a point is
-    Gaussian with the variance of counting: sigma^2 = noise^2 (1 + y / background).
-    """
-    c = conditions
-    y = profile.astype(np.float32)
-    if c.humps:
-        x = grid.two_theta_deg.astype(np.float32)
-        for centre, fwhm, height in c.humps:
-            y += np.float32(height) * np.exp(np.float32(-4 * np.log(2)) * ((x - centre) / fwhm) ** 2)
-    if c.noise_sigma == 0:
-        return y.astype(float)
-    raw_sigma = c.noise_sigma * np.sqrt(1 + y / max(c.background_share, 1e-3))
-    noise = rng.standard_normal((2, len(y)), dtype=np.float32)
-    noise *= raw_sigma
-    noise += y + np.float32(c.pedestal * c.noise_sigma)
-    np.maximum(noise, 0, out=noise)
-    return np.asarray((noise[0] + noise[1]) / 2, dtype=float)
+    check_seed(seed)
+    if backend not in BACKENDS:
+        raise InputError(f"backend {backend!r}: choose one of {', '.join(BACKENDS)}")
+    seconds: Sequence[Phase | None] = [None] * len(phases) if impurities is None else impurities
+    if records.dtype != RECORD or not len(phases) == len(records) == len(seconds):
+        raise InputError(f"{len(phases)} phases, {len(records)} records and {len(seconds)} impurities: one of each")
+    moving = records["thermal_offset_A"] > 0
+    for phase, second, moves in zip(phases, seconds, moving, strict=True):
+        for one in (phase, second):
+            if moves and one is not None and one.atoms is None:
+                raise InputError(f"{one.name or 'phase'}: thermal offsets need its atoms; prepare it with offsets=True")
+    numbers = np.asarray(index, np.int64)
+    if numbers.ndim == 0:
+        numbers = numbers + np.arange(len(phases))
+    if backend == "numpy":
+        from powderlens.diffraction.render_numpy import render as draw
+    elif backend == "torch":
+        from powderlens.diffraction.render_torch import render as draw
+    else:
+        from powderlens.diffraction.render_numba import render as draw
+    return draw(phases, records, grid, seed, numbers, seconds)

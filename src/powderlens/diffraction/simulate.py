@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+from math import pi, radians, sin
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.constants import KA2_OVER_KA1
-from powderlens.core.errors import InputError, StructureError
+from powderlens.core.errors import InputError
 from powderlens.crystal.label import with_symmetry
 from powderlens.crystal.read import read_structure
 from powderlens.crystal.structure import Structure
@@ -18,7 +20,8 @@ from powderlens.diffraction.profile import (
     scherrer_fwhm_deg,
     thompson_cox_hastings,
 )
-from powderlens.diffraction.reflections import Backend, Reflections, laue_rotations, reflections
+from powderlens.diffraction.reflections import Backend, NoReflectionError, Reflections, reflections
+from powderlens.diffraction.scattering import Table
 from powderlens.pattern.pattern import MIN_POINTS, Pattern
 from powderlens.pattern.wavelength import Radiation, parse_radiation
 
@@ -54,19 +57,24 @@ class Peak(NamedTuple):
     intensity: float
 
 
+_AS_PEAK = partial(tuple.__new__, Peak)  # a third of the time of calling Peak: no Python code runs
+
+
 def peaks(
     structure: object,
     wavelength: str | float | Radiation = "CuKa",
     *,
     two_theta_deg: tuple[float, float] = (5.0, 90.0),
     dispersion: bool = False,
+    form_factors: Table = "it92",
     backend: Backend = "numba",
 ) -> list[Peak]:
     """Every family of reflections in a range, by ascending angle.
 
     Families that coincide in d without being equivalent by symmetry (333 and 511 of a cubic crystal) are listed apart.
     Intensities are multiplicity * LP * |F|^2: see `reflections.lorentz_polarisation` for LP and `scattering` for the
-    form factors, valid for spacings above 0.25 A. Displacements count where the structure has them.
+    form factors, valid for spacings above 0.25 A. Displacements count where the structure has them. Of neutrons the
+    Lorentz factor alone takes the place of LP.
 
     Args:
         structure: whatever `powderlens.read_structure` takes. One without symmetry operators (POSCAR, pymatgen, ASE)
@@ -74,6 +82,7 @@ def peaks(
         wavelength: A, or what `parse_radiation` reads ("CuKa", "CuKa1", "20keV").
         two_theta_deg: first and last angle, degrees.
         dispersion: add f' and f'' at this wavelength; intensities of h and -h are averaged.
+        form_factors: "it92", "pymatgen" or "neutron", see `scattering.Table`.
         backend: "numba" (compiled) or "numpy" (the reference).
 
     Returns:
@@ -86,16 +95,17 @@ def peaks(
     radiation = parse_radiation(wavelength)
     check_range(two_theta_deg)
     loaded = _load(structure)
-    found = _reflections(loaded, radiation, two_theta_deg, dispersion, backend)
-    x, y = found.two_theta_deg(radiation.wavelength_A), found.intensity(radiation.wavelength_A)
-    inside = np.flatnonzero((x >= two_theta_deg[0]) & (x <= two_theta_deg[1]))
-    top = y[inside].max()
-    hkl = _usual_members(found.hkl[inside], laue_rotations(loaded.rotations))
-    columns = (hkl, found.multiplicity[inside], found.d_A[inside], x[inside], 100.0 * (y[inside] / top))
-    return [
-        Peak(int(h), int(k), int(l), int(multiplicity), float(d_A), float(angle), float(intensity))
-        for (h, k, l), multiplicity, d_A, angle, intensity in zip(*columns, strict=True)
-    ]
+    low, high = two_theta_deg
+    found = _reflections(loaded, radiation, two_theta_deg, 0.0, dispersion, form_factors, backend)
+    x = found.two_theta_deg(radiation.wavelength_A)
+    y = found.intensity_at(x)
+    first, last = x.searchsorted(low), x.searchsorted(high, side="right")  # NaN, where it is, comes last
+    if first == last:
+        raise _nothing(loaded, radiation, two_theta_deg)
+    h, k, l = found.hkl[first:last].T.tolist()
+    columns = (found.multiplicity, found.d_A, x, (100.0 / y[first:last].max()) * y)
+    rows = zip(h, k, l, *(column[first:last].tolist() for column in columns), strict=True)
+    return list(map(_AS_PEAK, rows))
 
 
 def simulate(
@@ -110,6 +120,7 @@ def simulate(
     caglioti_u_deg2: float = 0.0,
     caglioti_v_deg2: float = 0.0,
     caglioti_w_deg2: float = 0.0049,
+    form_factors: Table = "it92",
     backend: Backend = "numba",
 ) -> Pattern:
     """The powder pattern of a structure: no background, no noise, no texture.
@@ -128,6 +139,7 @@ def simulate(
         caglioti_u_deg2: the instrument's FWHM^2 = U tan^2(theta) + V tan(theta) + W, U in degrees^2.
         caglioti_v_deg2: V in degrees^2.
         caglioti_w_deg2: W in degrees^2; the default alone makes 0.07 degrees at every angle.
+        form_factors: "it92", "pymatgen" or "neutron", see `scattering.Table`.
         backend: "numba" (compiled) or "numpy" (the reference).
 
     Returns:
@@ -144,7 +156,10 @@ def simulate(
     if not (microstrain >= 0 and np.isfinite(microstrain)):
         raise InputError(f"microstrain = {microstrain:g}: give 0, or a positive number such as 0.001")
     loaded = _load(structure)
-    found = _reflections(loaded, radiation, two_theta_deg, dispersion, backend)
+    found = _reflections(loaded, radiation, two_theta_deg, MARGIN_DEG, dispersion, form_factors, backend)
+    mean = found.two_theta_deg(radiation.wavelength_A)
+    if not ((mean >= two_theta_deg[0]) & (mean <= two_theta_deg[1])).any():
+        raise _nothing(loaded, radiation, two_theta_deg)
     if backend == "numba":
         from powderlens.diffraction.kernel import draw_pseudo_voigt
     else:
@@ -157,7 +172,7 @@ def simulate(
         position = found.two_theta_deg(line_A)
         # NaN: this line is too long for the spacing.
         reached = position <= min(two_theta_deg[1] + MARGIN_DEG, MAX_TWO_THETA_DEG)
-        position, area = position[reached], share * found.intensity(line_A)[reached]
+        position, area = position[reached], share * found.intensity_at(position)[reached]
         gauss = caglioti_fwhm_deg(position, caglioti_u_deg2, caglioti_v_deg2, caglioti_w_deg2)
         size = scherrer_fwhm_deg(position, line_A, crystallite_size_nm)
         fwhm, eta = thompson_cox_hastings(gauss, size + microstrain_fwhm_deg(position, microstrain))
@@ -208,45 +223,47 @@ def _load(structure: object) -> Structure:
 
 
 def _reflections(
-    structure: Structure, radiation: Radiation, two_theta_deg: tuple[float, float], dispersion: bool, backend: Backend
+    structure: Structure,
+    radiation: Radiation,
+    two_theta_deg: tuple[float, float],
+    margin_deg: float,
+    dispersion: bool,
+    form_factors: Table,
+    backend: Backend,
 ) -> Reflections:
     """Families down to the smallest spacing that the shortest line reaches in the range and its margin."""
     if backend not in ("numba", "numpy"):
         raise InputError(f"backend {backend!r}: choose numba or numpy")
-    who = structure.source or structure.name or "structure"
-    low, high = two_theta_deg
-    top = np.radians(min(high + MARGIN_DEG, MAX_TWO_THETA_DEG) / 2)
-    d_min = radiation.ka1_A / (2 * np.sin(top))
-    count = 4 / 3 * np.pi * structure.volume_A3 / d_min**3
+    high = two_theta_deg[1]
+    d_min = radiation.ka1_A / (2 * sin(radians(min(high + margin_deg, MAX_TWO_THETA_DEG) / 2)))
+    count = 4 / 3 * pi * structure.volume_A3 / d_min**3
     if count > MAX_REFLECTIONS:
         raise InputError(
-            f"{who}: about {count:.1g} reflections up to {high:g} degrees, the limit is {MAX_REFLECTIONS:.0g}; "
-            "narrow the range or use a longer wavelength"
+            f"{_who(structure)}: about {count:.1g} reflections up to {high:g} degrees, the limit is "
+            f"{MAX_REFLECTIONS:.0g}; narrow the range or use a longer wavelength"
         )
-    nothing = f"{who}: no reflection from {low:g} to {high:g} degrees at {radiation.wavelength_A:g} A; widen the range"
     try:
-        found = reflections(
+        return reflections(
             structure,
             d_min_A=d_min,
             dispersion_wavelength_A=radiation.wavelength_A if dispersion else None,
+            form_factors=form_factors,
             backend=backend,
         )
-    except StructureError:
-        raise
-    except InputError:
-        raise InputError(nothing) from None
-    x = found.two_theta_deg(radiation.wavelength_A)
-    if not ((x >= low) & (x <= high)).any():
-        raise InputError(nothing)
-    return found
+    except NoReflectionError:
+        raise _nothing(structure, radiation, two_theta_deg) from None
 
 
-def _usual_members(hkl: NDArray[np.int64], laue: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The member of each family with the fewest negative indices, of these the largest: 110 rather than 2 -1 0."""
-    members = np.einsum("mi,rij->mrj", hkl, laue)
-    base = 2 * int(np.abs(members).max(initial=0)) + 1
-    rank = members @ np.array([base**2, base, 1]) + (members >= 0).sum(axis=2) * base**3
-    return np.asarray(np.take_along_axis(members, rank.argmax(axis=1)[:, None, None], axis=1)[:, 0])
+def _who(structure: Structure) -> str:
+    return structure.source or structure.name or "structure"
+
+
+def _nothing(structure: Structure, radiation: Radiation, two_theta_deg: tuple[float, float]) -> InputError:
+    low, high = two_theta_deg
+    return InputError(
+        f"{_who(structure)}: no reflection from {low:g} to {high:g} degrees at {radiation.wavelength_A:g} A; "
+        "widen the range"
+    )
 
 
 def _reach(area: NDArray[np.float64], fwhm: NDArray[np.float64], eta: NDArray[np.float64]) -> NDArray[np.float64]:

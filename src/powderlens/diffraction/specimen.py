@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
+from powderlens.core.errors import InputError
+from powderlens.crystal.label import find_symmetry, with_symmetry
+from powderlens.crystal.structure import Structure
 from powderlens.diffraction.kernel import metric_of
 
 
@@ -89,3 +96,49 @@ def march_dollase(hkl, reciprocal_metric, rotations, axis, r):  # type: ignore[n
             total += 1.0 / (base * np.sqrt(base))
         out[j] = total / n
     return out
+
+
+def strain_tensor(strain: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """(3, 3) symmetric tensor from its xx, yy, zz, yz, xz, xy (tensor components, not engineering shears)."""
+    xx, yy, zz, yz, xz, xy = strain
+    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+
+
+def strained_structure(
+    structure: Structure, strain: Sequence[float] | NDArray[np.float64], *, keep_system: bool = True
+) -> Structure:
+    """The crystal under a small strain; fractional coordinates stay.
+
+    With `keep_system` the strained metric is averaged over the point group, as in `strained_metric`: crystal system,
+    space group and operators stay, and only what the symmetry allows of the strain is left. The cell is turned as
+    little as
+    possible: L' = L S with S symmetric, S^2 = L^-1 G' L^-T. Without it the lattice is L (1 + e), and group and
+        operators
+    are found anew.
+
+    Args:
+        structure: its symmetry is found where it has none.
+        strain: xx, yy, zz, yz, xz, xy, Cartesian, dimensionless. Linear elasticity ends near 0.1.
+        keep_system: average over the point group, or let the symmetry break.
+
+    Returns:
+        The strained structure, labelled.
+
+    Raises:
+        InputError: the strain turns the cell inside out.
+    """
+    tensor = strain_tensor(strain)
+    least = float(np.linalg.eigvalsh(tensor).min())
+    if not least > -1:
+        given = " ".join(f"{v:g}" for v in strain)
+        raise InputError(f"strain = {given}: shrinks a direction by {-least:.0%}; stay below 100 %")
+    if not keep_system:
+        stretched = replace(structure, lattice=structure.lattice @ (np.eye(3) + tensor))
+        found = find_symmetry(stretched)
+        return replace(stretched, rotations=found.rotations, translations=found.translations, space_group=found.number)
+    labelled = with_symmetry(structure)
+    lattice = np.ascontiguousarray(labelled.lattice, float)
+    metric = strained_metric(lattice, labelled.rotations, tensor)
+    inverse = np.linalg.inv(lattice)
+    squares, axes = np.linalg.eigh(inverse @ metric @ inverse.T)
+    return replace(labelled, lattice=lattice @ (axes * np.sqrt(squares)) @ axes.T)

@@ -9,6 +9,7 @@ from powderlens.core.errors import InputError
 from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.split import split_indices
 from powderlens.corpus.stream import PatternStream, origin, sampling_weights
+from powderlens.diffraction.protocol import load_protocol
 from powderlens.evaluate.metrics import classification, lattice
 from powderlens.models.runtime import Network
 
@@ -23,8 +24,9 @@ def evaluate_held_out(
     part: str = "test",
     patterns: int = 4096,
     seed: int = 7,
+    protocol: str = "lab",
 ) -> dict[str, object]:
-    """Figures on crystals of one part of the split, drawn by the training weights under the training conditions.
+    """Figures on crystals of one part of the split, drawn by the training weights.
 
     Args:
         network: with its grid.
@@ -33,6 +35,7 @@ def evaluate_held_out(
         part: "validation" or "test".
         patterns: how many are drawn.
         seed: of crystals and conditions.
+        protocol: name or file of the protocol that draws the conditions.
 
     Raises:
         InputError: no crystal in that part.
@@ -40,12 +43,12 @@ def evaluate_held_out(
     rows = split_indices(table.elements, table.space_group.tolist())[part]
     if not len(rows):
         raise InputError(f"no crystal in the part {part!r}; larger tables have some")
-    stream = PatternStream(table, rows, sampling_weights(table, rows, shares), network.grid)
-    rng = np.random.default_rng(seed)
-    chosen = np.array([stream.pick(rng) for _ in range(patterns)])
+    weights = sampling_weights(table, rows, shares)
+    stream = PatternStream(table, rows, weights, network.grid, load_protocol(protocol), seed)
+    chosen = stream.pick(np.arange(patterns))
     groups, systems, cells, parts = [], [], [], []
     for i in range(0, patterns, BATCH):
-        batch = stream.batch(rng, len(chosen[i : i + BATCH]), chosen[i : i + BATCH])
+        batch = stream.batch(i, len(chosen[i : i + BATCH]), chosen[i : i + BATCH])
         prediction = network(batch.x)
         groups.append(_softmax(prediction.group_logits))
         systems.append(_softmax(prediction.system_logits))
@@ -68,6 +71,7 @@ def evaluate_held_out(
         "part": part,
         "crystals_in_part": len(rows),
         "seed": seed,
+        "protocol": protocol,
         "all": figures(np.arange(patterns)),
         "by_database": {name: figures(np.flatnonzero(origins == name)) for name in sorted(set(origins))},
     }

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
@@ -22,13 +21,15 @@ from powderlens.core.files import atomic_write, file_sha256, make_folder
 from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.split import split_indices
 from powderlens.corpus.stream import Batch, PatternStream, sampling_weights
+from powderlens.diffraction.protocol import load_protocol
 from powderlens.models.prism import Prism
 from powderlens.train.curve import Curve
 from powderlens.train.losses import joint_loss
 from powderlens.train.recipe import Recipe
 
 Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
-VALIDATION_STREAM, TRAINING_STREAM = 1, 0
+VALIDATION_FIRST = 2**40
+"""Number of the first validation pattern under the recipe's seed: far beyond what training reaches."""
 
 
 def _tensors(batch: Batch) -> Tensors:
@@ -39,14 +40,14 @@ def _tensors(batch: Batch) -> Tensors:
 class StreamDataset(IterableDataset[Tensors]):
     """Batch number i is a function of (seed, i) alone: the same on any number of workers, and after a resume."""
 
-    def __init__(self, stream: PatternStream, batch: int, seed: int, first: int, steps: int) -> None:
-        self.stream, self.batch, self.seed, self.first, self.steps = stream, batch, seed, first, steps
+    def __init__(self, stream: PatternStream, batch: int, first: int, steps: int) -> None:
+        self.stream, self.batch, self.first, self.steps = stream, batch, first, steps
 
     def __iter__(self) -> Iterator[Tensors]:
         info = get_worker_info()
         offset, stride = (info.id, info.num_workers) if info else (0, 1)
         for i in range(self.first + offset, self.steps, stride):
-            yield _tensors(self.stream.batch(np.random.default_rng([self.seed, TRAINING_STREAM, i]), self.batch))
+            yield _tensors(self.stream.batch(i * self.batch, self.batch))
 
 
 class _Fixed(Dataset[Tensors]):
@@ -141,7 +142,8 @@ def make_streams(recipe: Recipe, tables: list[Path]) -> tuple[PatternStream, Pat
             parts[part],
             sampling_weights(table, parts[part], recipe.data.shares),
             recipe.grid.grid(),
-            recipe.data.impurity_share,
+            load_protocol(recipe.data.protocol),
+            recipe.seed,
         )
         for part in ("train", "validation")
     ]
@@ -193,7 +195,7 @@ def train(
         first = int(torch.load(last, map_location="cpu", weights_only=False)["global_step"])
     size = min(recipe.batch, recipe.data.validation_patterns)
     fixed = [
-        _tensors(validation.batch(np.random.default_rng([recipe.seed, VALIDATION_STREAM, i]), size))
+        _tensors(validation.batch(VALIDATION_FIRST + i * size, size))
         for i in range(recipe.data.validation_patterns // size)
     ]
     with atomic_write(output / "run.json") as aside:
@@ -223,7 +225,7 @@ def train(
     trainer.fit(
         PrismModule(recipe),
         DataLoader(
-            StreamDataset(training, recipe.batch, recipe.seed, first, recipe.steps),
+            StreamDataset(training, recipe.batch, first, recipe.steps),
             batch_size=None,
             num_workers=workers,
             prefetch_factor=4 if workers else None,

@@ -46,7 +46,7 @@ class DataRecipe(_Part):
     shares: dict[str, Share] = Field(
         min_length=1, description="database (prefix of the crystal ids) -> share of the draws, positive"
     )
-    impurity_share: float = Field(ge=0, le=1, description="share of patterns that hold a second phase of 1 to 6 %")
+    protocol: str = Field(min_length=1, description="name or file of the protocol that draws the conditions")
     validation_patterns: int = Field(gt=0, description="fixed patterns of held-out crystals that choose the model")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from powderlens.crystal.structure import Structure
+from powderlens.crystal.structure import Structure, lattice_from_cell
 from powderlens.diffraction import kernel, reference, scattering
 from powderlens.diffraction.reflections import laue_rotations, reflections
 
@@ -61,12 +61,82 @@ def test_families_hold_every_reflection_once(random_structure: Structure) -> Non
     assert multiplicity.sum() == len(members)
 
 
+def test_families_need_no_order_among_the_rotations(random_structure: Structure) -> None:
+    """Repeats, as the operators of a centred group have them, any order, and the inversion added or not."""
+    rotations = random_structure.rotations
+    mixed = np.concatenate([-rotations[::-1], rotations, rotations])
+    plain = kernel.families(random_structure.reciprocal, D_MIN_A, rotations)
+    for found in (mixed, laue_rotations(rotations)):
+        for a, b in zip(kernel.families(random_structure.reciprocal, D_MIN_A, found), plain, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("angles", [(33.0, 33.0, 33.0), (118.0, 117.0, 119.0), (20.0, 85.0, 100.0)])
+def test_families_of_oblique_cells(angles: tuple[float, float, float]) -> None:
+    """Where the box around the sphere is far larger than the sphere."""
+    lattice = (
+        lattice_from_cell((7.1, 8.3, 9.7, *angles)) if angles[0] != 33.0 else lattice_from_cell((8, 8, 8, *angles))
+    )
+    reciprocal = np.linalg.inv(lattice).T
+    identity = np.eye(3, dtype=np.int64)[None]
+    fast = sorted_families(kernel, reciprocal, D_MIN_A, identity)
+    slow = sorted_families(reference, reciprocal, D_MIN_A, identity)
+    assert len(fast[0]) > 200
+    for a, b in zip(fast[:2], slow[:2], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_reciprocal_cell(random_structure: Structure) -> None:
+    np.testing.assert_allclose(kernel.reciprocal_of(random_structure.lattice), random_structure.reciprocal, atol=1e-15)
+    np.testing.assert_allclose(
+        kernel.reciprocal_of(-random_structure.lattice), -random_structure.reciprocal, atol=1e-15
+    )
+
+
+def test_usual_members(random_structure: Structure) -> None:
+    hkl = sorted_families(reference, random_structure.reciprocal, D_MIN_A, random_structure.rotations)[0]
+    found = kernel.usual_members(hkl, random_structure.rotations)
+    np.testing.assert_array_equal(found, reference.usual_members(hkl, random_structure.rotations))
+    for index, usual in zip(hkl[:100], found, strict=False):
+        members = {tuple(row) for row in index @ laue_rotations(random_structure.rotations)}
+        assert tuple(usual) == max(members, key=lambda v: (sum(x >= 0 for x in v), v))
+
+
+def test_a_usual_member_may_begin_with_a_minus() -> None:
+    identity = np.eye(3, dtype=np.int64)[None]
+    np.testing.assert_array_equal(
+        kernel.usual_members(np.array([[1, -1, -2], [1, 0, -2]]), identity), [[-1, 1, 2], [1, 0, -2]]
+    )
+
+
+@pytest.mark.parametrize("table", ["it92", "pymatgen", "neutron"])
+def test_form_factors(table: scattering.Table) -> None:
+    s2 = np.linspace(0.0, 1.0, 50)
+    elements = ["H", "O", "Fe", "U"]
+    fast = kernel.form_factors(scattering.coefficients(elements, table), s2)
+    np.testing.assert_allclose(fast, scattering.form_factors(elements, s2, table), rtol=1e-13)
+
+
 @pytest.mark.parametrize("friedel", [False, True])
 @pytest.mark.parametrize("tensors", [False, True])
 def test_structure_factors(random_structure: Structure, friedel: bool, tensors: bool) -> None:
     given = arguments(random_structure, friedel=friedel, tensors=tensors)
     slow = reference.structure_factors_squared(*given)
     np.testing.assert_allclose(kernel.structure_factors_squared(*given), slow, rtol=1e-9, atol=1e-12 * slow.max())
+
+
+def test_structure_factors_do_not_depend_on_the_order_of_reflections_or_atoms(random_structure: Structure) -> None:
+    hkl, s2, frac, kind, occupancy, u_iso, beta, f_real, f_imag, friedel = arguments(
+        random_structure, friedel=True, tensors=True
+    )
+    expected = kernel.structure_factors_squared(hkl, s2, frac, kind, occupancy, u_iso, beta, f_real, f_imag, friedel)
+    rng = np.random.default_rng(1)
+    mixed, atoms = rng.permutation(len(hkl)), rng.permutation(len(frac))
+    found = kernel.structure_factors_squared(
+        hkl[mixed], s2[mixed], frac[atoms] + 3.0, kind[atoms], occupancy[atoms], u_iso[atoms], beta[atoms],
+        np.ascontiguousarray(f_real[:, mixed]), f_imag, friedel,
+    )  # fmt: skip
+    np.testing.assert_allclose(found, expected[mixed], rtol=1e-9, atol=1e-12 * expected.max())
 
 
 def test_structure_factors_of_arrays_that_are_not_contiguous(random_structure: Structure) -> None:
@@ -89,9 +159,16 @@ def test_threads_change_nothing(random_structure: Structure) -> None:
     assert all(found.tobytes() == alone.tobytes() for found in together)
 
 
-def test_both_backends_make_the_same_reflections(random_structure: Structure) -> None:
-    fast = reflections(random_structure, d_min_A=D_MIN_A, dispersion_wavelength_A=1.54)
-    slow = reflections(random_structure, d_min_A=D_MIN_A, dispersion_wavelength_A=1.54, backend="numpy")
+@pytest.mark.parametrize(("table", "wavelength"), [("it92", 1.54), ("pymatgen", None), ("neutron", None)])
+def test_both_backends_make_the_same_reflections(
+    random_structure: Structure, table: scattering.Table, wavelength: float | None
+) -> None:
+    fast, slow = (
+        reflections(
+            random_structure, d_min_A=D_MIN_A, dispersion_wavelength_A=wavelength, form_factors=table, backend=backend
+        )
+        for backend in ("numba", "numpy")
+    )
     # Families that coincide in d come in either order, by the last digit.
     first, second = np.lexsort(fast.hkl.T), np.lexsort(slow.hkl.T)
     np.testing.assert_array_equal(fast.hkl[first], slow.hkl[second])

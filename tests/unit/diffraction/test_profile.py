@@ -2,15 +2,22 @@
 
 import numpy as np
 import pytest
-from scipy.special import voigt_profile
+from scipy.special import voigt_profile, wofz
+from scipy.stats import cauchy, norm
 
 from powderlens.diffraction.kernel import draw_pseudo_voigt
 from powderlens.diffraction.profile import (
     FWHM_TO_SIGMA,
+    VOIGT_FAR,
     caglioti_fwhm_deg,
+    faddeeva,
+    gaussian,
+    lorentzian,
     microstrain_fwhm_deg,
+    pseudo_voigt,
     scherrer_fwhm_deg,
     thompson_cox_hastings,
+    voigt,
 )
 
 
@@ -81,3 +88,65 @@ def test_thompson_cox_hastings_is_within_a_per_cent_of_the_voigt(share: float) -
     lorentz_part = 2 / (np.pi * fwhm[0]) / (1 + 4 * u * u)
     gauss_part = 2 * np.sqrt(np.log(2) / np.pi) / fwhm[0] * np.exp(-4 * np.log(2) * u * u)
     assert np.abs(eta[0] * lorentz_part + (1 - eta[0]) * gauss_part - true).max() < 0.015 * true.max()
+
+
+OFFSETS = np.linspace(-3, 3, 6001)
+
+
+@pytest.mark.parametrize("fwhm", [0.05, 0.3])
+def test_shapes_have_their_width_height_and_area(fwhm: float) -> None:
+    u = OFFSETS[np.abs(OFFSETS) < 20 * fwhm]
+    step = u[1] - u[0]
+    for shape in (gaussian, lorentzian, lambda x, w: pseudo_voigt(x, w, 0.4)):
+        np.testing.assert_allclose(
+            shape(np.array([fwhm / 2, -fwhm / 2]), fwhm), shape(np.zeros(2), fwhm) / 2, rtol=1e-12
+        )
+    assert gaussian(u, fwhm).sum() * step == pytest.approx(1, rel=1e-9)
+    assert lorentzian(u, fwhm).sum() * step == pytest.approx(2 / np.pi * np.arctan(2 * u[-1] / fwhm), rel=1e-3)
+    np.testing.assert_allclose(gaussian(u, fwhm), norm.pdf(u, scale=fwhm * FWHM_TO_SIGMA), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(lorentzian(u, fwhm), cauchy.pdf(u, scale=fwhm / 2), rtol=1e-10)
+
+
+def test_a_pseudo_voigt_is_its_share_of_both() -> None:
+    mixed = pseudo_voigt(OFFSETS, 0.2, 0.3)
+    np.testing.assert_allclose(mixed, 0.3 * lorentzian(OFFSETS, 0.2) + 0.7 * gaussian(OFFSETS, 0.2), rtol=1e-12)
+    np.testing.assert_array_equal(pseudo_voigt(OFFSETS, 0.2, 0.0), gaussian(OFFSETS, 0.2))
+    np.testing.assert_array_equal(pseudo_voigt(OFFSETS, 0.2, 1.0), lorentzian(OFFSETS, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("gauss", "lorentz"),
+    [(0.1, 0.1), (0.2, 0.001), (0.01, 0.2), (0.3, 0.0), (1e-4, 0.1), (1e-4, 1e-4), (0.05, 0.5), (2.0, 1.0)],
+)
+def test_voigt_against_scipy(gauss: float, lorentz: float) -> None:
+    true = voigt_profile(OFFSETS, gauss * FWHM_TO_SIGMA, lorentz / 2)
+    assert np.abs(voigt(OFFSETS, gauss, lorentz) - true).max() < 1e-7 * true.max()
+
+
+def test_voigt_is_the_convolution() -> None:
+    step = 1e-3
+    x = np.arange(-8000, 8001) * step
+    both = np.convolve(gaussian(x, 0.2), lorentzian(x, 0.1), mode="same") * step
+    middle = np.abs(x) < 1
+    np.testing.assert_allclose(voigt(x[middle], 0.2, 0.1), both[middle], rtol=1e-4)
+
+
+def test_voigt_without_one_of_its_widths() -> None:
+    np.testing.assert_array_equal(voigt(OFFSETS, 0.0, 0.2), lorentzian(OFFSETS, 0.2))
+    np.testing.assert_allclose(voigt(OFFSETS, 0.2, 0.0), gaussian(OFFSETS, 0.2), atol=1e-7)
+
+
+def test_faddeeva_on_both_sides_of_the_change() -> None:
+    z = (np.linspace(0, 40, 2001)[:, None] + 1j * np.array([0.0, 1e-3, 0.5, 3.0, 7.9, 8.1, 50.0])).astype(complex)
+    assert np.abs(faddeeva(z).real - wofz(z).real).max() < 1e-7
+    assert (np.abs(faddeeva(z).real - wofz(z).real) < 1e-7 * wofz(z).real.max(axis=0)).all()
+    assert (np.abs(z) > VOIGT_FAR).any()
+    assert (np.abs(z) < VOIGT_FAR).any()
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_thompson_cox_hastings_stands_for_the_voigt(share: float) -> None:
+    gauss, lorentz = 0.2 * (1 - share), 0.2 * share
+    fwhm, eta = thompson_cox_hastings(np.array(gauss), np.array(lorentz))
+    true = voigt(OFFSETS, gauss, lorentz)
+    assert np.abs(pseudo_voigt(OFFSETS, fwhm, eta) - true).max() < 0.015 * true.max()

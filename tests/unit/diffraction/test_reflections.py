@@ -2,13 +2,19 @@
 
 from collections.abc import Callable
 
-import gemmi
 import numpy as np
 import pytest
 
-from powderlens.core.errors import InputError, StructureError, WavelengthError
+from powderlens.core.errors import InputError, WavelengthError
 from powderlens.crystal.structure import Structure
-from powderlens.diffraction.reflections import Reflections, laue_rotations, lorentz_polarisation, reflections
+from powderlens.diffraction.reflections import (
+    NoReflectionError,
+    Reflections,
+    laue_rotations,
+    lorentz,
+    lorentz_polarisation,
+    reflections,
+)
 from powderlens.diffraction.scattering import dispersion, form_factors
 
 CUBIC = (90.0, 90.0, 90.0)
@@ -136,22 +142,30 @@ def test_lorentz_polarisation_by_hand() -> None:
     np.testing.assert_allclose(lorentz_polarisation(angles), expected, rtol=1e-12)
 
 
-def test_form_factors_at_zero_are_the_number_of_electrons() -> None:
-    elements = [gemmi.Element(z).name for z in range(1, 99)]
-    np.testing.assert_allclose(form_factors(elements, np.zeros(1))[:, 0], np.arange(1, 99), atol=0.1)
-    assert form_factors(["D"], np.array([0.1])) == form_factors(["H"], np.array([0.1]))
+def test_lorentz_by_hand() -> None:
+    expected = [1 / (0.25 * np.sqrt(0.75)), 2 * np.sqrt(2), 1 / (0.75 * 0.5)]
+    np.testing.assert_allclose(lorentz(np.array([60.0, 90.0, 120.0])), expected, rtol=1e-12)
 
 
-def test_an_element_without_form_factor_is_refused() -> None:
-    with pytest.raises(StructureError, match="'Es': no X-ray form factor"):
-        form_factors(["Es"], np.zeros(1))
+def test_neutrons_see_nuclei(make: Callable[..., Structure]) -> None:
+    """Nickel oxide by Sears' lengths, 10.3 and 5.803 fm: no fading with the angle, no polarisation."""
+    oxide = make("F m -3 m", (4.177,) * 3 + CUBIC, [("Ni", (0, 0, 0)), ("O", (0.5, 0.5, 0.5))])
+    found = reflections(oxide, d_min_A=1.0, form_factors="neutron")
+    assert found.neutrons
+    for hkl, (_, _, f_squared) in by_index(found).items():
+        assert f_squared == pytest.approx(16 * (10.3 + (-1 if hkl[0] % 2 else 1) * 5.803) ** 2, rel=1e-6)
+    expected = found.multiplicity * found.f_squared * lorentz(found.two_theta_deg(1.5))
+    np.testing.assert_allclose(found.intensity(1.5), expected, rtol=1e-12)
+    with pytest.raises(InputError, match="dispersion belongs to X-rays"):
+        reflections(oxide, d_min_A=1.0, form_factors="neutron", dispersion_wavelength_A=1.5)
 
 
-def test_dispersion_near_tabulated_values() -> None:
-    """International Tables C, Table 4.2.6.8, Cu K-alpha: Fe -1.1336 and 3.1974, Si 0.2541 and 0.3302."""
-    found = dispersion(["Fe", "Si"], 1.54187)
-    np.testing.assert_allclose(found.real, [-1.1336, 0.2541], atol=0.1)
-    np.testing.assert_allclose(found.imag, [3.1974, 0.3302], atol=0.05)
+def test_a_range_of_nothing_but_extinct_reflections_is_empty(make: Callable[..., Structure]) -> None:
+    """0 0 1 of a threefold screw, which is not zero but 1e-32 by rounding."""
+    screw = make("P 31", (4.0, 4.0, 6.0, 90.0, 90.0, 120.0), [("Si", (0.3, 0.1, 0.05))])
+    for backend in ("numba", "numpy"):
+        with pytest.raises(NoReflectionError, match="no reflection"):
+            reflections(screw, d_min_A=5.0, backend=backend)
 
 
 def test_what_cannot_be_calculated_is_refused(rock_salt: Structure) -> None:

@@ -130,6 +130,26 @@ def test_both_backends_draw_the_same(quartz: Path) -> None:
     np.testing.assert_allclose(fast.intensity, slow.intensity, rtol=1e-8, atol=1e-9)
 
 
+def test_form_factors_on_request(quartz: Path) -> None:
+    plain, other, neutrons = (peaks(quartz, "CuKa1", form_factors=name) for name in ("it92", "pymatgen", "neutron"))
+    assert [p[:6] for p in plain] == [p[:6] for p in other] == [p[:6] for p in neutrons]
+    pairs = list(zip(plain, other, neutrons, strict=True))
+    assert 0.01 < max(abs(p.intensity - q.intensity) for p, q, _ in pairs) < 1.0
+    assert max(abs(p.intensity - n.intensity) for p, _, n in pairs) > 10
+    curve = simulate(quartz, "CuKa1", form_factors="neutron")
+    top = max(neutrons, key=lambda p: p.intensity).two_theta_deg
+    assert curve.two_theta_deg[curve.intensity.argmax()] == pytest.approx(top, abs=0.02)
+    for call in (peaks, simulate):
+        with pytest.raises(InputError, match="form_factors = 'x'"):
+            call(quartz, "CuKa1", form_factors="x")
+
+
+def test_peaks_are_plain_numbers(quartz: Path) -> None:
+    peak = peaks(quartz, "CuKa1")[0]
+    assert [type(value) for value in peak] == [int, int, int, int, float, float, float]
+    assert peak._asdict()["h"] == 1
+
+
 def test_dispersion_only_on_request(zinc_blende: Structure) -> None:
     plain, asked = (peaks(zinc_blende, "CuKa1", dispersion=on) for on in (False, True))
     assert [p[:6] for p in plain] == [p[:6] for p in asked]

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from powderlens.core.errors import InputError
 from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.stream import Batch, PatternStream
+from powderlens.diffraction.protocol import load_protocol
 from powderlens.train.engine import PrismModule, StreamDataset, Tensors, make_streams
 from powderlens.train.recipe import Recipe
 
@@ -211,16 +212,22 @@ def test_training_and_validation_crystals_are_others(recipe: Recipe, small_table
     training, validation, counts = make_streams(recipe, [small_table_path])
     assert not set(training.rows.tolist()) & set(validation.rows.tolist())
     assert (len(training.rows), len(validation.rows)) == (counts["train"], counts["validation"])
-    assert training.impurity_share == recipe.data.impurity_share
+    assert training.protocol.name == validation.protocol.name == recipe.data.protocol
+    assert training.seed == recipe.seed
+
+
+def of_all(recipe: Recipe, table: ReflectionTable) -> PatternStream:
+    return PatternStream(
+        table, np.arange(600), np.full(600, 1 / 600), recipe.grid.grid(), load_protocol(recipe.data.protocol), seed=3
+    )
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_batch_i_is_the_same_on_any_number_of_workers(recipe: Recipe, small_table: ReflectionTable) -> None:
-    rows = np.arange(600)
-    stream = PatternStream(small_table, rows, np.full(600, 1 / 600), recipe.grid.grid())
+    stream = of_all(recipe, small_table)
 
     def batches(first: int, workers: int) -> list[list[torch.Tensor]]:
-        data = StreamDataset(stream, 2, seed=3, first=first, steps=5)
+        data = StreamDataset(stream, 2, first=first, steps=5)
         return [list(batch) for batch in DataLoader(data, batch_size=None, num_workers=workers)]
 
     alone, shared, late = batches(0, 0), batches(0, 2), batches(3, 0)
@@ -231,9 +238,9 @@ def test_batch_i_is_the_same_on_any_number_of_workers(recipe: Recipe, small_tabl
 
 
 def test_batches_depend_on_seed_and_number_alone(recipe: Recipe, small_table: ReflectionTable) -> None:
-    stream = PatternStream(small_table, np.arange(600), np.full(600, 1 / 600), recipe.grid.grid())
-    first = next(iter(StreamDataset(stream, 2, seed=3, first=4, steps=5)))
-    expected: Batch = stream.batch(np.random.default_rng([3, 0, 4]), 2)
+    stream = of_all(recipe, small_table)
+    first = next(iter(StreamDataset(stream, 2, first=4, steps=5)))
+    expected: Batch = stream.batch(8, 2)
     assert first[0].numpy().tobytes() == expected.x.tobytes()
     assert first[1].tolist() == expected.system.tolist()
     assert first[2].tolist() == expected.space_group.tolist()

@@ -16,6 +16,7 @@ from onnx import TensorProto
 from powderlens.core.errors import InputError
 from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.stream import PatternStream
+from powderlens.diffraction.protocol import load_protocol
 from powderlens.models.prism import Prism
 from powderlens.models.runtime import load_network as load_exported
 from powderlens.models.runtime import read_card
@@ -44,8 +45,9 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
 @pytest.fixture(scope="module")
 def x(recipe: Recipe, small_table: ReflectionTable) -> np.ndarray:
     """Nine patterns as the network learns from them."""
-    stream = PatternStream(small_table, np.arange(600), np.full(600, 1 / 600), recipe.grid.grid())
-    return stream.batch(np.random.default_rng(0), 9).x
+    lab = load_protocol("lab")
+    stream = PatternStream(small_table, np.arange(600), np.full(600, 1 / 600), recipe.grid.grid(), lab, seed=0)
+    return stream.batch(0, 9).x
 
 
 def answer(model: onnx.ModelProto, x: np.ndarray) -> list[np.ndarray]:

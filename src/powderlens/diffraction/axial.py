@@ -1,0 +1,122 @@
+"""Axial divergence: the tail of a line towards low angles (high ones beyond 90 degrees) from tall specimens and slits.
+
+A powder line is a cone of rays of half angle 2theta. A ray that leaves the specimen at height z and enters the detector
+slit at height z' has risen by h = z' - z on its way, so the detector, which moves in the plane z = 0, meets it at an
+apparent angle below 2theta:
+
+    cos(apparent) = cos(2theta) sqrt(1 + (h / L)^2)
+
+Sources: van Laar and Yelon, J. Appl. Cryst. 17, 47 (1984); Finger, Cox and Jephcoat, J. Appl. Cryst. 27, 892 (1994).
+Their density of apparent angles is L W(h) / (h cos(apparent)), with W the share of pairs (z, z') that rise by h. It
+grows without bound towards 2theta; over the azimuth psi of the ray on its cone it is W(h) alone, smooth everywhere,
+because d psi / d(apparent) = L / (h cos(apparent)). The azimuth is therefore what is divided into nodes.
+
+Valid for a parallel incident beam, 0 < 2theta < 180 degrees, and slits narrow beside the width of the line. The tail
+of a line shorter than 6 of its FWHM is drawn to 0.15 % of its height, one of 10 FWHM to 1.3 %; centroids are good to
+0.001 degrees.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+MAX_NODES = 24
+"""Most sub-lines of one line."""
+NARROW = 0.1
+"""A line whose tail is shorter than this share of its FWHM is drawn as one, at its centroid."""
+WHOLE_CONE = 1 - 2 / np.pi
+"""Mean shift of a cone that fits into the slit, as a share of the span: 1 - mean of cos(psi) over 0 to pi / 2."""
+
+
+def _gauss_legendre() -> tuple[Floats, Floats]:
+    """Rules with 1 to `MAX_NODES` nodes."""
+    nodes, weights = np.zeros((MAX_NODES + 1, MAX_NODES)), np.zeros((MAX_NODES + 1, MAX_NODES))
+    for count in range(1, MAX_NODES + 1):
+        x, w = np.polynomial.legendre.leggauss(count)
+        nodes[count, :count], weights[count, :count] = (x + 1) / 2, w / 2
+    return nodes, weights
+
+
+NODES, WEIGHTS = _gauss_legendre()
+"""(25, 24) Gauss-Legendre nodes on 0..1 and weights; row n holds the rule with n nodes, then zeros."""
+
+
+def azimuth_limit(two_theta_deg: Floats, sample_over_l: float, detector_over_l: float) -> Floats:
+    """Largest azimuth psi, radians, under which a ray of the cone still enters the detector.
+
+    sin(psi) = h / (sqrt(1 + h^2) sin(2theta)) with h = S/L + H/L; pi / 2 where the whole cone fits into the slit.
+
+    Args:
+        two_theta_deg: Bragg angles, degrees.
+        sample_over_l: S/L, half height of the irradiated specimen over the radius of the goniometer.
+        detector_over_l: H/L, half height of the detector slit over the radius.
+
+    Returns:
+        Angles, same shape; 0 for a line that a shift has moved to 0 degrees or below.
+    """
+    rise = sample_over_l + detector_over_l
+    sine = np.sin(np.radians(two_theta_deg))
+    lit = sine > 0
+    return np.where(lit, np.arcsin(np.minimum(rise / (np.sqrt(1 + rise * rise) * np.where(lit, sine, 1.0)), 1.0)), 0.0)
+
+
+def axial_span_deg(two_theta_deg: Floats, sample_over_l: float, detector_over_l: float) -> Floats:
+    """Length of the tail: from 2theta to the farthest apparent angle, degrees, not negative. Arguments as above."""
+    two_theta = np.radians(two_theta_deg)
+    psi = azimuth_limit(two_theta_deg, sample_over_l, detector_over_l)
+    return np.asarray(np.degrees(np.abs(two_theta - np.arctan2(np.sin(two_theta) * np.cos(psi), np.cos(two_theta)))))
+
+
+def axial_count(span_deg: Floats, fwhm_deg: Floats) -> NDArray[np.int64]:
+    """How many sub-lines stand for a line: 1 for a tail below 0.1 FWHM, else 4 + ceil(6 span / FWHM), at most 24.
+
+    Args:
+        span_deg: length of the tail, degrees.
+        fwhm_deg: width of the line without it, degrees.
+
+    Returns:
+        Counts, the shape of both.
+    """
+    ratio = np.asarray(span_deg) / np.asarray(fwhm_deg)
+    many = np.minimum(4 + np.ceil(6 * ratio), MAX_NODES)
+    return np.where(ratio < NARROW, 1, many).astype(np.int64)
+
+
+def axial_nodes(
+    two_theta_deg: Floats, sample_over_l: float, detector_over_l: float, count: int
+) -> tuple[Floats, Floats]:
+    """Sub-lines that together make the axial profile of each line.
+
+    Gauss-Legendre nodes in the azimuth psi of the ray, from 0 to `azimuth_limit`:
+    apparent = atan2(sin(2theta) cos(psi), cos(2theta)), h^2 = sin^2 psi sin^2 2theta / (1 - sin^2 psi sin^2 2theta),
+    weight W(h) = min(2 min(S, H), S + H - h) / L. With one node: the centroid to second order in the heights, 2theta
+    - (S^2 + H^2) / (6 L^2) cot(2theta), and no farther away than the mean over a whole cone, 1 - 2 / pi of the span.
+
+    Args:
+        two_theta_deg: (...) Bragg angles, degrees.
+        sample_over_l: S/L.
+        detector_over_l: H/L; both 0 gives the line itself.
+        count: nodes of each line, 1 to 24.
+
+    Returns:
+        (..., count) apparent angles in degrees and (..., count) weights with sum 1.
+    """
+    two_theta = np.radians(np.asarray(two_theta_deg, float))[..., None]
+    cosine, sine = np.cos(two_theta), np.sin(two_theta)
+    if count == 1:
+        farthest = WHOLE_CONE * np.radians(axial_span_deg(two_theta_deg, sample_over_l, detector_over_l))[..., None]
+        shift = (sample_over_l**2 + detector_over_l**2) / 6 * cosine / np.where(sine > 0, sine, 1.0)
+        return np.asarray(np.degrees(two_theta - np.clip(shift, -farthest, farthest))), np.ones(two_theta.shape)
+    psi = azimuth_limit(two_theta_deg, sample_over_l, detector_over_l)[..., None] * NODES[count, :count]
+    up = (np.sin(psi) * sine) ** 2
+    rise = np.sqrt(up / (1 - up))
+    # Flat where every height of the lower of the two can be reached, then falling to 0 at S + H.
+    plateau = max(2 * min(sample_over_l, detector_over_l), 1e-12)
+    weights = WEIGHTS[count, :count] * np.minimum((sample_over_l + detector_over_l - rise) / plateau, 1.0)
+    if sample_over_l + detector_over_l == 0:
+        weights = np.broadcast_to(WEIGHTS[count, :count], psi.shape)
+    apparent = np.degrees(np.arctan2(sine * np.cos(psi), cosine))
+    return np.asarray(apparent), np.asarray(weights / weights.sum(axis=-1, keepdims=True))

@@ -1,0 +1,163 @@
+"""`Phase`: a crystal ready to be drawn under any conditions, and new structure factors for its atoms when they move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core.errors import InputError
+from powderlens.crystal.elements import atomic_mass_u
+from powderlens.crystal.label import with_symmetry
+from powderlens.crystal.structure import Structure
+from powderlens.diffraction.kernel import families, structure_factors_squared
+from powderlens.diffraction.reflections import reflections
+from powderlens.diffraction.scattering import Table, dispersion, form_factors
+from powderlens.diffraction.thermal import site_offsets
+
+
+@dataclass(frozen=True, eq=False)
+class Atoms:
+    """What new structure factors need.
+
+    Attributes:
+        frac: (n, 3) coordinates of all atoms of the cell.
+        kind: (n,) row of each atom in the form-factor table.
+        weight: (n,) occupancies.
+        u_iso_A2: (n,) isotropic displacements, 0 where there is none.
+        beta: (n, 3, 3) anisotropic ones, or (0, 3, 3).
+        f_real: (kinds, m) f0 + f' of each family; f_imag: (kinds,) f''.
+        friedel: average h and -h.
+        multiplicity: (m,) of each family.
+        inv_d2: (m,) 1/d^2 in the cell as given, 1/A^2.
+        site: (n,) representative of each atom's orbit, counted from 0; moves: (n, 3, 3) Cartesian offset of the
+            representative in A -> fractional displacement of the atom, see `thermal.site_offsets`.
+    """
+
+    frac: NDArray[np.float64]
+    kind: NDArray[np.int64]
+    weight: NDArray[np.float64]
+    u_iso_A2: NDArray[np.float64]
+    beta: NDArray[np.float64]
+    f_real: NDArray[np.float64]
+    f_imag: NDArray[np.float64]
+    friedel: bool
+    multiplicity: NDArray[np.int64]
+    inv_d2: NDArray[np.float64]
+    site: NDArray[np.int64]
+    moves: NDArray[np.float64]
+
+    @property
+    def sites(self) -> int:
+        """Number of orbits."""
+        return int(self.site.max()) + 1
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """One crystal.
+
+    Attributes:
+        lattice: (3, 3) rows are cell vectors, A.
+        rotations: (r, 3, 3) int64, distinct point-group rotations in this cell, x' = W x.
+        hkl: (m, 3) int64, one of each family of reflections.
+        strength: (m,) multiplicity times |F|^2.
+        mean_mass_u: mean atomic mass.
+        space_group: International Tables number, or None.
+        name, source: what it is called and where it came from.
+        atoms: needed for thermal offsets only.
+    """
+
+    lattice: NDArray[np.float64]
+    rotations: NDArray[np.int64]
+    hkl: NDArray[np.int64]
+    strength: NDArray[np.float64]
+    mean_mass_u: float = 20.0
+    space_group: int | None = None
+    name: str = ""
+    source: str = ""
+    atoms: Atoms | None = None
+
+
+def phase_of(
+    structure: Structure,
+    *,
+    d_min_A: float,
+    dispersion_wavelength_A: float | None = None,
+    table: Table = "it92",
+    offsets: bool = False,
+) -> Phase:
+    """Prepare a structure.
+
+    Args:
+        structure: its symmetry is found where it has none.
+        d_min_A: smallest spacing, A; a protocol knows how far its conditions reach.
+        dispersion_wavelength_A: add f' and f'' for this wavelength.
+        table: of form factors, see `scattering.form_factors`.
+        offsets: keep what thermal offsets need: the atoms, and families that vanish in the structure at rest only.
+
+    Raises:
+        InputError: no reflection in range, or what the structure's symmetry and elements raise.
+    """
+    labelled = with_symmetry(structure)
+    masses = np.array([atomic_mass_u(element) for element in labelled.elements])
+    atoms = None
+    if offsets:
+        hkl, atoms = _atoms_of(labelled, d_min_A, dispersion_wavelength_A, table)
+        strength = strength_of(atoms, hkl, atoms.frac)
+    else:
+        found = reflections(
+            labelled, d_min_A=d_min_A, dispersion_wavelength_A=dispersion_wavelength_A, form_factors=table
+        )
+        hkl, strength = found.hkl, found.multiplicity * found.f_squared
+    return Phase(
+        lattice=np.ascontiguousarray(labelled.lattice, float),
+        rotations=np.unique(labelled.rotations.reshape(-1, 9), axis=0).reshape(-1, 3, 3).astype(np.int64),
+        hkl=np.ascontiguousarray(hkl),
+        strength=strength,
+        mean_mass_u=float(np.average(masses, weights=labelled.occupancy)),
+        space_group=labelled.space_group,
+        name=labelled.name,
+        source=labelled.source,
+        atoms=atoms,
+    )
+
+
+def strength_of(atoms: Atoms, hkl: NDArray[np.int64], frac: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(m,) multiplicity times |F|^2 with the atoms at other places."""
+    a = atoms
+    f_squared = structure_factors_squared(
+        hkl, a.inv_d2 / 4, frac, a.kind, a.weight, a.u_iso_A2, a.beta, a.f_real, a.f_imag, a.friedel
+    )
+    return np.asarray(a.multiplicity * f_squared)
+
+
+def _atoms_of(
+    structure: Structure, d_min_A: float, dispersion_wavelength_A: float | None, table: Table
+) -> tuple[NDArray[np.int64], Atoms]:
+    """Families that the space group allows, also those that vanish while every atom is at rest, and the atoms."""
+    rotations = np.ascontiguousarray(structure.rotations, np.int64)
+    hkl, multiplicity, inv_d2 = families(structure.reciprocal, d_min_A, rotations)
+    # h W = h with h t not whole: extinct whatever the atoms do (International Tables for Crystallography A, 1.6.3).
+    turned = np.einsum("mi,rij->mrj", hkl, rotations)
+    phase = hkl @ structure.translations.T
+    absent = ((turned == hkl[:, None]).all(axis=2) & (np.abs(phase - np.round(phase)) > 1e-3)).any(axis=1)
+    hkl, multiplicity, inv_d2 = hkl[~absent], multiplicity[~absent], inv_d2[~absent]
+    if not len(hkl):
+        raise InputError(f"{structure.name or 'structure'}: no reflection with d of at least {d_min_A:g} A")
+    kinds, kind = np.unique(structure.elements, return_inverse=True)
+    f_real = form_factors(kinds.tolist(), inv_d2 / 4, table)
+    f_imag = np.zeros(len(kinds))
+    if dispersion_wavelength_A is not None:
+        extra = dispersion(kinds.tolist(), dispersion_wavelength_A)
+        f_real, f_imag = f_real + extra.real[:, None], extra.imag
+    beta = np.zeros((0, 3, 3)) if structure.beta is None else np.nan_to_num(structure.beta)
+    u_iso = np.nan_to_num(structure.u_iso_A2)
+    if structure.beta is not None:
+        u_iso = np.where(np.isfinite(structure.beta).all(axis=(1, 2)), 0.0, u_iso)
+    site, moves = site_offsets(structure)
+    return np.ascontiguousarray(hkl), Atoms(
+        np.ascontiguousarray(structure.frac, float), kind.astype(np.int64), np.asarray(structure.occupancy, float),
+        u_iso, beta, f_real, f_imag, dispersion_wavelength_A is not None, multiplicity, inv_d2, site, moves,
+    )  # fmt: skip

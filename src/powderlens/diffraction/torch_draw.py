@@ -1,0 +1,228 @@
+"""Lines of many patterns drawn on an accelerator: each only over its own window, those of about one length together.
+
+Read `render_numpy.draw` first. l is the number of lines of all patterns, one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from powderlens.diffraction.conditions import SHAPES
+from powderlens.diffraction.profile import VOIGT_COEFFICIENTS, VOIGT_FAR, VOIGT_L
+from powderlens.diffraction.render_numpy import FADE, GAUSS_REACH, MIN_FWHM_DEG
+from powderlens.pattern.grid import Grid
+
+LOG2, ROOT_PI = float(np.log(2.0)), float(np.sqrt(np.pi))
+SHORTEST_WINDOW = 8
+PSEUDO_VOIGT, GAUSSIAN, LORENTZIAN, VOIGT = (
+    SHAPES.index(name) for name in ("pseudo-voigt", "gaussian", "lorentzian", "voigt")
+)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """(l,) pattern, position and widths in degrees, area; an area of 0 is no line."""
+
+    row: Tensor
+    position: Tensor
+    area: Tensor
+    gauss: Tensor
+    lorentz: Tensor
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One component of every line.
+
+    Attributes:
+        shape: the function that draws it.
+        row, lo, length: (l,) the pattern, the first point and the number of points; 0 for lines without this component.
+        centre: (l,) the grid point nearest to the line, which may lie off the grid.
+        columns: what the shape wants of each line.
+    """
+
+    shape: Callable[..., Tensor]
+    row: Tensor
+    lo: Tensor
+    length: Tensor
+    centre: Tensor
+    columns: tuple[Tensor, ...]
+
+
+Window = tuple[Tensor, Tensor]
+
+
+def thompson_cox_hastings(g: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """`profile.thompson_cox_hastings`, with eta kept within 0 to 1."""
+    fifth = g**5 + 2.69269 * g**4 * x + 2.42843 * g**3 * x**2 + 4.47163 * g**2 * x**3 + 0.07842 * g * x**4 + x**5
+    fwhm = fifth**0.2
+    q = x / fwhm.clamp(min=1e-12)
+    return fwhm, (1.36603 * q - 0.47719 * q**2 + 0.11116 * q**3).clamp(0, 1)
+
+
+# Shapes: steps from the nearest grid point (l, w); offset of that point from the line and length of a step, both in the
+# shape's own unit, and height (l, 1). The offset was taken in float64, so that float32 does no harm.
+
+
+def _lorentzian(steps: Tensor, offset: Tensor, unit: Tensor, height: Tensor) -> Tensor:
+    u = torch.addcmul(offset, unit, steps)
+    return height / (u * u + 1.0)
+
+
+def _gaussian(steps: Tensor, offset: Tensor, unit: Tensor, height: Tensor) -> Tensor:
+    u = torch.addcmul(offset, unit, steps)
+    return height * torch.exp(-(u * u))
+
+
+def _voigt_far(steps: Tensor, offset: Tensor, unit: Tensor, height: Tensor, y: Tensor) -> Tensor:
+    """Re w(z), z = x + i y, for |z| from VOIGT_FAR on: the fraction of `profile.faddeeva` in v = 1 / z^2.
+
+    w = i / (sqrt(pi) z) (1 - 2.5 v) / (1 - 3 v + 0.75 v^2) does not overflow in float32, where powers of z do.
+    """
+    x = torch.addcmul(offset, unit, steps)
+    d = 1.0 / (x * x + y * y)
+    vr, vi = (x * x - y * y) * d * d, -2.0 * x * y * d * d
+    nr, ni = 1.0 - 2.5 * vr, -2.5 * vi
+    dr, di = 1.0 - 3.0 * vr + 0.75 * (vr * vr - vi * vi), (1.5 * vr - 3.0) * vi
+    real, imaginary = nr * dr + ni * di, ni * dr - nr * di
+    return height / ROOT_PI * d * (y * real - x * imaginary) / (dr * dr + di * di)
+
+
+def _voigt_near(steps: Tensor, offset: Tensor, unit: Tensor, height: Tensor, y: Tensor) -> Tensor:
+    """Re w(z) by the series of `profile.faddeeva` in Z = (L + i z) / (L - i z)."""
+    x = torch.addcmul(offset, unit, steps)
+    level = float(VOIGT_L)
+    below = level + y
+    d = 1.0 / (below * below + x * x)
+    zr, zi = ((level - y) * below - x * x) * d, (x * below + (level - y) * x) * d
+    sr, si = torch.full_like(x, float(VOIGT_COEFFICIENTS[0])), torch.zeros_like(x)
+    for a in VOIGT_COEFFICIENTS[1:]:
+        sr, si = sr * zr - si * zi + float(a), sr * zi + si * zr
+    ir, ii = below * d, x * d
+    jr, ji = ir * ir - ii * ii, 2.0 * ir * ii
+    return height * (2.0 * (sr * jr - si * ji) + ir / ROOT_PI)
+
+
+class Drawer:
+    """Draws on one grid.
+
+    Args:
+        grid: where.
+        device: of the lines.
+        dtype: of the drawing.
+        max_elements: no intermediate array is larger.
+    """
+
+    def __init__(self, grid: Grid, device: torch.device, dtype: torch.dtype, max_elements: int) -> None:
+        self.grid, self.device, self.dtype, self.max_elements = grid, device, dtype, max_elements
+        self.widths = [SHORTEST_WINDOW]
+        while self.widths[-1] < grid.points:
+            self.widths.append(min(2 * self.widths[-1], grid.points))
+        self._edges = torch.tensor([0, *self.widths], dtype=torch.float64, device=device)
+        self._buckets = torch.arange(1, len(self.widths) + 2, device=device)
+        self._ramp = torch.arange(self.widths[-1], device=device)
+
+    def draw(self, found: Lines, shape: NDArray[np.int64], shape_b: Tensor, eta_b: Tensor) -> Tensor:
+        """The sum of all lines of each pattern, `render_numpy.draw`.
+
+        Args:
+            found: all lines.
+            shape: (b,) place of each pattern's shape in SHAPES, on the host.
+            shape_b: the same on the device.
+            eta_b: (b,) Lorentzian share of "pseudo-voigt".
+
+        Returns:
+            (b, points).
+        """
+        of, points = shape_b[found.row], self.grid.points
+        width, eta = thompson_cox_hastings(found.gauss, found.lorentz)
+        stand_ins: tuple[tuple[int, Tensor, Tensor | float], ...] = (
+            (PSEUDO_VOIGT, found.gauss, eta_b[found.row]),
+            (GAUSSIAN, found.gauss, 0.0),
+            (LORENTZIAN, found.lorentz, 1.0),
+        )
+        for name, w, share in stand_ins:
+            if (shape == name).any():
+                width, eta = torch.where(of == name, w, width), torch.where(of == name, share, eta)
+        width = width.clamp(min=MIN_FWHM_DEG)
+        height = found.area / width
+        top = torch.zeros(len(shape), dtype=torch.float64, device=self.device)
+        top = top.scatter_reduce(0, found.row, height, "amax").clamp(min=1e-300)
+        far = 0.5 * torch.sqrt(eta * height / (FADE * top[found.row]))
+        there = found.area > 0
+        whole = self._window(found, far.clamp(min=GAUSS_REACH) * width, there)
+        voigt = of == VOIGT
+        parts = []
+        if (shape != VOIGT).any():
+            core = self._window(found, GAUSS_REACH * width, there & ~voigt & (eta < 1))
+            tail = (whole[0], torch.where(~voigt & (eta > 0), whole[1], whole[0]))
+            peak = 2 * np.sqrt(LOG2 / np.pi) * (1 - eta) * height
+            parts.append(self._part(_lorentzian, found, tail, 2 / width, (2 / np.pi) * eta * height))
+            parts.append(self._part(_gaussian, found, core, 2 * np.sqrt(LOG2) / width, peak))
+        if (shape == VOIGT).any():
+            parts += self._voigt_parts(found, (whole[0], torch.where(voigt, whole[1], whole[0])))
+        # Windows are rounded up, so the last one may reach beyond the last pattern.
+        out = torch.zeros(len(shape) * points + self.widths[-1], dtype=self.dtype, device=self.device)
+        self._add(out, parts)
+        return out[: len(shape) * points].view(len(shape), points)
+
+    def _window(self, found: Lines, reach_deg: Tensor, there: Tensor) -> Window:
+        """First point and end of what lies within a reach; empty where there is no line."""
+        start, step, points = self.grid.start_deg, self.grid.step_deg, self.grid.points
+        lo = torch.ceil((found.position - reach_deg - start) / step).clamp(0, points)
+        hi = (torch.floor((found.position + reach_deg - start) / step) + 1).clamp(0, points)
+        return lo, torch.where(there, torch.maximum(hi, lo), lo)
+
+    def _part(
+        self,
+        shape: Callable[..., Tensor],
+        found: Lines,
+        window: Window,
+        per_degree: Tensor,
+        height: Tensor,
+        *more: Tensor,
+    ) -> _Part:
+        """A component whose own unit is 1 / per_degree."""
+        lo, hi = window
+        place = (found.position - self.grid.start_deg) / self.grid.step_deg
+        centre, unit = torch.round(place), self.grid.step_deg * per_degree
+        columns = tuple(column.to(self.dtype) for column in ((centre - place) * unit, unit, height, *more))
+        return _Part(shape, found.row, lo, hi - lo, centre, columns)
+
+    def _voigt_parts(self, found: Lines, whole: Window) -> list[_Part]:
+        """True Voigts: the series near the centre, the fraction on both sides of it."""
+        per_degree = 2 * np.sqrt(LOG2) / found.gauss.clamp(min=MIN_FWHM_DEG)
+        y = 0.5 * found.lorentz * per_degree
+        lo, hi = whole
+        reach = torch.sqrt((VOIGT_FAR**2 - y * y).clamp(min=0)) / per_degree
+        near_lo, near_hi = self._window(found, reach, y < VOIGT_FAR)
+        near_lo = torch.minimum(torch.maximum(near_lo, lo), hi)
+        near_hi = torch.maximum(torch.minimum(near_hi, hi), near_lo)
+        height = found.area * per_degree / ROOT_PI
+        windows = (_voigt_near, (near_lo, near_hi)), (_voigt_far, (lo, near_lo)), (_voigt_far, (near_hi, hi))
+        return [self._part(shape, found, window, per_degree, height, y) for shape, window in windows]
+
+    def _add(self, out: Tensor, parts: Sequence[_Part]) -> None:
+        """Add all parts to the patterns, which lie one after the other in `out`."""
+        sorted_parts = [torch.sort(torch.bucketize(part.length, self._edges), stable=True) for part in parts]
+        edges = [torch.searchsorted(bucket, self._buckets) for bucket, _ in sorted_parts]
+        integer = torch.int32 if len(out) < 2**31 else torch.int64
+        # The one wait for the device: how many lines have windows of each length.
+        for part, (_, order), counted in zip(parts, sorted_parts, torch.stack(edges).tolist(), strict=True):
+            for width, first, last in zip(self.widths, counted[:-1], counted[1:], strict=True):
+                ramp = self._ramp[:width].to(integer)
+                run, size = ramp.to(self.dtype), max(1, self.max_elements // width)
+                for at in range(first, last, size):
+                    mine = order[at : min(at + size, last)]
+                    lo = part.lo[mine]
+                    begin = (part.row[mine] * self.grid.points + lo.to(torch.int64)).to(integer)
+                    steps = (lo - part.centre[mine]).to(self.dtype)[:, None] + run
+                    value = part.shape(steps, *(column[mine, None] for column in part.columns))
+                    value = torch.where(run < part.length[mine, None].to(self.dtype), value, 0.0)
+                    out.index_add_(0, (begin[:, None] + ramp).view(-1), value.view(-1))
