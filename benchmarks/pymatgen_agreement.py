@@ -6,8 +6,8 @@ Crystals of every crystal system from the databases that `crystal_sample.py` des
 occupancies, relaxed cells in the standard cell. Both get the same atoms; pymatgen knows no symmetry. Displacements are
 left out, and in a second pass every element gets a Debye-Waller factor. pymatgen adds up whatever falls into the same
 1e-5 degrees: lines of both are joined here where they are closer than twice that, and what one of the two lacks counts
-with its whole intensity. pymatgen drops lines weaker than 0.001 % of the strongest; here it is told to keep them. Exit
-code 1 beyond 0.001 %.
+with its whole intensity. pymatgen drops lines weaker than 0.001 % of the strongest; here it is told to keep all that
+are not zero but for rounding. Exit code 1 beyond 0.001 %.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ WAVELENGTH_A = 1.5405929
 RANGE_DEG = (5.0, 90.0)
 TOLERANCE_PERCENT, TOLERANCE_DEG = 1e-3, 1e-5
 JOIN_DEG = 2e-5
+FAINT_PERCENT = 1e-9
 SEED, MAX_ATOMS = 20261121, 60
 QUOTA = {"amcsd": 60, "oqmd": 60, "mp": 60}
 
@@ -78,7 +79,10 @@ def as_pymatgen(structure: Structure) -> PymatgenStructure:
 def lines_of_pymatgen(structure: Structure, b_A2: Mapping[str, float] | None = None) -> Lines:
     """Angles and intensities by pymatgen, not yet scaled."""
     calculator = XRDCalculator(WAVELENGTH_A, debye_waller_factors=dict(b_A2) if b_A2 else None)
-    with warnings.catch_warnings(), patch.object(AbstractDiffractionPatternCalculator, "SCALED_INTENSITY_TOL", 0.0):
+    with (
+        warnings.catch_warnings(),
+        patch.object(AbstractDiffractionPatternCalculator, "SCALED_INTENSITY_TOL", FAINT_PERCENT),
+    ):
         warnings.simplefilter("ignore")
         found = calculator.get_pattern(as_pymatgen(structure), scaled=False, two_theta_range=RANGE_DEG)
     return np.asarray(found.x), np.asarray(found.y)

@@ -3,9 +3,9 @@
     python benchmarks/strain_systems.py CRYSTALS --output results/strained-systems.json
 
 CRYSTALS is a folder that `crystal_sample.py` describes; crystals of every system are taken as their databases give
-them. Each is strained twice, as the protocols `simxrd` and `lab` draw it, by `strained_structure`, which takes the mean
-of the strain over the crystal's point group. spglib finds the space group before and after. The same strains without
-the mean are the contrast.
+them. Each is strained three times, as the protocols `simxrd` and `lab` draw it, and by tensors of which all six
+components are even in -10 to 10 %, by `strained_structure`, which takes the mean of the strain over the crystal's point
+group. spglib finds the space group before and after. The same strains without the mean are the contrast.
 
 Two kinds of crystal are counted apart before any strain, and are no part of the 10,000: those in which spglib finds
 another system than their label, with the reason, and those whose atoms are at the edge of the tolerance (the system is
@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 import powderlens
 from powderlens.core.errors import PowderlensError
 from powderlens.crystal.elements import NUMBER
+from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.diffraction.specimen import strained_structure
@@ -42,6 +43,8 @@ SEED, MAX_ATOMS, CRYSTALS = 20261121, 120, 10_000
 QUOTA = {"amcsd": 450, "oqmd": 600, "mp": 900}
 """Crystals of each system drawn from each database; what one lacks the next makes up for. More than are needed."""
 PROTOCOLS = ("simxrd", "lab")
+WHOLE_TENSOR, LARGEST = "whole tensor", 0.1
+DRAWS = (*PROTOCOLS, WHOLE_TENSOR)
 
 
 def number_of(structure: Structure, symprec_A: float = SYMPREC_A) -> int | None:
@@ -81,7 +84,7 @@ def reason_apart(structure: Structure, before: int | None) -> str:
 
 
 class Tally:
-    """What one protocol's strains did to the systems."""
+    """What the strains of one kind did to the systems."""
 
     def __init__(self) -> None:
         self.system_kept = self.group_kept = self.unstrained = 0
@@ -90,21 +93,28 @@ class Tally:
         self.stretch: list[float] = []
         self.freely: dict[str, Counter[str]] = {system: Counter() for system in SYSTEMS}
 
-    def add(self, structure: Structure, before: int, strain: NDArray[np.float64]) -> None:
+    def add(self, structure: Structure, before: int, strained: Structure, freely: Structure) -> None:
+        """One crystal, strained with the mean over its point group, and freely."""
         system = crystal_system(before)
-        strained = strained_structure(structure, strain)
         after = number_of(strained)
-        self.unstrained += not strain.any()
         self.stretch.append(_largest_stretch(structure, strained))
         same = after is not None and crystal_system(after) == system
         self.system_kept += same
         self.group_kept += after == before
-        entry = {"id": structure.source, "label": structure.space_group, "before": before, "after": after}
+        entry: dict[str, Any] = {
+            "id": structure.source,
+            "label": structure.space_group,
+            "before": before,
+            "after": after,
+        }
+        if after != before:
+            entry["cell_has_every_operator"] = find_symmetry(structure).operators_complete
+            entry["before_by_tolerance_A"] = {f"{t:g}": number_of(structure, t) for t in (EDGE_A, SYMPREC_A, 2e-3)}
         if not same:
             self.system_changed.append(entry)
         elif after != before:
             self.group_changed.append(entry)
-        general = number_of(strained_structure(structure, strain, keep_system=False))
+        general = number_of(freely)
         self.freely[system]["none found" if general is None else crystal_system(general)] += 1
 
     def record(self) -> dict[str, Any]:
@@ -145,8 +155,9 @@ def main() -> int:
     sample = draw(arguments.databases, quota, arguments.seed, max_atoms=MAX_ATOMS, as_given=True)
     order = np.random.default_rng(arguments.seed).permutation(len(sample.structures))
     strains = {name: load_protocol(name).draw(arguments.seed, len(order))["strain"].astype(float) for name in PROTOCOLS}
-    tallies = {name: Tally() for name in PROTOCOLS}
-    at_edge = {name: Tally() for name in PROTOCOLS}
+    strains[WHOLE_TENSOR] = np.random.default_rng([arguments.seed, 1]).uniform(-LARGEST, LARGEST, (len(order), 6))
+    tallies = {name: Tally() for name in DRAWS}
+    at_edge = {name: Tally() for name in DRAWS}
     apart: Counter[str] = Counter()
     apart_by_system: Counter[str] = Counter()
     edge_by_system: Counter[str] = Counter()
@@ -165,11 +176,17 @@ def main() -> int:
             continue
         edge = closer is None or crystal_system(closer) != system
         try:
-            for name in PROTOCOLS:
-                (at_edge if edge else tallies)[name].add(structure, before, strains[name][rank])
+            made = {
+                name: [strained_structure(structure, strains[name][rank], keep_system=keep) for keep in (True, False)]
+                for name in DRAWS
+            }
         except PowderlensError as error:
             failed[structure.source] = str(error)
             continue
+        for name in DRAWS:
+            tally = (at_edge if edge else tallies)[name]
+            tally.unstrained += not strains[name][rank].any()
+            tally.add(structure, before, *made[name])
         if edge:
             edge_by_system[system] += 1
             continue
@@ -197,10 +214,13 @@ def main() -> int:
             "what": f"the system is another one with {EDGE_A:g} A than with {SYMPREC_A:g} A, before any strain",
             "crystals": edge_by_system.total(),
             "by_system": {system: edge_by_system[system] for system in SYSTEMS},
-            "system_kept": {name: at_edge[name].system_kept for name in PROTOCOLS},
+            "system_kept": {name: at_edge[name].system_kept for name in DRAWS},
         },
         "failed": failed,
-        "protocols": {name: tallies[name].record() for name in PROTOCOLS},
+        "strains": {
+            name: {"largest_component": float(f"{np.abs(strains[name]).max():.3g}"), **tallies[name].record()}
+            for name in DRAWS
+        },
         "versions": {
             "powderlens": powderlens.__version__,
             "spglib": spglib.__version__,

@@ -16,6 +16,7 @@ import typer
 
 import powderlens
 from powderlens.cli import corpus, evaluate, library, protocol
+from powderlens.cli.fit import fit
 from powderlens.cli.identify import identify
 from powderlens.cli.simulate import simulate
 from powderlens.cli.train import export, train
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(identify)
 app.command()(simulate)
+app.command()(fit)
 app.command()(train)
 app.command()(export)
 app.add_typer(corpus.app, name="corpus")

@@ -72,8 +72,9 @@ def simulate(
             output=output, plot=plot, steps=steps, as_json=as_json, no_color=no_color,
         )  # fmt: skip
         raise typer.Exit(code)
-    for option, value in {"--count": count, "--seed": seed, "--impurity": impurity, "--steps": steps or None}.items():
-        if value:
+    ours = {"--count": count is not None, "--seed": seed is not None, "--impurity": bool(impurity), "--steps": steps}
+    for option, present in ours.items():
+        if present:
             raise InputError(f"{option} has no effect without --protocol; name one, such as lab")
     two_theta_deg = two_theta_deg or (5.0, 90.0)
     from powderlens.crystal.read import read_structure

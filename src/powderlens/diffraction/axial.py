@@ -92,8 +92,9 @@ def axial_nodes(
 
     Gauss-Legendre nodes in the azimuth psi of the ray, from 0 to `azimuth_limit`:
     apparent = atan2(sin(2theta) cos(psi), cos(2theta)), h^2 = sin^2 psi sin^2 2theta / (1 - sin^2 psi sin^2 2theta),
-    weight W(h) = min(2 min(S, H), S + H - h) / L. With one node: the centroid to second order in the heights, 2theta
-    - (S^2 + H^2) / (6 L^2) cot(2theta), and no farther away than the mean over a whole cone, 1 - 2 / pi of the span.
+    weight W(h) = min(2 min(S, H), S + H - h) / L. With one node: the centroid to second order in the heights,
+    2theta - (S^2 + H^2) / (6 L^2) cot(2theta), and no farther away than the mean over a whole cone, 1 - 2 / pi of the
+    span.
 
     Args:
         two_theta_deg: (...) Bragg angles, degrees.

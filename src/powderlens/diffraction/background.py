@@ -51,9 +51,8 @@ def gaussian_process_chebyshev(
 
     The process is drawn at the n Chebyshev points and interpolated. Sources: Rasmussen and Williams, "Gaussian
     Processes for Machine Learning" (2006), equation 4.9 and section A.2; Trefethen, "Approximation Theory and
-    Approximation Practice" (2013), chapter 3. The kernel falls off at degrees of about span / (2 l), so that 48
-    points reproduce it to 1e-6 for l of at least a fourteenth of the span (ML4pXRDs, SI S4.2: l from 7 degrees on 85,
-    a = 1).
+    Approximation Practice" (2013), chapter 3. 48 points reproduce the kernel to 1e-9 for
+    l down to 1/13 of the span and to 1e-6 down to 1/17. ML4pXRDs, SI S4.2: l from 7 to 40, span 85 degrees, a = 1.
 
     Args:
         length_deg: l, degrees; a number, or (...).

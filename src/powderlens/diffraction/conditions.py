@@ -91,7 +91,7 @@ class Geometry(Step):
 
     Attributes:
         zero_shift_deg: added to every 2theta.
-        displacement_mm: height of the specimen above the focusing circle.
+        displacement_mm: how far the surface of the specimen lies below the focusing circle.
         radius_mm: of the goniometer.
         transparency_mm: penetration depth 1 / mu of the specimen.
         slits: "fixed" opening, or "automatic" for a fixed illuminated length.
@@ -377,6 +377,9 @@ def _dtype_of(name: str, default: Any) -> tuple[Any, ...]:
         return (name, np.float64, (limits.items,))
     return (name, np.float64)
 
+
+Record = Any
+"""One element of a `RECORD` array; what it holds is known when it runs."""
 
 RECORD = np.dtype(
     [_dtype_of(f.name, f.default) for kind in STEPS.values() for f in fields(kind)] + [("terms", np.int64)], align=True

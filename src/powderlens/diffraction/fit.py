@@ -26,6 +26,7 @@ from powderlens.pattern.wavelength import Radiation, infer_radiation, parse_radi
 TEXTURE_AXES = ((0, 0, 1), (1, 0, 0), (0, 1, 0), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1), (1, 0, 4))
 """Axes among which the best is chosen, one of each set that the crystal's symmetry makes equal. 104 is the cleavage of
 calcite and its kin."""
+TRIAL_R = (0.5, 0.7, 0.85, 1.2, 1.5)
 BACKGROUND_TERMS = 8
 MAX_BACKGROUND_TERMS = 24
 RADIUS_MM = 200.0
@@ -111,7 +112,10 @@ def fit(
     values = rough_width(model, rough_start(model, y), y, sigma)
     axes = [texture_axis] if texture_axis is not None else _distinct_axes(model) if texture else []
     values, model, free, stopped = _in_stages(model, values, y, sigma, axes, shift)
-    return summarise(loaded, radiation, part, model, values, free, stopped, sigma, (floor, gain), textured=bool(axes))
+    return summarise(
+        loaded, radiation, part, model, values, free, stopped, sigma, (floor, gain), dispersion=dispersion,
+        textured=bool(axes),
+    )  # fmt: skip
 
 
 def _words(axis: tuple[int, int, int]) -> str:
@@ -278,22 +282,36 @@ def _textured(
 ) -> tuple[Model, Floats]:
     """The axis whose texture takes away most of the misfit, and the parameters at its first estimate.
 
-    Each axis is judged by one linear step from no texture, in which all other parameters may follow; the two best are
-    refined.
+    The axes are ranked by one linear step from no texture, the best four again by a few values of r, both times with
+    the other parameters following linearly; the best two are refined.
     """
-    rest = (y - model.calculate(values)) / sigma
-    r_at = model.at("march_r")
+    r_at, scale = model.at("march_r"), values[model.at("scale")]
     others = model.jacobian(values, free) / sigma[:, None]
-    basis = np.linalg.qr(others / np.maximum(np.linalg.norm(others, axis=0), 1e-300))[0]
-    rest = rest - basis @ (basis.T @ rest)
-    gains = []
-    for axis in axes:
-        column = replace(model, texture_axis=axis).jacobian(values, np.array([r_at]))[:, 0] / sigma
-        column = column - basis @ (basis.T @ column)
-        gains.append(float((column @ rest) ** 2 / max(column @ column, 1e-300)))
+    lengths: Floats = np.maximum(np.linalg.norm(others, axis=0), 1e-300)
+    basis = np.linalg.qr(others / lengths)[0]
+
+    def left(column: Floats) -> Floats:
+        weighted = column / sigma
+        return np.asarray(weighted - basis @ (basis.T @ weighted))
+
+    def gain(axis: tuple[int, int, int]) -> float:
+        column = left(replace(model, texture_axis=axis).jacobian(values, np.array([r_at]))[:, 0])
+        return float((column @ rest) ** 2) / max(float(column @ column), 1e-300)
+
+    def least(axis: tuple[int, int, int]) -> float:
+        trial, moved, out = replace(model, texture_axis=axis), values.copy(), []
+        for moved[r_at] in TRIAL_R:
+            difference = left(y - trial.calculate(moved))
+            out.append(float(difference @ difference))
+        return min(out)
+
+    if not scale > 0:
+        return replace(model, texture_axis=axes[0]), values
+    rest = left(y - model.calculate(values))
+    ranked = sorted(sorted(axes, key=gain, reverse=True)[:4], key=least)
     best: tuple[float, Model, Floats] | None = None
-    for i in np.argsort(gains)[::-1][:2]:
-        trial = replace(model, texture_axis=axes[i])
+    for axis in ranked[:2]:
+        trial = replace(model, texture_axis=axis)
         found = refine(trial, values, np.union1d(free, [r_at]), y, sigma, tolerance=1e-3, most=10)
         cost = float(np.sum(((y - trial.calculate(found)) / sigma) ** 2))
         if best is None or cost < best[0]:

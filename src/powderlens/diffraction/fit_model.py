@@ -1,7 +1,7 @@
 """The calculated pattern of a fit with its derivatives, and least squares on it.
 
-The formulas are those of the renderers (`instrument.py`, `profile.py`, `specimen.py`), on the points that were measured,
-with the derivative by every parameter. One crystal, no axial divergence, no absorption.
+The formulas are those of the renderers (`instrument.py`, `profile.py`, `specimen.py`), on the measured points, with the
+derivative by every parameter. One crystal, no axial divergence, no absorption.
 """
 
 from __future__ import annotations
@@ -14,17 +14,12 @@ from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
+from powderlens.diffraction.render_numpy import FADE, GAUSS_REACH, MIN_FWHM_DEG, SINE_LIMIT
 from powderlens.diffraction.specimen import march_dollase
 
 Floats = NDArray[np.float64]
 
 DEGREE = 180.0 / np.pi
-FADE = 2e-5
-"""A Lorentzian tail is followed until it falls below this share of the strongest line's height."""
-GAUSS_REACH = 3.0
-"""A Gaussian is followed this many FWHM."""
-MIN_FWHM_DEG = 1e-4
-SINE_LIMIT = 0.9999
 MAX_STRAIN = 0.06
 """The cell may change by this much, relative."""
 
@@ -74,8 +69,9 @@ def invariant_strains(lattice: Floats, rotations: NDArray[np.int64]) -> Floats:
         mean = (cartesian @ unit @ cartesian.transpose(0, 2, 1)).mean(axis=0)
         for other in found:
             mean = mean - other * np.sum(mean * other) / np.sum(other * other)
-        if np.abs(mean).max() > 1e-3:
-            found.append((mean + mean.T) / (2 * np.abs(mean).max()))
+        top = np.abs(mean).max()
+        if top > 1e-3:
+            found.append(np.where(np.abs(mean) > 1e-9 * top, mean + mean.T, 0.0) / (2 * top))
     return np.array(found)
 
 
@@ -296,7 +292,11 @@ def _accumulate(x, position, area, fwhm, eta, reach, coefficients, profile, jaco
 
     Args:
         x: (n,) ascending angles, degrees.
-        position, area, fwhm, eta, reach: (k,) lines; reach is the half-width of the window in FWHM.
+        position: (k,) degrees.
+        area: (k,) integrated intensity, in intensity times degrees.
+        fwhm: (k,) degrees.
+        eta: (k,) Lorentzian share.
+        reach: (k,) half-width of the window in FWHM.
         coefficients: (k, 4, f) derivatives of position, area, FWHM and eta of each line by the f parameters.
         profile: (n,) added to in place.
         jacobian: (n, f) added to in place.
@@ -339,7 +339,8 @@ def refine(
         model: what is calculated.
         values: (p,) where it starts; moved inside the bounds where it is not.
         free: ascending places of the parameters that are refined.
-        intensity, sigma: (n,) measured, and their standard uncertainties.
+        intensity: (n,) measured.
+        sigma: (n,) their standard uncertainties.
         tolerance: relative change of the sum of squares at which it stops.
         most: evaluations of the pattern at most.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,8 @@ from powderlens.pattern.wavelength import Radiation
 
 SCHERRER_K = 0.9
 POOR = 0.65
-"""A structure that leaves more than this of what stands above the background unexplained is not in the pattern. Measured
-minerals fitted with their own structure left 0.58 at most, with another mineral's 0.69 at least (100 and 50 fits)."""
+"""A structure that leaves more than this of what stands above the background unexplained is not in the pattern: of
+measured minerals, their own structure left 0.58 at most and another mineral's 0.69 at least (100 and 50 fits)."""
 ALIKE = 0.99
 """Pairs of parameters more correlated than this are named."""
 SINGULAR = 1e-9
@@ -72,6 +72,7 @@ class Fit:
         structure: the structure as it was given, with its symmetry.
         pattern: the part of the measured pattern that was fitted.
         radiation: the wavelengths.
+        dispersion: whether the structure factors hold f' and f''.
         sigma: (n,) standard uncertainties; the weights are 1 / sigma^2.
         sigma_given: True when the pattern had them, False when they were estimated from the scatter of the data.
         calculated, background: (n,) the calculated pattern, and the part of it that is background.
@@ -98,6 +99,7 @@ class Fit:
     structure: Structure
     pattern: Pattern
     radiation: Radiation
+    dispersion: bool
     sigma: Floats
     sigma_given: bool
     calculated: Floats
@@ -147,7 +149,8 @@ class Fit:
             f"{len(x)} points from {x[0]:g} to {x[-1]:g} degrees, {len(self.hkl)} reflections, {noise}",
             "",
             f"Rp {r_p}   Rwp {100 * self.r_wp:.2f} %   Rwp without background {100 * self.r_wp_above_background:.2f} %",
-            f"Rexp {100 * self.r_expected:.2f} %   chi^2 {self.chi2:.3g}   left unexplained {100 * self.unexplained:.1f} %",
+            f"Rexp {100 * self.r_expected:.2f} %   chi^2 {self.chi2:.3g}   "
+            f"left unexplained {100 * self.unexplained:.1f} %",
             "",
         ]
         for label, value, uncertainty in zip(CELL_NAMES, self.cell, self.cell_uncertainty, strict=True):
@@ -231,16 +234,22 @@ def summarise(
     sigma: Floats,
     noise: tuple[float, float],
     *,
+    dispersion: bool,
     textured: bool,
 ) -> Fit:
     """Figures of merit and uncertainties of a finished refinement.
 
     Args:
-        structure, radiation, part: what was fitted.
-        model, values: what is calculated.
-        free: places of the parameters refined at the end; at_bound: of those that stopped at a bound before.
+        structure: what was fitted.
+        radiation: its wavelengths.
+        part: the measured points.
+        model: what is calculated.
+        values: (p,) all parameters.
+        free: places of the parameters refined at the end.
+        at_bound: places of those that stopped at a bound before.
         sigma: (n,) uncertainties.
         noise: variance at intensity 0 and its growth, for the conditions.
+        dispersion: whether the structure factors hold f' and f''.
         textured: whether a texture was refined.
     """
     y = part.intensity
@@ -249,20 +258,20 @@ def summarise(
     rest2 = float(np.sum(weight * (y - calculated) ** 2))
     above2 = float(np.sum(weight * (y - background) ** 2))
     all2 = float(np.sum(weight * y**2))
-    freedom = len(y) - len(free)
+    # A parameter at its bound counts as free here: the uncertainties of the others allow for it.
+    every = np.union1d(free, at_bound).astype(np.int64)
+    freedom = len(y) - len(every)
     chi2 = rest2 / freedom
-    matrix, lost = covariance(model.jacobian(values, free) / sigma[:, None], chi2)
+    matrix, lost = covariance(model.jacobian(values, every) / sigma[:, None], chi2)
     uncertainty: list[float | None] = [None] * len(values)
     states = ["fixed"] * len(values)
     low, high = model.bounds()
-    for k, place in enumerate(free):
+    for k, place in enumerate(every):
         deviation = float(np.sqrt(matrix[k, k]))
         span = high[place] - low[place]
         wide = bool(np.isfinite(span)) and deviation > span / 2
-        states[place] = "undetermined" if lost[k] or wide else "refined"
-        uncertainty[place] = deviation if states[place] == "refined" else None
-    for place in at_bound:
-        states[place] = "at its bound"
+        states[place] = "undetermined" if lost[k] or wide else "at its bound" if place in at_bound else "refined"
+        uncertainty[place] = None if states[place] == "undetermined" else deviation
     names = model.names
     parameters = tuple(
         Parameter(n, float(v), u, UNITS.get(n, ""), s)
@@ -279,6 +288,7 @@ def summarise(
         structure=structure,
         pattern=part,
         radiation=radiation,
+        dispersion=dispersion,
         sigma=sigma,
         sigma_given=part.sigma is not None,
         calculated=calculated,
@@ -286,8 +296,8 @@ def summarise(
         hkl=model.hkl[inside],
         line_deg=position[inside],
         parameters=parameters,
-        cell=cell_from_lattice(np.linalg.cholesky(model.metric(values)[0])),
-        cell_uncertainty=_cell_uncertainty(model, values, free, matrix, states),
+        cell=_cell(model, values),
+        cell_uncertainty=_cell_uncertainty(model, values, every, matrix, states),
         lattice=np.asarray(model.lattice @ (np.eye(3) + model.strain(values))),
         r_p=float(np.abs(y - calculated).sum() / y.sum()) if noiseless else None,
         r_wp=float(np.sqrt(rest2 / all2)),
@@ -301,8 +311,7 @@ def summarise(
         conditions=_conditions(model, by_name, float((calculated - background).max()), noise, radiation),
         warnings=(),
     )
-    object.__setattr__(found, "warnings", _warnings(found, matrix, [names[place] for place in free]))
-    return found
+    return replace(found, warnings=_warnings(found, matrix, [names[place] for place in every]))
 
 
 def _pair(value: tuple[float, float] | None) -> dict[str, float] | None:
@@ -331,6 +340,11 @@ def covariance(jacobian: Floats, chi2: float) -> tuple[Floats, NDArray[np.bool_]
     return np.asarray(chi2 * inverse / np.outer(length, length)), np.asarray(lost)
 
 
+def _cell(model: Model, values: Floats) -> tuple[float, ...]:
+    """a, b, c in A; alpha, beta, gamma in degrees."""
+    return cell_from_lattice(np.asarray(np.linalg.cholesky(model.metric(values)[0]), np.float64))
+
+
 def _cell_uncertainty(
     model: Model, values: Floats, free: NDArray[np.int64], matrix: Floats, states: list[str]
 ) -> tuple[float | None, ...]:
@@ -343,7 +357,7 @@ def _cell_uncertainty(
         for step in (1e-6, -1e-6):
             moved = values.copy()
             moved[place] += step
-            cells.append(cell_from_lattice(np.linalg.cholesky(model.metric(moved)[0])))
+            cells.append(_cell(model, moved))
         slope = (np.array(cells[0]) - np.array(cells[1])) / 2e-6
         slope[np.abs(slope) < 1e-5] = 0.0
         if states[place] == "refined":
@@ -381,9 +395,7 @@ def _conditions(
     counting = Counting()
     if floor > 1e-6 * gain * top:
         share = floor / (gain * top) if gain > 0 else 0.0
-        counting = Counting(
-            noise_sigma=min(floor**0.5 / top, 10.0), background_share=share if share <= 1e3 else 0.0
-        )
+        counting = Counting(noise_sigma=min(floor**0.5 / top, 10.0), background_share=share if share <= 1e3 else 0.0)
     elif gain > 0:
         counting = Counting(counts_at_max=min(top / gain, 1e9))
     doublet = {"ka2_ratio": 0.0}
@@ -430,9 +442,7 @@ def _warnings(found: Fit, matrix: Floats, refined: list[str]) -> tuple[str, ...]
         if p.state != "at its bound":
             continue
         if p.name.startswith("strain_"):
-            out.append(
-                f"the cell would leave the allowed {100 * MAX_STRAIN:.0f} % about the given one; start from a nearer one"
-            )
+            out.append(f"the cell would move more than {100 * MAX_STRAIN:.0f} %; start from a nearer structure")
         elif p.value != 0:
             out.append(f"{p.name} ended at its bound, {p.value:g}")
     deviation = np.sqrt(np.maximum(np.diag(matrix), 1e-300))

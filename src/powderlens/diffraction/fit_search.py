@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from math import comb
 
 import numpy as np
@@ -32,9 +33,9 @@ def counting_noise(intensity: Floats) -> tuple[float, float]:
     """Noise as counting makes it: variance = floor + gain * intensity, both from the scatter of the data.
 
     The points are sorted into bins of equal level; in each, the median absolute deviation of the sixth differences over
-    neighbouring points gives the variance (white noise of deviation s gives sixth differences of sqrt(924) s, and a line
-    that is ten points wide or wider hardly shows). A straight line through the bins, of no negative coefficient, gives
-    the two. It holds also when a background was subtracted: its counts are the floor.
+    neighbouring points gives the variance (white noise of deviation s gives sixth differences of sqrt(924) s, and a
+    line that is ten points wide or wider hardly shows). A straight line through the bins, of no negative coefficient,
+    gives the two. It holds also when a background was subtracted: its counts are the floor.
 
     Args:
         intensity: (n,) on nearly equal steps, any scale, neither smoothed nor interpolated.
@@ -48,7 +49,7 @@ def counting_noise(intensity: Floats) -> tuple[float, float]:
     order = np.argsort(level, kind="stable")
     ends = np.unique((len(order) * np.array([0, 0.2, 0.4, 0.6, 0.75, 0.85, 0.92, 0.96, 0.98, 0.99, 1])).astype(int))
     rows, variances, counts = [], [], []
-    for first, last in zip(ends[:-1], ends[1:], strict=True):
+    for first, last in pairwise(ends):
         inside = order[first:last]
         if len(inside) >= 7:
             rows.append(max(float(level[inside].mean()), 0.0))

@@ -47,15 +47,19 @@ def reciprocal_of(lattice):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def turns_of(rotations):  # type: ignore[no-untyped-def]
-    """Distinct rotation parts, W and -W counted as one and the first of them kept, (n, 3, 3)."""
+def distinct(rotations, either_sign):  # type: ignore[no-untyped-def]
+    """Rotation parts without repeats, the first of each, (r, 3, 3).
+
+    Args:
+        rotations: (n, 3, 3) int64.
+        either_sign: count W and -W as one.
+    """
     out = np.empty_like(rotations)
     n = 0
     for r in range(rotations.shape[0]):
         known = False
         for s in range(n):
-            same = True
-            opposite = True
+            same, opposite = True, either_sign
             for i in range(3):
                 for j in range(3):
                     same = same and rotations[r, i, j] == out[s, i, j]
@@ -68,7 +72,7 @@ def turns_of(rotations):  # type: ignore[no-untyped-def]
         if not known:
             out[n] = rotations[r]
             n += 1
-    return out[:n]
+    return out[:n].copy()
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -92,7 +96,7 @@ def families(reciprocal, d_min, rotations):  # type: ignore[no-untyped-def]
         base = max(base, 2 * int(np.sqrt(direct[i, i]) / d_min + 1e-9) + 1)
     h_last = int(np.sqrt(direct[0, 0]) / d_min + 1e-9)
     # One number for each hkl, linear in it, that sorts as hkl does: h base^2 + k base + l.
-    turns = turns_of(rotations)
+    turns = distinct(rotations, True)
     key = np.empty((turns.shape[0], 3), np.int64)
     for r in range(turns.shape[0]):
         for i in range(3):
@@ -166,7 +170,7 @@ def usual_members(hkl, rotations):  # type: ignore[no-untyped-def]
         (m, 3) int64.
     """
     out = hkl.copy()
-    turns = turns_of(rotations)
+    turns = distinct(rotations, True)
     for i in range(hkl.shape[0]):
         h, k, l = hkl[i]
         if k >= 0 and l >= 0:
@@ -184,6 +188,35 @@ def usual_members(hkl, rotations):  # type: ignore[no-untyped-def]
                     best = count
                     out[i, 0], out[i, 1], out[i, 2] = a, b, c
                 a, b, c = -a, -b, -c
+    return out
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def allowed(hkl, rotations, translations):  # type: ignore[no-untyped-def]
+    """Which reflections no operator of the space group extinguishes, (m,) bool.
+
+    An operator with h W = h turns F(h) into itself times exp(2 pi i h t): extinct where h t is not whole (to 0.001),
+    wherever the atoms are. Source: International Tables for Crystallography A (2016), section 1.6.3.
+
+    Args:
+        hkl: (m, 3) int64.
+        rotations: (n, 3, 3) int64, with
+        translations: (n, 3), all operators of the group.
+    """
+    out = np.ones(hkl.shape[0], np.bool_)
+    for i in range(hkl.shape[0]):
+        h, k, l = hkl[i]
+        for r in range(rotations.shape[0]):
+            w = rotations[r]
+            if (
+                h * w[0, 0] + k * w[1, 0] + l * w[2, 0] == h
+                and h * w[0, 1] + k * w[1, 1] + l * w[2, 1] == k
+                and h * w[0, 2] + k * w[1, 2] + l * w[2, 2] == l
+            ):
+                phase = h * translations[r, 0] + k * translations[r, 1] + l * translations[r, 2]
+                if abs(phase - np.rint(phase)) > 1e-3:
+                    out[i] = False
+                    break
     return out
 
 
@@ -364,6 +397,60 @@ def reflection_list(  # type: ignore[no-untyped-def]
     present = np.flatnonzero(f_squared > faintest)[::-1]
     order = present[np.argsort(q[present], kind="mergesort")]
     return usual_members(hkl[order], rotations), multiplicity[order], q[order], f_squared[order]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def orbits(lattice, frac, rotations, translations, near):  # type: ignore[no-untyped-def]
+    """Which atoms an operator brings onto each other, and what the site of each orbit's first atom leaves fixed.
+
+    Args:
+        lattice: (3, 3) rows are cell vectors, A.
+        frac: (n, 3) coordinates.
+        rotations: (r, 3, 3) int64, with
+        translations: (r, 3), all operators of the group.
+        near: A; atoms so close to each other are at one place.
+
+    Returns:
+        orbit (n,) from 0 in the order of their first atoms; by (n,), the first operator that brings the first atom of
+        the orbit here; fixed (n, 3, 3): row by orbit, the mean rotation of the operators that leave its first atom in
+        place, the projector on what they all leave as it is.
+    """
+    n = frac.shape[0]
+    orbit, by = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
+    fixed = np.zeros((n, 3, 3))
+    count = 0
+    d = np.empty(3)
+    for first in range(n):
+        if orbit[first] >= 0:
+            continue
+        stabiliser = 0
+        for r in range(rotations.shape[0]):
+            w = rotations[r]
+            for j in range(first, n):
+                if 0 <= orbit[j] < count:
+                    continue
+                if by[j] >= 0 and j != first:
+                    continue
+                for i in range(3):
+                    d[i] = translations[r, i] - frac[j, i]
+                    for k in range(3):
+                        d[i] += w[i, k] * frac[first, k]
+                    d[i] -= np.rint(d[i])
+                apart = 0.0
+                for i in range(3):
+                    apart += (d[0] * lattice[0, i] + d[1] * lattice[1, i] + d[2] * lattice[2, i]) ** 2
+                if apart >= near * near:
+                    continue
+                if by[j] < 0:
+                    orbit[j], by[j] = count, r
+                if j == first:
+                    stabiliser += 1
+                    for i in range(3):
+                        for k in range(3):
+                            fixed[count, i, k] += w[i, k]
+        fixed[count] /= max(stabiliser, 1)
+        count += 1
+    return orbit, by, fixed[:count].copy()
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")

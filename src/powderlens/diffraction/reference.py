@@ -45,6 +45,14 @@ def usual_members(hkl: Ints, rotations: Ints) -> Ints:
     return np.asarray(np.take_along_axis(members, rank.argmax(axis=1)[:, None, None], axis=1)[:, 0])
 
 
+def allowed(hkl: Ints, rotations: Ints, translations: Floats) -> NDArray[np.bool_]:
+    """See `kernel.allowed`."""
+    turned = np.einsum("mi,rij->mrj", hkl, rotations)
+    phase = hkl @ translations.T
+    absent = (turned == hkl[:, None]).all(axis=2) & (np.abs(phase - np.round(phase)) > 1e-3)
+    return np.asarray(~absent.any(axis=1))
+
+
 def structure_factors_squared(
     hkl: Ints,
     s2: Floats,
@@ -66,6 +74,37 @@ def structure_factors_squared(
     plus = (f * weight * np.exp(phase)).sum(axis=1)
     minus = (f * weight * np.exp(-phase)).sum(axis=1)
     return np.asarray((np.abs(plus) ** 2 + np.abs(minus) ** 2) / 2)
+
+
+def distinct(rotations: Ints, either_sign: bool) -> Ints:
+    """See `kernel.distinct`."""
+    rows = rotations.reshape(-1, 9)
+    if either_sign:
+        lead = np.take_along_axis(rows, (rows != 0).argmax(axis=1)[:, None], axis=1)
+        rows = rows * np.sign(lead)
+    first = np.sort(np.unique(rows, axis=0, return_index=True)[1])
+    return np.asarray(rotations[first])
+
+
+def orbits(
+    lattice: Floats, frac: Floats, rotations: Ints, translations: Floats, near: float
+) -> tuple[Ints, Ints, Floats]:
+    """See `kernel.orbits`."""
+    n = len(frac)
+    orbit, by = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
+    fixed: list[Floats] = []
+    for first in range(n):
+        if orbit[first] >= 0:
+            continue
+        left = np.flatnonzero(orbit < 0)
+        images = rotations @ frac[first] + translations
+        apart = images[:, None, :] - frac[left]
+        apart -= np.round(apart)
+        hit = ((apart @ lattice) ** 2).sum(axis=-1) < near * near
+        met = hit.any(axis=0)
+        orbit[left[met]], by[left[met]] = len(fixed), hit.argmax(axis=0)[met]
+        fixed.append(rotations[hit[:, left == first][:, 0]].mean(axis=0))
+    return orbit, by, np.array(fixed)
 
 
 def reflection_list(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from powderlens.core import random
 from powderlens.core.random import Purpose
-from powderlens.diffraction.axial import MAX_NODES, NARROW, NODES, WEIGHTS
+from powderlens.diffraction.axial import MAX_NODES, NARROW, NODES, WEIGHTS, WHOLE_CONE
 from powderlens.diffraction.kernel import inverse_symmetric
 from powderlens.diffraction.noise import EXACT_MEAN
 from powderlens.diffraction.phase import Phase, strength_of
@@ -26,8 +26,10 @@ from powderlens.diffraction.render_numpy import (
 from powderlens.diffraction.specimen import march_dollase, strained_metric
 from powderlens.pattern.grid import Grid
 
-_compiled = {"cache": True, "nogil": True, "error_model": "numpy"}
-_loose = {**_compiled, "fastmath": {"reassoc", "contract", "nsz", "arcp", "nnan", "ninf"}}
+_compiled = njit(cache=True, nogil=True, error_model="numpy")
+_loose = njit(
+    cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp", "nnan", "ninf"}
+)
 
 M0, M1 = np.uint64(random.MULTIPLIER_0), np.uint64(random.MULTIPLIER_1)
 W0, W1 = np.uint64(random.WEYL_0), np.uint64(random.WEYL_1)
@@ -39,7 +41,7 @@ NOISE, MULTIPLICATIVE, COUNTS = int(Purpose.NOISE), int(Purpose.MULTIPLICATIVE),
 NO_HKL = np.zeros((0, 3), np.int64)
 
 
-@njit(**_loose)
+@_loose
 def philox_words(seed, index, purpose, blocks):  # type: ignore[no-untyped-def]
     """(4, blocks) uint64 words, see `core.random.words`; word w of block b is `out[w, b]`."""
     out = np.empty((4, blocks), np.uint64)
@@ -58,7 +60,7 @@ def philox_words(seed, index, purpose, blocks):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(**_loose)
+@_loose
 def uniforms(seed, index, purpose, count):  # type: ignore[no-untyped-def]
     """(count,) float64, see `core.random.uniform`."""
     blocks = (count + 3) // 4
@@ -70,7 +72,7 @@ def uniforms(seed, index, purpose, count):  # type: ignore[no-untyped-def]
     return out[:count]
 
 
-@njit(**_loose)
+@_loose
 def _pair(radius_word, turn_word, first, second):  # type: ignore[no-untyped-def]
     """Box and Muller for arrays of words, with polynomials in place of the library's log, sine and cosine.
 
@@ -110,7 +112,7 @@ def _pair(radius_word, turn_word, first, second):  # type: ignore[no-untyped-def
         second[i] = -2.0 * radius * sine * cosine
 
 
-@njit(**_loose)
+@_loose
 def normals(seed, index, purpose, count):  # type: ignore[no-untyped-def]
     """(count,) float64, see `core.random.normal`."""
     blocks = (count + 3) // 4
@@ -127,7 +129,7 @@ def normals(seed, index, purpose, count):  # type: ignore[no-untyped-def]
     return out[:count]
 
 
-@njit(**_compiled)
+@_compiled
 def cylinder(y, mu_r):  # type: ignore[no-untyped-def]
     """`absorption.cylinder` of y = sin^2 theta."""
     root = np.sqrt(y)
@@ -138,7 +140,7 @@ def cylinder(y, mu_r):  # type: ignore[no-untyped-def]
     return np.exp(-mu_r * (k0 + mu_r * (k1 + mu_r * (k2 + mu_r * k3))))
 
 
-@njit(**_compiled)
+@_compiled
 def moved(frac, site, moves, offset, z):  # type: ignore[no-untyped-def]
     """`thermal.moved_sites`; z (3 orbits,) are the normal numbers."""
     out = frac.copy()
@@ -151,7 +153,7 @@ def moved(frac, site, moves, offset, z):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(**_compiled)
+@_compiled
 def lines(c, inv_d2, weight, u_total):  # type: ignore[no-untyped-def]
     """Every line of a phase: step 4 of the renderer, `render_numpy.lines`.
 
@@ -207,7 +209,7 @@ def lines(c, inv_d2, weight, u_total):  # type: ignore[no-untyped-def]
     return out[:n]
 
 
-@njit(**_compiled)
+@_compiled
 def tch(gauss, lorentz):  # type: ignore[no-untyped-def]
     """FWHM and Lorentzian share, `profile.thompson_cox_hastings` for one line."""
     g, x = gauss, lorentz
@@ -225,20 +227,20 @@ def tch(gauss, lorentz):  # type: ignore[no-untyped-def]
     return w, min(max(1.36603 * q - 0.47719 * q * q + 0.11116 * q * q * q, 0.0), 1.0)
 
 
-@njit(**_compiled)
+@_compiled
 def split_lines(found, sample_over_l, detector_over_l):  # type: ignore[no-untyped-def]
     """`render_numpy.split_lines`: each line as the sub-lines that axial divergence makes of it."""
     total = sample_over_l + detector_over_l
     limit = total / np.sqrt(1.0 + total * total)
     plateau = max(2.0 * min(sample_over_l, detector_over_l), 1e-12)
-    counts = np.empty(found.shape[0], np.int64)
+    counts, spans = np.empty(found.shape[0], np.int64), np.empty(found.shape[0])
     for i in range(found.shape[0]):
         angle = found[i, 0] / DEGREE
         sine, cosine = np.sin(angle), np.cos(angle)
         psi = np.arcsin(min(limit / sine, 1.0)) if sine > 0.0 else 0.0
-        span = DEGREE * abs(angle - np.arctan2(sine * np.cos(psi), cosine))
+        spans[i] = abs(angle - np.arctan2(sine * np.cos(psi), cosine))
         fwhm, _ = tch(found[i, 2], found[i, 3])
-        ratio = span / max(fwhm, MIN_FWHM_DEG)
+        ratio = DEGREE * spans[i] / max(fwhm, MIN_FWHM_DEG)
         counts[i] = 1 if ratio < NARROW else min(4 + int(np.ceil(6.0 * ratio)), MAX_NODES)
     out = np.empty((counts.sum(), 4))
     n = 0
@@ -247,7 +249,8 @@ def split_lines(found, sample_over_l, detector_over_l):  # type: ignore[no-untyp
         sine, cosine = np.sin(angle), np.cos(angle)
         count = counts[i]
         if count == 1:
-            shift = (sample_over_l**2 + detector_over_l**2) / 6.0 * cosine / sine if sine > 0.0 else 0.0
+            shift = (sample_over_l**2 + detector_over_l**2) / 6.0 * cosine / (sine if sine > 0.0 else 1.0)
+            shift = min(max(shift, -WHOLE_CONE * spans[i]), WHOLE_CONE * spans[i])
             out[n, 0], out[n, 1], out[n, 2], out[n, 3] = (angle - shift) * DEGREE, found[i, 1], found[i, 2], found[i, 3]
             n += 1
             continue
@@ -266,7 +269,7 @@ def split_lines(found, sample_over_l, detector_over_l):  # type: ignore[no-untyp
     return out
 
 
-@njit(**_loose)
+@_loose
 def add_lorentzian(out, ramp, lo, hi, offset, scale_x, height):  # type: ignore[no-untyped-def]
     """out[i] += height / (1 + (offset + scale_x i)^2) for lo <= i < hi."""
     for i in range(lo, hi):
@@ -274,7 +277,7 @@ def add_lorentzian(out, ramp, lo, hi, offset, scale_x, height):  # type: ignore[
         out[i] += height / (1.0 + u * u)
 
 
-@njit(**_loose)
+@_loose
 def add_gaussian(out, lo, hi, position, start, step, fwhm, height):  # type: ignore[no-untyped-def]
     """out[i] += height * exp(-4 ln 2 (x - position)^2 / fwhm^2) for lo <= i < hi.
 
@@ -297,7 +300,7 @@ def add_gaussian(out, lo, hi, position, start, step, fwhm, height):  # type: ign
         out[i] += value
 
 
-@njit(**_loose)
+@_loose
 def add_voigt(out, ramp, lo, hi, position, start, step, gauss, lorentz, area):  # type: ignore[no-untyped-def]
     """Add a true Voigt, `profile.voigt`: the Faddeeva function by Weideman's series near, by its fraction far away.
 
@@ -348,7 +351,7 @@ def add_voigt(out, ramp, lo, hi, position, start, step, gauss, lorentz, area):  
         out[near_lo + j] += scale * (2.0 * (sr[j] * jr - si[j] * ji) + 0.5641895835477563 * ir)
 
 
-@njit(**_compiled)
+@_compiled
 def draw(out, ramp, start, step, found, shape, eta_given):  # type: ignore[no-untyped-def]
     """Add all lines to `out`: `render_numpy.draw`."""
     n, m = out.shape[0], found.shape[0]
@@ -385,7 +388,7 @@ def draw(out, ramp, start, step, found, shape, eta_given):  # type: ignore[no-un
                 add_gaussian(out, lo, hi, p, start, step, w, (1.0 - eta) * area * 2.0 * np.sqrt(log2 / np.pi) / w)
 
 
-@njit(**_compiled)
+@_compiled
 def clean(  # type: ignore[no-untyped-def]
     out, ramp, c, lattice, rotations, hkl, strength, start, step, lo, hi, u_total, seed, index, jitter, perturbation
 ):
@@ -436,7 +439,7 @@ def clean(  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(**_loose)
+@_loose
 def scale(y, lo, hi):  # type: ignore[no-untyped-def]
     """The strongest point of y[lo:hi] becomes 1; without lines, zero everywhere."""
     top = 0.0
@@ -447,7 +450,7 @@ def scale(y, lo, hi):  # type: ignore[no-untyped-def]
         y[i] *= factor
 
 
-@njit(**_loose)
+@_loose
 def add_background(y, ramp, c, start, step):  # type: ignore[no-untyped-def]
     """Chebyshev sum, humps and air: `background.under`."""
     n = y.shape[0]
@@ -479,7 +482,7 @@ def add_background(y, ramp, c, start, step):  # type: ignore[no-untyped-def]
             value *= ratio
 
 
-@njit(**_compiled)
+@_compiled
 def normal_inverse(u):  # type: ignore[no-untyped-def]
     """`noise.normal_inverse` of one number."""
     q = u - 0.5
@@ -504,7 +507,7 @@ def normal_inverse(u):  # type: ignore[no-untyped-def]
     return tail if q > 0.0 else -tail
 
 
-@njit(**_compiled)
+@_compiled
 def poisson_inverse(mean, u):  # type: ignore[no-untyped-def]
     """`noise.poisson_inverse` of one number."""
     if mean > EXACT_MEAN:
@@ -521,7 +524,7 @@ def poisson_inverse(mean, u):  # type: ignore[no-untyped-def]
     return float(k)
 
 
-@njit(**_loose)
+@_loose
 def add_gaussian_noise(y, z, sigma, share):  # type: ignore[no-untyped-def]
     """y += sigma sqrt(1 + max(y, 0) / share) z, of constant width for share 0."""
     if share > 0.0:
@@ -533,7 +536,7 @@ def add_gaussian_noise(y, z, sigma, share):  # type: ignore[no-untyped-def]
             y[i] += sigma * z[i]
 
 
-@njit(**_compiled)
+@_compiled
 def counted(y, c, seed, index, lo, hi):  # type: ignore[no-untyped-def]
     """What counting makes of a pattern, in place: `noise.counted`."""
     n = y.shape[0]
@@ -582,7 +585,7 @@ def counted(y, c, seed, index, lo, hi):  # type: ignore[no-untyped-def]
     y[hi:] = 0.0
 
 
-@njit(**_compiled)
+@_compiled
 def pattern(  # type: ignore[no-untyped-def]
     y, ramp, records, at, start, step, seed, index,
     lattice, rotations, hkl, strength, u_total,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from powderlens.core import random
 from powderlens.core.random import Purpose
 from powderlens.diffraction import absorption, axial, background, instrument, noise, profile
-from powderlens.diffraction.conditions import SHAPES, SLITS
+from powderlens.diffraction.conditions import SHAPES, SLITS, Record
 from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.reference import structure_factors_squared
 from powderlens.diffraction.specimen import march_dollase, strained_metric
@@ -52,7 +52,7 @@ def render(
 
 
 def pattern(
-    phase: Phase, c: NDArray[np.void], grid: Grid, seed: int, index: int, impurity: Phase | None = None
+    phase: Phase, c: Record, grid: Grid, seed: int, index: int, impurity: Phase | None = None
 ) -> Floats:
     """One pattern, (points,): lines of the phase and of an impurity, background, counting."""
     x = grid.two_theta_deg
@@ -73,7 +73,7 @@ def pattern(
     return noise.counted(y, c, seed, index, measured)
 
 
-def inside(c: NDArray[np.void], two_theta_deg: Floats) -> NDArray[np.bool_]:
+def inside(c: Record, two_theta_deg: Floats) -> NDArray[np.bool_]:
     """(points,) True where the scan measured."""
     return (two_theta_deg >= c["first_deg"] - 1e-6) & (two_theta_deg <= c["last_deg"] + 1e-6)
 
@@ -91,7 +91,7 @@ def scaled(y: Floats, measured: NDArray[np.bool_]) -> Floats:
 
 def lines_of(
     phase: Phase,
-    c: NDArray[np.void],
+    c: Record,
     seed: int,
     index: int,
     jitter: Purpose,
@@ -120,13 +120,13 @@ def lines_of(
     return split_lines(lines(c, inv_d2, weight), float(c["sample_over_l"]), float(c["detector_over_l"]))
 
 
-def smeared(found: Floats, c: NDArray[np.void], grid: Grid) -> Floats:
+def smeared(found: Floats, c: Record, grid: Grid) -> Floats:
     """(points,) the shapes of all lines, and what is left of slits and absorption (steps 6 and 7)."""
     y = draw(found, c, grid.two_theta_deg)
     return y * np.exp(c["slit_tilt"] * (np.linspace(0, 1, grid.points) - SLIT_PIVOT))
 
 
-def u_total_A2(phase: Phase, c: NDArray[np.void]) -> float:
+def u_total_A2(phase: Phase, c: Record) -> float:
     """Overall mean-square displacement, A^2: as given, and by the Debye model."""
     u = float(c["u_overall_A2"])
     if c["debye_temperature_K"] > 0:
@@ -134,7 +134,7 @@ def u_total_A2(phase: Phase, c: NDArray[np.void]) -> float:
     return u
 
 
-def moved_strength(phase: Phase, c: NDArray[np.void], seed: int, index: int, purpose: Purpose) -> Floats:
+def moved_strength(phase: Phase, c: Record, seed: int, index: int, purpose: Purpose) -> Floats:
     """(m,) multiplicity * |F|^2 after every site has moved by a random offset that its symmetry allows."""
     frac = offset_frac(phase, c, seed, index, purpose)
     a = phase.atoms
@@ -145,7 +145,7 @@ def moved_strength(phase: Phase, c: NDArray[np.void], seed: int, index: int, pur
     return a.multiplicity * f_squared
 
 
-def offset_frac(phase: Phase, c: NDArray[np.void], seed: int, index: int, purpose: Purpose) -> Floats:
+def offset_frac(phase: Phase, c: Record, seed: int, index: int, purpose: Purpose) -> Floats:
     """(n, 3) coordinates after the offsets."""
     a = phase.atoms
     assert a is not None, "this phase was prepared without atoms"
@@ -153,7 +153,7 @@ def offset_frac(phase: Phase, c: NDArray[np.void], seed: int, index: int, purpos
     return moved_sites(a.frac, a.site, a.moves, float(c["thermal_offset_A"]), z)
 
 
-def lines(c: NDArray[np.void], inv_d2: Floats, weight: Floats) -> Floats:
+def lines(c: Record, inv_d2: Floats, weight: Floats) -> Floats:
     """Position in degrees, area, Gaussian FWHM and Lorentzian FWHM in degrees of every line, (k, 4)."""
     ratio = instrument.polarisation_ratio(c["monochromator_deg"], c["polarised_share"])
     out = []
@@ -198,7 +198,7 @@ def split_lines(found: Floats, sample_over_l: float, detector_over_l: float) -> 
     return np.array(out)
 
 
-def shapes(found: Floats, c: NDArray[np.void]) -> tuple[Floats, Floats]:
+def shapes(found: Floats, c: Record) -> tuple[Floats, Floats]:
     """FWHM in degrees and Lorentzian share of each line by the conditions' shape; of a Voigt, those of its stand-in."""
     gauss, lorentz = found[:, 2], found[:, 3]
     name = SHAPES[int(c["shape"])]
@@ -212,7 +212,7 @@ def shapes(found: Floats, c: NDArray[np.void]) -> tuple[Floats, Floats]:
     return np.maximum(fwhm, MIN_FWHM_DEG), eta
 
 
-def draw(found: Floats, c: NDArray[np.void], x: Floats) -> Floats:
+def draw(found: Floats, c: Record, x: Floats) -> Floats:
     """(points,) the sum of all lines, each drawn where it matters."""
     y = np.zeros(len(x))
     if len(found) == 0:

@@ -1,8 +1,8 @@
 """The batched renderer: whole protocols on an accelerator, so that a training step draws its own patterns.
 
 Read `render_numpy.py` first: the steps are the same, over all patterns of a batch at once. Spacings, positions, widths
-and areas of lines are float64. Drawing, noise and patterns have `dtype`, float32 unless told otherwise, which costs 1e-6
-of the maximum. Random numbers are those of `core.random`.
+and areas of lines are float64. Drawing, noise and patterns have `dtype`, float32 unless told otherwise, which costs
+1e-6 of the maximum. Random numbers are those of `core.random`.
 
 - A Poisson count is the inverse of the distribution at a mean that float32 has rounded. Where that mean lies on an edge
   the count is one off: POISSON_RATE. float64 does not do this.
@@ -92,7 +92,7 @@ class TorchRenderer:
         self._lattice = self._to(np.array([phase.lattice for phase in phases], float))
         self._first = self._to(np.cumsum(self.families) - self.families)
         self._count = self._to(self.families)
-        self._hkl = self._to(np.concatenate([phase.hkl for phase in phases]).astype(np.int16))
+        self._hkl = self._to(np.concatenate([phase.hkl for phase in phases]).astype(np.int16).T)
         self._strength = self._to(np.concatenate([phase.strength for phase in phases]).astype(float))
         self.atoms = np.array([0 if phase.atoms is None else len(phase.atoms.frac) for phase in phases])
         if self.atoms.any():
@@ -129,7 +129,7 @@ class TorchRenderer:
         counts = np.array([len(turn) for turn in turns])
         self.turns = counts[which]
         self._projector = self._to(np.array(projectors)[which])
-        self._turn = self._to(np.concatenate(turns).reshape(-1, 3, 3))
+        self._turn = self._to(np.concatenate(turns).reshape(-1, 3, 3).transpose(1, 2, 0))
         self._turn_first = self._to((np.cumsum(counts) - counts)[which])
 
     def _pack_atoms(self, phases: Sequence[Phase]) -> None:
@@ -146,7 +146,7 @@ class TorchRenderer:
             f_at.append(place + a.kind * m)
             place += a.f_real.size
             f_imag.append(a.f_imag[a.kind] if a.friedel else np.zeros(len(a.kind)))
-            beta.append(a.beta if len(a.beta) else np.zeros((len(a.frac), 3, 3)))
+            beta.append(a.beta.reshape(-1, 9) if len(a.beta) else np.zeros((len(a.frac), 9)))
         self._multiplicity, self._s2 = self._to(np.concatenate(families, axis=1))
         self._atom_first = self._to(np.cumsum(self.atoms) - self.atoms)
         self._frac, self._moves, self._site = (
@@ -227,7 +227,7 @@ class TorchRenderer:
     ) -> None:
         if records.dtype != RECORD or not len(rows) == len(records) == len(index) == len(second):
             raise InputError(
-                f"{len(rows)} rows, {len(records)} records, {len(index)} numbers and {len(second)} impurities: one of each"
+                f"{len(rows)} rows, {len(records)} records, {len(index)} numbers, {len(second)} impurities: one of each"
             )
         if len(rows) and not (rows.min() >= 0 and max(rows.max(), second.max()) < len(self.families)):
             wrong = rows.min() if rows.min() < 0 else max(rows.max(), second.max())
@@ -285,10 +285,10 @@ class TorchRenderer:
         at = self._to(rows)
         row, place = _flattened(self._count[at], int(self.families[rows].sum()))
         source = self._first[at][row] + place
-        hkl = self._hkl[source].to(torch.float64)
+        hkl = self._hkl[:, source].to(torch.float64)
         # 1. Cell and spacings.
         reciprocal = self._reciprocal_metric(at, c)
-        inv_d2 = ((hkl[:, None] @ reciprocal[row])[:, 0] * hkl).sum(-1)
+        inv_d2 = ((reciprocal[:, :, row] * hkl).sum(1) * hkl).sum(0)
         # 2. Weights of the families.
         weight = self._strength[source]
         if c.any("thermal_offset_A"):
@@ -314,16 +314,17 @@ class TorchRenderer:
         return self._emitted(c, row, inv_d2, weight)
 
     def _reciprocal_metric(self, at: Tensor, c: _Conditions) -> Tensor:
-        """(b, 3, 3) G* = G^-1 of the strained cell, `specimen.strained_metric`."""
+        """(3, 3, b) G* = G^-1 of the strained cell, `specimen.strained_metric`."""
         lattice = self._lattice[at]
         if (c.host["strain"] != 0).any():
             strain = c["strain"].index_select(1, self._symmetric).reshape(-1, 3, 3)
             lattice = lattice + lattice @ strain
         metric = lattice @ lattice.mT
-        metric = (self._projector[at] @ metric.reshape(-1, 9, 1)).reshape(-1, 3, 3)
+        metric = (self._projector[at] * metric.reshape(-1, 1, 9)).sum(-1).reshape(-1, 3, 3)
         a, b, d = metric.unbind(1)
-        adjugate = torch.stack([torch.linalg.cross(b, d), torch.linalg.cross(d, a), torch.linalg.cross(a, b)], dim=1)
-        return adjugate / (a * adjugate[:, 0]).sum(-1)[:, None, None]
+        adjugate = torch.stack([torch.linalg.cross(b, d), torch.linalg.cross(d, a), torch.linalg.cross(a, b)])
+        volume2 = (a * adjugate[0]).sum(-1)
+        return (adjugate / volume2[:, None]).transpose(1, 2).contiguous()
 
     def _march_dollase(
         self,
@@ -336,15 +337,16 @@ class TorchRenderer:
         row: Tensor,
     ) -> Tensor:
         """(f,) `specimen.march_dollase`; a pattern without texture takes one rotation, which gives 1."""
-        axis, r = c["texture_axis"], c["march_r"]
-        t = (reciprocal @ axis[:, :, None])[:, :, 0]
-        t = t / torch.sqrt((axis * t).sum(-1, keepdim=True))
+        axis, r = c["texture_axis"].T, c["march_r"]
+        t = (reciprocal * axis).sum(1)
+        t = t / torch.sqrt((axis * t).sum(0))
         turns = np.where(c.host["march_r"] != 1, self.turns[rows], 1)
         count = self._to(turns)
-        of, k = _flattened(count, int(turns.sum()))
-        turned = (self._turn[self._turn_first[at][of] + k] @ t[of][:, :, None])[:, :, 0]
+        pattern, k = _flattened(count, int(turns.sum()))
+        turned = (self._turn[:, :, self._turn_first[at][pattern] + k] * t[:, pattern]).sum(1)
         family, k = _flattened(count[row], int((turns * self.families[rows]).sum()))
-        cosine = (hkl[family] * turned[((torch.cumsum(count, 0) - count)[row])[family] + k]).sum(-1)
+        first = (torch.cumsum(count, 0) - count)[row]
+        cosine = (hkl[:, family] * turned[:, first[family] + k]).sum(0)
         c2 = (cosine * cosine / inv_d2[family]).clamp(max=1)
         ratio = r[row][family]
         base = ratio * ratio * c2 + (1 - c2) / ratio
@@ -372,7 +374,7 @@ class TorchRenderer:
             numbers = number[where][:, None, None].expand(component.shape)
             z = normal_at(seed, numbers.reshape(-1), purpose, component.reshape(-1)).reshape(component.shape)
             step = z / torch.linalg.vector_norm(z, dim=-1, keepdim=True) * c["thermal_offset_A"][where, None, None]
-            frac = self._frac[atom] + (self._moves[atom] @ step[..., None])[..., 0]
+            frac = (self._frac[atom] + (self._moves[atom] * step[..., None, :]).sum(-1)).permute(2, 0, 1).contiguous()
             occupancy = self._atom["occupancy"][atom] * there
             # Structure factors, some families at a time.
             row, place = _flattened(self._count[at], int(families[which].sum()))
@@ -381,27 +383,26 @@ class TorchRenderer:
             size = max(1, self.max_elements // most)
             for a in range(0, len(row), size):
                 part = slice(a, a + size)
-                f_squared = self._f_squared(
-                    atom[row[part]], frac[row[part]], occupancy[row[part]], source[part], place[part]
-                )
+                mine = row[part]
+                f_squared = self._f_squared(atom[mine], frac[:, mine], occupancy[mine], source[part], place[part])
                 weight[target[part]] = self._multiplicity[source[part]] * f_squared
         return weight
 
     def _f_squared(self, atom: Tensor, frac: Tensor, occupancy: Tensor, source: Tensor, place: Tensor) -> Tensor:
-        """(f,) |F|^2, mean of h and -h, `reference.structure_factors_squared`; atoms are (f, n).
+        """(f,) |F|^2, mean of h and -h, `reference.structure_factors_squared`; atoms are (f, n), coordinates (3, f, n).
 
         With C, S the sums of f' cos and f' sin and C'', S'' those of f'', the mean is C^2 + S^2 + C''^2 + S''^2.
         """
-        hkl = self._hkl[source].to(torch.float64)
-        turns = (frac @ hkl[:, :, None])[..., 0]
+        hkl = self._hkl[:, source].to(torch.float64)
+        turns = (frac * hkl[..., None]).sum(0)
         angle = (2 * np.pi) * (turns - torch.round(turns)).to(self.dtype)
         weight = occupancy
         if self._isotropic:
             s2 = self._s2[source].to(self.dtype)
             weight = weight * torch.exp(-8 * np.pi**2 * s2[:, None] * self._atom["u_iso"][atom])
         if self._anisotropic:
-            h = hkl.to(self.dtype)[:, None, :, None]
-            weight = weight * torch.exp(-(self._atom["beta"][atom] @ h * h).sum((-1, -2)))
+            squares = (hkl[:, None] * hkl).reshape(9, -1).T.to(self.dtype)
+            weight = weight * torch.exp(-(self._atom["beta"][atom] * squares[:, None]).sum(-1))
         cosine, sine = weight * torch.cos(angle), weight * torch.sin(angle)
         f = self._atom["f_real"][self._f_at[atom] + place[:, None]]
         total = (f * cosine).sum(-1) ** 2 + (f * sine).sum(-1) ** 2

@@ -110,11 +110,9 @@ def strained_structure(
     """The crystal under a small strain; fractional coordinates stay.
 
     With `keep_system` the strained metric is averaged over the point group, as in `strained_metric`: crystal system,
-    space group and operators stay, and only what the symmetry allows of the strain is left. The cell is turned as
-    little as
-    possible: L' = L S with S symmetric, S^2 = L^-1 G' L^-T. Without it the lattice is L (1 + e), and group and
-        operators
-    are found anew.
+    space group and operators stay, and only what the symmetry allows of the strain is left. The cell is not turned:
+    L' = L S with S symmetric, S^2 = L^-1 G' L^-T. Without it the lattice is L (1 + e), and group and operators are
+    found anew.
 
     Args:
         structure: its symmetry is found where it has none.

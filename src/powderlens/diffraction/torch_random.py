@@ -30,7 +30,7 @@ def philox(counter: tuple[Tensor | int, ...], seed: int) -> tuple[Tensor, Tensor
         # Words 1 and 3 keep their upper halves until they have been joined with the next product.
         c0, c1, c2, c3 = ((b >> 32) ^ c1 ^ k0) & MASK, b, ((a >> 32) ^ c3 ^ k1) & MASK, a
         k0, k1 = (k0 + WEYL_0) & MASK, (k1 + WEYL_1) & MASK
-    return c0, c1 & MASK, c2, c3 & MASK  # type: ignore[return-value, operator]
+    return c0, c1 & MASK, c2, c3 & MASK  # type: ignore[return-value]
 
 
 def _blocks(seed: int, index: Tensor, purpose: int, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -222,7 +222,7 @@ def _kind_of(value: object) -> str | None:
     if isinstance(value, Part):
         return f"@{value.kind}"  # type: ignore[attr-defined]
     for tag, types in (("@flag", bool), ("@number", (int, float)), ("@word", str), ("@list", (list, tuple))):
-        if isinstance(value, types):  # type: ignore[arg-type]
+        if isinstance(value, types):
             return tag
     return None
 

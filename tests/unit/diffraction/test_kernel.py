@@ -109,6 +109,56 @@ def test_a_usual_member_may_begin_with_a_minus() -> None:
     )
 
 
+@pytest.mark.parametrize("either_sign", [False, True])
+def test_distinct_rotations(random_structure: Structure, either_sign: bool) -> None:
+    repeated = np.concatenate([random_structure.rotations, random_structure.rotations[::-1]])
+    found = kernel.distinct(repeated, either_sign)
+    np.testing.assert_array_equal(found, reference.distinct(repeated, either_sign))
+    kept = {tuple(row) for row in found.reshape(-1, 9)}
+    assert len(kept) == len(found)
+    for row in repeated.reshape(-1, 9):
+        assert tuple(row) in kept or (either_sign and tuple(-row) in kept)
+        assert not (either_sign and tuple(row) in kept and tuple(-row) in kept)
+
+
+def test_allowed_reflections(random_structure: Structure) -> None:
+    """What is not allowed has no structure factor, whatever is allowed has one: atoms in general position."""
+    rotations, translations = random_structure.rotations, random_structure.translations
+    hkl = sorted_families(reference, random_structure.reciprocal, D_MIN_A, rotations)[0]
+    found = kernel.allowed(hkl, rotations, translations)
+    np.testing.assert_array_equal(found, reference.allowed(hkl, rotations, translations))
+    f_squared = kernel.structure_factors_squared(*arguments(random_structure, friedel=False, tensors=False))
+    np.testing.assert_array_equal(found, f_squared > 1e-12 * f_squared.max())
+
+
+def test_orbits(random_structure: Structure) -> None:
+    s = random_structure
+    orbit, by, fixed = kernel.orbits(s.lattice, s.frac, s.rotations, s.translations, 0.05)
+    for a, b in zip(
+        (orbit, by, fixed), reference.orbits(s.lattice, s.frac, s.rotations, s.translations, 0.05), strict=True
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-12)
+    assert orbit.max() == 3
+    np.testing.assert_allclose(fixed, np.broadcast_to(np.eye(3), (4, 3, 3)), atol=0, err_msg="general positions")
+    first = np.array([np.flatnonzero(orbit == o)[0] for o in orbit])
+    images = np.einsum("nij,nj->ni", s.rotations[by], s.frac[first]) + s.translations[by]
+    rest = images - s.frac
+    np.testing.assert_allclose(rest - np.round(rest), 0, atol=1e-10)
+
+
+def test_orbits_of_special_positions(minerals: dict[str, Structure]) -> None:
+    """Corundum: aluminium moves along the threefold axis alone, oxygen along the twofold axis alone."""
+    s = minerals["Corundum"]
+    orbit, by, fixed = kernel.orbits(s.lattice, s.frac, s.rotations, s.translations, 0.05)
+    for a, b in zip(
+        (orbit, by, fixed), reference.orbits(s.lattice, s.frac, s.rotations, s.translations, 0.05), strict=True
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-12)
+    assert np.bincount(orbit).tolist() == [12, 18]
+    assert [np.linalg.matrix_rank(m, tol=1e-9) for m in fixed] == [1, 1]
+    np.testing.assert_allclose(fixed @ fixed, fixed, atol=1e-12)
+
+
 @pytest.mark.parametrize("table", ["it92", "pymatgen", "neutron"])
 def test_form_factors(table: scattering.Table) -> None:
     s2 = np.linspace(0.0, 1.0, 50)

@@ -42,12 +42,12 @@ def test_small_counts_at_the_ends_of_the_numbers() -> None:
         np.testing.assert_array_equal(poisson_inverse(np.full(2, mean), u), stats.poisson.ppf(u, mean))
 
 
-@pytest.mark.parametrize("mean", [200.5, 1e3, 3e4, 1e6])
-def test_large_counts_miss_by_one_at_most_and_seldom(mean: float) -> None:
-    u = np.concatenate([random.uniform(2, 0, Purpose.COUNTS, 20_000), [2.0**-33, 1 - 2.0**-33]])
-    counts, true = poisson_inverse(np.full(20_002, mean), u), stats.poisson.ppf(u, mean)
+@pytest.mark.parametrize(("mean", "numbers"), [(200.5, 100_000), (1e3, 50_000), (3e4, 20_000), (1e6, 20_000)])
+def test_large_counts_miss_by_one_at_most_and_seldom(mean: float, numbers: int) -> None:
+    u = np.concatenate([random.uniform(2, 0, Purpose.COUNTS, numbers), [2.0**-33, 1 - 2.0**-33]])
+    counts, true = poisson_inverse(np.full(len(u), mean), u), stats.poisson.ppf(u, mean)
     assert np.abs(counts - true).max() <= 1
-    assert (counts != true).mean() < 1e-3
+    assert (counts != true).mean() < 1e-4
 
 
 @pytest.mark.parametrize("mean", [0.5, 30.0, 500.0, 1e5])
@@ -125,7 +125,7 @@ def test_what_was_not_measured_is_zero() -> None:
 
 
 def test_alphadiffract_equations_as_printed() -> None:
-    clean, most, sigma = 0.7 * peaks(), 40.0, 0.03
+    clean, most, sigma = 0.7 * peaks() + 0.4, 40.0, 0.03  # a floor, so that the lowest point counts
     u = random.uniform(SEED, INDEX, Purpose.COUNTS, len(clean))
     z = random.normal(SEED, INDEX, Purpose.NOISE, len(clean))
     poisson = clean.max() / most * stats.poisson.ppf(u, most * clean / clean.max())  # equation 1

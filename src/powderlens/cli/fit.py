@@ -1,0 +1,121 @@
+"""`powderlens fit`: least squares of a structure on a measured pattern."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from powderlens.cli.console import complain, console, print_json
+from powderlens.cli.extras import need
+from powderlens.cli.options import WAVELENGTHS, Json, NoColor
+from powderlens.core.errors import InputError
+
+if TYPE_CHECKING:
+    from powderlens.diffraction.fit_result import Fit
+
+
+class Shift(StrEnum):
+    """What moves the lines apart from the cell."""
+
+    auto = "auto"
+    zero = "zero"
+    displacement = "displacement"
+    both = "both"
+    none = "none"
+
+
+def fit(
+    structure: Annotated[Path, typer.Argument(metavar="STRUCTURE", help="A CIF or POSCAR.")],
+    pattern: Annotated[Path, typer.Argument(metavar="PATTERN", help="The measured pattern.")],
+    wavelength: Annotated[str | None, typer.Option(metavar="W", help=WAVELENGTHS)] = None,
+    two_theta_deg: Annotated[
+        tuple[float, float] | None,
+        typer.Option("--range", metavar="FIRST LAST", help="2theta, degrees; all of the pattern unless given."),
+    ] = None,
+    no_texture: Annotated[bool, typer.Option("--no-texture", help="Leave out preferred orientation.")] = False,
+    texture_axis: Annotated[
+        tuple[int, int, int] | None,
+        typer.Option(metavar="H K L", help="Axis of the orientation; the best of a few unless given."),
+    ] = None,
+    shift: Annotated[
+        Shift, typer.Option(help="Zero shift, specimen displacement, or both where the data tell them apart (auto).")
+    ] = Shift.auto,
+    background: Annotated[int, typer.Option(metavar="TERMS", help="Chebyshev polynomials of the background.")] = 8,
+    no_dispersion: Annotated[bool, typer.Option("--no-dispersion", help="Leave out f' and f''.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="OUT", help="Draw it: measured, calculated, difference; .png, .svg or .pdf.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Write 2theta, measured, calculated and background, as .xy or .csv."),
+    ] = None,
+    protocol: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Write the conditions found as a protocol (.toml) for simulate --protocol."),
+    ] = None,
+    as_json: Json = False,
+    no_color: NoColor = False,
+) -> None:
+    """Fit a structure to a measured pattern: cell, shifts, widths, texture; the atoms stay.
+
+    Prints the R factors, and each parameter with its standard uncertainty in units of the last digits.
+    """
+    need("fitting", "scipy", extra="fit")
+    from powderlens.diffraction.figure import check_format
+    from powderlens.diffraction.fit import fit as least_squares
+    from powderlens.pattern.read import read_pattern
+
+    if plot is not None:
+        check_format(plot)
+    if output is not None and output.suffix.lower() not in (".xy", ".csv"):
+        raise InputError(f"{output}: a fit is not written as {output.suffix!r}; use .xy or .csv")
+    if protocol is not None and protocol.suffix.lower() != ".toml":
+        raise InputError(f"{protocol}: a protocol is not written as {protocol.suffix!r}; use .toml")
+    found = least_squares(
+        structure,
+        read_pattern(pattern, wavelength),
+        wavelength,
+        two_theta_deg=two_theta_deg,
+        texture=not no_texture,
+        texture_axis=texture_axis,
+        shift=shift.value,
+        background_terms=background,
+        dispersion=not no_dispersion,
+    )
+    if output is not None:
+        _write(found, output)
+    if plot is not None:
+        from powderlens.diffraction.fit_figure import plot_fit
+
+        plot_fit(found, plot)
+    if protocol is not None:
+        from powderlens.core.files import atomic_write
+        from powderlens.diffraction.fit_protocol import protocol_text
+
+        with atomic_write(protocol) as aside:
+            aside.write_text(protocol_text(found), encoding="utf-8", newline="\n")
+    for warning in found.warnings:
+        complain(f"warning: {warning}", no_color=no_color)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        console(no_color).print(found.text, markup=False, soft_wrap=True)
+
+
+def _write(found: Fit, path: Path) -> None:
+    import numpy as np
+
+    from powderlens.core.files import atomic_write
+
+    separator = "," if path.suffix.lower() == ".csv" else " "
+    names = ["two_theta_deg", "measured", "calculated", "background"]
+    columns = [found.pattern.two_theta_deg, found.pattern.intensity, found.calculated, found.background]
+    head = [f"# wavelength_A = {found.radiation.wavelength_A:.8f}"]
+    head.append(f"# {found.name} fitted to {' '.join(found.pattern.source.split())}")
+    head.append(separator.join(names) if separator == "," else "# " + " ".join(names))
+    with atomic_write(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as out:
+        out.write("\n".join(head) + "\n")
+        np.savetxt(out, np.column_stack(columns), fmt=["%.6f", "%.9g", "%.9g", "%.9g"], delimiter=separator)
