@@ -81,3 +81,47 @@ def held_out(
     names = " ".join(f"--data {path.name}" for path in data)
     write_record(output, command=f"powderlens evaluate held-out {names} --output {output.name}", body=body)
     print_json({"record": output.name, "all": figures["all"]})
+
+
+@app.command()
+def realism(
+    data: Annotated[
+        Path, typer.Argument(metavar="SET.npz", help="Measured patterns; SET.csv beside it names minerals.")
+    ],
+    crystals: Annotated[Path, typer.Option(help="Database with the structures of the minerals.")],
+    output: Output,
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(help="Protocol, or its .toml file; may be given often. All shipped ones if left out."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = 7,
+    draws: Annotated[int, typer.Option(min=1, help="Simulated patterns for each measured one.")] = 2,
+) -> None:
+    """How well simulated patterns are told from measured ones of the same minerals, for each protocol."""
+    need("telling patterns apart", "sklearn")
+    from importlib.metadata import version
+
+    from powderlens.cli.databases import open_database
+    from powderlens.core.files import file_sha256
+    from powderlens.diffraction.protocol import load_protocol, protocol_names
+    from powderlens.evaluate.development import match_structures
+    from powderlens.evaluate.realism import evaluate_realism
+    from powderlens.evaluate.record import write_record
+
+    protocols = [load_protocol(name) for name in protocol or protocol_names()]
+    matches, unmatched, unread = match_structures(data, open_database(crystals))
+    figures = evaluate_realism(matches, protocols, seed=seed, draws=draws)
+    files = (data, data.with_suffix(".csv"), crystals)
+    body = {
+        "versions": {name: version(name) for name in ("numpy", "numba", "scikit-learn")},
+        "data": {path.name: file_sha256(path) for path in files},
+        "patterns": {"matched": len(matches), "unmatched": unmatched},
+        "crystals_not_read": unread,
+        **figures,
+    }
+    chosen = "".join(f" --protocol {Path(name).name}" for name in protocol or ())
+    options = f"--crystals {crystals.name} --output {output.name}{chosen} --seed {seed} --draws {draws}"
+    write_record(output, command=f"powderlens evaluate realism {data.name} {options}", body=body)
+    told: dict[str, dict[str, object]] = figures["protocols"]  # type: ignore[assignment]
+    brief = {name: {key: told[name][key] for key in ("accuracy", "auc")} for name in told}
+    print_json({"record": output.name, "patterns": len(matches), "protocols": brief})

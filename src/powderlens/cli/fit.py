@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 class Shift(StrEnum):
     """What moves the lines apart from the cell."""
 
-    auto = "auto"
     zero = "zero"
     displacement = "displacement"
     both = "both"
@@ -41,8 +40,8 @@ def fit(
         typer.Option(metavar="H K L", help="Axis of the orientation; the best of a few unless given."),
     ] = None,
     shift: Annotated[
-        Shift, typer.Option(help="Zero shift, specimen displacement, or both where the data tell them apart (auto).")
-    ] = Shift.auto,
+        Shift, typer.Option(help="What moves the lines besides the cell; both only for data far beyond 90 degrees.")
+    ] = Shift.zero,
     background: Annotated[int, typer.Option(metavar="TERMS", help="Chebyshev polynomials of the background.")] = 8,
     no_dispersion: Annotated[bool, typer.Option("--no-dispersion", help="Leave out f' and f''.")] = False,
     plot: Annotated[

@@ -38,7 +38,7 @@ BOUNDS = {
     "zero_shift_deg": (-1.0, 1.0),
     "displacement_mm": (-2.0, 2.0),
     "caglioti_u_deg2": (0.0, 4.0),
-    "caglioti_v_deg2": (-4.0, 0.0),
+    "caglioti_v_deg2": (-8.0, 0.0),
     "caglioti_w_deg2": (1e-6, 4.0),
     "lorentz_x_deg": (0.0, 4.0),
     "lorentz_y_deg": (0.0, 8.0),
@@ -123,12 +123,14 @@ class Model:
             out[self.at(name)] = value
         return out
 
-    def bounds(self) -> tuple[Floats, Floats]:
-        """Lowest and highest values."""
+    def bounds(self, values: Floats) -> tuple[Floats, Floats]:
+        """Lowest and highest values of each parameter; those of V keep the width real near the given U and W."""
         low, high = np.full(len(self.names), -np.inf), np.full(len(self.names), np.inf)
         low[: len(self.basis)], high[: len(self.basis)] = -MAX_STRAIN, MAX_STRAIN
         for name, (least, most) in BOUNDS.items():
             low[self.at(name)], high[self.at(name)] = least, most
+        u, w = values[self.at("caglioti_u_deg2")], values[self.at("caglioti_w_deg2")]
+        low[self.at("caglioti_v_deg2")] = -max(1.9 * np.sqrt(u * w), 1e-4)
         low[self.at("scale")] = 0.0
         return low, high
 
@@ -347,7 +349,7 @@ def refine(
     Returns:
         (p,) all parameters.
     """
-    low, high = model.bounds()
+    low, high = model.bounds(values)
     at = values.copy()
 
     def full(part: Floats) -> Floats:

@@ -80,7 +80,6 @@ class Fit:
         parameters: every parameter.
         cell, cell_uncertainty: a, b, c in A; alpha, beta, gamma in degrees. An uncertainty is 0 where the symmetry
             fixes the value, and None where the pattern does not determine it.
-        lattice: (3, 3) rows are the refined cell vectors, A.
         r_p, r_wp: profile R factors, as fractions.
         r_wp_above_background: as `r_wp`, with the background taken off the measured values in the denominator.
         unexplained: share of what stands above background and noise that the structure leaves over, the root of a
@@ -109,7 +108,6 @@ class Fit:
     parameters: tuple[Parameter, ...]
     cell: tuple[float, ...]
     cell_uncertainty: tuple[float | None, ...]
-    lattice: Floats
     r_p: float | None
     r_wp: float
     r_wp_above_background: float
@@ -265,7 +263,7 @@ def summarise(
     matrix, lost = covariance(model.jacobian(values, every) / sigma[:, None], chi2)
     uncertainty: list[float | None] = [None] * len(values)
     states = ["fixed"] * len(values)
-    low, high = model.bounds()
+    low, high = model.bounds(values)
     for k, place in enumerate(every):
         deviation = float(np.sqrt(matrix[k, k]))
         span = high[place] - low[place]
@@ -298,7 +296,6 @@ def summarise(
         parameters=parameters,
         cell=_cell(model, values),
         cell_uncertainty=_cell_uncertainty(model, values, every, matrix, states),
-        lattice=np.asarray(model.lattice @ (np.eye(3) + model.strain(values))),
         r_p=float(np.abs(y - calculated).sum() / y.sum()) if noiseless else None,
         r_wp=float(np.sqrt(rest2 / all2)),
         r_wp_above_background=float(np.sqrt(rest2 / above2)),
@@ -320,7 +317,7 @@ def _pair(value: tuple[float, float] | None) -> dict[str, float] | None:
 
 def at_bounds(model: Model, values: Floats, free: NDArray[np.int64]) -> NDArray[np.int64]:
     """Places of the refined parameters that ended at a bound."""
-    low, high = model.bounds()
+    low, high = model.bounds(values)
     near = np.array([IDLE.get(name, 1e-4) for name in model.names])
     reached = (values - low <= near) | (high - values <= near)
     reached[model.at("scale") :] = False
@@ -438,24 +435,22 @@ def _warnings(found: Fit, matrix: Floats, refined: list[str]) -> tuple[str, ...]
     undetermined = [p.name for p in found.parameters if p.state == "undetermined"]
     if undetermined:
         out.append(f"the pattern does not determine {', '.join(undetermined)}")
-    for p in found.parameters:
-        if p.state != "at its bound":
-            continue
-        if p.name.startswith("strain_"):
-            out.append(f"the cell would move more than {100 * MAX_STRAIN:.0f} %; start from a nearer structure")
-        elif p.value != 0:
-            out.append(f"{p.name} ended at its bound, {p.value:g}")
+    stopped = [p for p in found.parameters if p.state == "at its bound"]
+    if any(p.name.startswith("strain_") for p in stopped):
+        out.append(f"the cell would move more than {100 * MAX_STRAIN:.0f} %; start from a nearer structure")
+    plain = ", ".join(f"{p.name} = {p.value:g}" for p in stopped if not p.name.startswith("strain_"))
+    if plain:
+        out.append(f"at a bound: {plain}; the pattern does not show it, or another parameter takes its place")
     deviation = np.sqrt(np.maximum(np.diag(matrix), 1e-300))
     correlation = matrix / np.outer(deviation, deviation)
-    known = {p.name for p in found.parameters if p.state == "refined"}
+    known = {p.name for p in found.parameters if p.state == "refined" and not p.name.startswith("background_")}
     for i, one in enumerate(refined):
         for j, other in enumerate(refined[:i]):
-            plain = one in known and other in known and not one.startswith("background_")
-            if plain and abs(correlation[i, j]) > ALIKE:
+            if one in known and other in known and abs(correlation[i, j]) > ALIKE:
                 out.append(
                     f"{other} and {one} go together (correlation {correlation[i, j]:.3f}): neither alone is certain"
                 )
-    return tuple(dict.fromkeys(out))
+    return tuple(out)
 
 
 assert set(BOUNDS) == set(PROFILE)

@@ -107,8 +107,9 @@ def rough_start(model: Model, intensity: Floats) -> Floats:
     above = intensity - estimate_background(x, intensity)
     total = np.concatenate([[0.0], np.cumsum((above[1:] + above[:-1]) / 2 * np.diff(x))])
     mean = np.diff(np.interp(edges, x, total)) / np.diff(edges)
-    strong = model.strength * _lorentz(model)
-    keep = strong > WEAK * strong.max()
+    strong, position = model.strength * _lorentz(model), model.positions(model.start())
+    near = (position > x[0] - 2 * unit) & (position < x[-1] + 2 * unit)
+    keep = near & (strong > WEAK * strong[near].max())
     wavelength = sum(line * share for line, share in model.emission) / sum(share for _, share in model.emission)
     rough = replace(
         model, two_theta_deg=centre, hkl=model.hkl[keep], strength=model.strength[keep], emission=((wavelength, 1.0),),
@@ -119,7 +120,7 @@ def rough_start(model: Model, intensity: Floats) -> Floats:
     starts = [np.concatenate([s, np.zeros(len(rough.names) - size)]) for s in _trials(size)]
     for i, blur in enumerate(unit * np.array(BLUR_DEG)):
         smooth = gaussian_filter1d(mean, blur / 2.354820 / (centre[1] - centre[0]), mode="nearest")
-        sigma = np.sqrt(np.maximum(smooth, 0.03 * smooth.max()))
+        sigma = np.sqrt(np.maximum(smooth, max(0.03 * smooth.max(), 1e-6 * np.ptp(intensity))))
         for start in starts:
             start[rough.at("march_r")] = 1.0
             start[rough.at("caglioti_w_deg2")] = blur**2 + 0.02 * unit**2

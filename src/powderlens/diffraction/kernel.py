@@ -54,7 +54,7 @@ def distinct(rotations, either_sign):  # type: ignore[no-untyped-def]
         rotations: (n, 3, 3) int64.
         either_sign: count W and -W as one.
     """
-    out = np.empty_like(rotations)
+    kept = np.empty(rotations.shape[0], np.int64)
     n = 0
     for r in range(rotations.shape[0]):
         known = False
@@ -62,17 +62,22 @@ def distinct(rotations, either_sign):  # type: ignore[no-untyped-def]
             same, opposite = True, either_sign
             for i in range(3):
                 for j in range(3):
-                    same = same and rotations[r, i, j] == out[s, i, j]
-                    opposite = opposite and rotations[r, i, j] == -out[s, i, j]
+                    same = same and rotations[r, i, j] == rotations[kept[s], i, j]
+                    opposite = opposite and rotations[r, i, j] == -rotations[kept[s], i, j]
                 if not (same or opposite):
                     break
             if same or opposite:
                 known = True
                 break
         if not known:
-            out[n] = rotations[r]
+            kept[n] = r
             n += 1
-    return out[:n].copy()
+    out = np.empty((n, 3, 3), np.int64)
+    for s in range(n):
+        for i in range(3):
+            for j in range(3):
+                out[s, i, j] = rotations[kept[s], i, j]
+    return out
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -108,8 +113,7 @@ def families(reciprocal, d_min, rotations):  # type: ignore[no-untyped-def]
     shadow12 = metric[0, 1] - metric[0, 2] * metric[1, 2] / g33
     shadow22 = metric[1, 1] - metric[1, 2] * metric[1, 2] / g33
     capacity = 256
-    hkl = np.empty((capacity, 3), np.int64)
-    multiplicity = np.empty(capacity, np.int64)
+    found = np.empty((capacity, 4), np.int64)
     q = np.empty(capacity)
     m = 0
     for h in range(h_last + 1):
@@ -140,22 +144,20 @@ def families(reciprocal, d_min, rotations):  # type: ignore[no-untyped-def]
                     continue
                 if m == capacity:
                     capacity *= 2
-                    hkl = _longer(hkl, np.empty((capacity, 3), np.int64))
-                    multiplicity = _longer(multiplicity, np.empty(capacity, np.int64))
-                    q = _longer(q, np.empty(capacity))
-                hkl[m, 0] = h
-                hkl[m, 1] = k
-                hkl[m, 2] = l
-                multiplicity[m] = 2 * key.shape[0] // stabiliser
+                    more, more_q = np.empty((capacity, 4), np.int64), np.empty(capacity)
+                    for i in range(m):
+                        more_q[i] = q[i]
+                        for x in range(4):
+                            more[i, x] = found[i, x]
+                    found, q = more, more_q
+                found[m, 0], found[m, 1], found[m, 2], found[m, 3] = h, k, l, 2 * key.shape[0] // stabiliser
                 q[m] = inv_d2
                 m += 1
-    return hkl[:m].copy(), multiplicity[:m].copy(), q[:m].copy()
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _longer(old, new):  # type: ignore[no-untyped-def]
-    new[: old.shape[0]] = old
-    return new
+    hkl, multiplicity, inv_d2s = np.empty((m, 3), np.int64), np.empty(m, np.int64), np.empty(m)
+    for i in range(m):
+        hkl[i, 0], hkl[i, 1], hkl[i, 2], multiplicity[i] = found[i, 0], found[i, 1], found[i, 2], found[i, 3]
+        inv_d2s[i] = q[i]
+    return hkl, multiplicity, inv_d2s
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -172,7 +174,7 @@ def usual_members(hkl, rotations):  # type: ignore[no-untyped-def]
     out = hkl.copy()
     turns = distinct(rotations, True)
     for i in range(hkl.shape[0]):
-        h, k, l = hkl[i]
+        h, k, l = hkl[i, 0], hkl[i, 1], hkl[i, 2]
         if k >= 0 and l >= 0:
             continue
         best = 0
@@ -182,7 +184,7 @@ def usual_members(hkl, rotations):  # type: ignore[no-untyped-def]
             c = h * turns[r, 0, 2] + k * turns[r, 1, 2] + l * turns[r, 2, 2]
             for _ in range(2):
                 count = (a >= 0) + (b >= 0) + (c >= 0)
-                x, y, z = out[i]
+                x, y, z = out[i, 0], out[i, 1], out[i, 2]
                 larger = a > x or (a == x and (b > y or (b == y and c > z)))
                 if count > best or (count == best and larger):
                     best = count
@@ -205,7 +207,7 @@ def allowed(hkl, rotations, translations):  # type: ignore[no-untyped-def]
     """
     out = np.ones(hkl.shape[0], np.bool_)
     for i in range(hkl.shape[0]):
-        h, k, l = hkl[i]
+        h, k, l = hkl[i, 0], hkl[i, 1], hkl[i, 2]
         for r in range(rotations.shape[0]):
             w = rotations[r]
             if (
@@ -387,16 +389,111 @@ def reflection_list(  # type: ignore[no-untyped-def]
     s2 = q / 4.0
     f_real = form_factors(coefficients, s2)
     f_squared = structure_factors_squared(hkl, s2, frac, kind, occupancy, u_iso, beta, f_real, f_imag, friedel)
-    faintest = 0.0
+    top, expected = 0.0, 0.0
+    for i in range(len(q)):
+        top = max(top, f_squared[i])
     if len(q) > 0:
-        expected = 0.0
         for j in range(len(kind)):
             expected += (occupancy[j] * f_real[kind[j], 0]) ** 2
-        faintest = EXTINCT * max(expected, f_squared.max())
+    faintest = EXTINCT * max(top, expected)
+    present = np.empty(len(q), np.int64)
+    n = 0
     # `families` ascends in hkl: turned round and sorted without exchanging equals, equals descend.
-    present = np.flatnonzero(f_squared > faintest)[::-1]
-    order = present[np.argsort(q[present], kind="mergesort")]
-    return usual_members(hkl[order], rotations), multiplicity[order], q[order], f_squared[order]
+    for i in range(len(q) - 1, -1, -1):
+        if f_squared[i] > faintest:
+            present[n] = i
+            n += 1
+    order = _sorted(present, n, q)
+    out = np.empty((n, 3), np.int64)
+    times, inv_d2, squares = np.empty(n, np.int64), np.empty(n), np.empty(n)
+    for i in range(n):
+        at = order[i]
+        out[i, 0], out[i, 1], out[i, 2] = hkl[at, 0], hkl[at, 1], hkl[at, 2]
+        times[i], inv_d2[i], squares[i] = multiplicity[at], q[at], f_squared[at]
+    return usual_members(out, rotations), times, inv_d2, squares
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _sorted(index, n, value):  # type: ignore[no-untyped-def]
+    """The first n of some indices by ascending value, equals in their order: a merge sort."""
+    source, target = index, np.empty_like(index)
+    width = 1
+    while width < n:
+        for first in range(0, n, 2 * width):
+            middle, last = min(first + width, n), min(first + 2 * width, n)
+            i, j = first, middle
+            for k in range(first, last):
+                if i < middle and (j >= last or value[source[i]] <= value[source[j]]):
+                    target[k] = source[i]
+                    i += 1
+                else:
+                    target[k] = source[j]
+                    j += 1
+        source, target = target, source
+        width *= 2
+    return source
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def peak_table(  # type: ignore[no-untyped-def]
+    lattice, rotations, d_min, frac, kind, occupancy, u_iso, beta, coefficients, f_imag, friedel,
+    wavelength, low, high, polarises,
+):  # fmt: skip
+    """The lines of `reflection_list` that a wavelength shows in a range, as `simulate.peaks` lists them.
+
+    Args:
+        lattice: this and what follows as in `reflection_list`.
+        rotations: (r, 3, 3).
+        d_min: A.
+        frac: (n, 3).
+        kind: (n,).
+        occupancy: (n,).
+        u_iso: (n,) A^2.
+        beta: (n, 3, 3) or (0, 3, 3).
+        coefficients: (kinds, 11).
+        f_imag: (kinds,).
+        friedel: average h and -h.
+        wavelength: A.
+        low: first 2theta, degrees.
+        high: last 2theta, degrees.
+        polarises: with the factor 1 + cos^2 2theta; without for neutrons.
+
+    Returns:
+        (4, m) int64: h, k, l and multiplicity; (3, m): d in A, 2theta in degrees, intensity, 100 for the strongest.
+    """
+    hkl, multiplicity, q, f_squared = reflection_list(
+        lattice, rotations, d_min, frac, kind, occupancy, u_iso, beta, coefficients, f_imag, friedel
+    )
+    angle = np.empty(len(q))
+    first, last = 0, 0
+    for i in range(len(q)):
+        sine = 0.5 * wavelength * np.sqrt(q[i])
+        angle[i] = 2.0 * np.arcsin(sine) * (180.0 / np.pi) if sine < 1.0 else np.inf
+        if angle[i] < low:
+            first = i + 1
+        if angle[i] <= high:
+            last = i + 1
+    n = max(last - first, 0)
+    numbers, values = np.empty((4, n), np.int64), np.empty((3, n))
+    top = 0.0
+    for i in range(n):
+        at = first + i
+        numbers[0, i], numbers[1, i], numbers[2, i], numbers[3, i] = (
+            hkl[at, 0],
+            hkl[at, 1],
+            hkl[at, 2],
+            multiplicity[at],
+        )
+        sine2 = 0.25 * wavelength * wavelength * q[at]
+        intensity = multiplicity[at] * f_squared[at] / (sine2 * np.sqrt(1.0 - sine2))
+        if polarises:
+            cos2 = 1.0 - 2.0 * sine2
+            intensity *= 1.0 + cos2 * cos2
+        values[0, i], values[1, i], values[2, i] = 1.0 / np.sqrt(q[at]), angle[at], intensity
+        top = max(top, intensity)
+    for i in range(n):
+        values[2, i] = 100.0 * (values[2, i] / top)
+    return numbers, values
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

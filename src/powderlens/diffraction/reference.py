@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -74,6 +76,21 @@ def structure_factors_squared(
     plus = (f * weight * np.exp(phase)).sum(axis=1)
     minus = (f * weight * np.exp(-phase)).sum(axis=1)
     return np.asarray((np.abs(plus) ** 2 + np.abs(minus) ** 2) / 2)
+
+
+def peak_table(*arguments: Any) -> tuple[Ints, Floats]:
+    """See `kernel.peak_table`."""
+    *crystal, wavelength, low, high, polarises = arguments
+    hkl, multiplicity, q, f_squared = reflection_list(*crystal)
+    sine = wavelength / 2 * np.sqrt(q)
+    theta = np.arcsin(sine[sine < 1])
+    angle = 2 * np.degrees(theta)
+    polarised = 1 + np.cos(2 * theta) ** 2 if polarises else 1.0
+    intensity = (multiplicity * f_squared)[sine < 1] * polarised / (np.sin(theta) ** 2 * np.cos(theta))
+    inside = np.flatnonzero((angle >= low) & (angle <= high))
+    intensity = 100.0 * (intensity[inside] / intensity[inside].max(initial=0.0))
+    numbers = np.vstack([hkl[inside].T, multiplicity[inside]])
+    return numbers, np.vstack([1 / np.sqrt(q[inside]), angle[inside], intensity])
 
 
 def distinct(rotations: Ints, either_sign: bool) -> Ints:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from types import ModuleType
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,12 +105,29 @@ def reflections(
         InputError: an unknown table, or dispersion of neutrons.
         StructureError: an element that the table does not hold.
     """
+    hkl, multiplicity, inv_d2, f_squared = compiled(backend).reflection_list(
+        *arguments(structure, d_min_A, dispersion_wavelength_A, form_factors)
+    )
+    if len(hkl) == 0:
+        raise NoReflectionError(f"{structure.name or 'structure'}: no reflection with d of at least {d_min_A:g} A")
+    return Reflections(hkl, multiplicity, 1 / np.sqrt(inv_d2), f_squared, form_factors == "neutron")
+
+
+def compiled(backend: Backend) -> ModuleType:
+    """`kernel` or, for "numpy", its twin `reference`."""
+    if backend == "numba":
+        from powderlens.diffraction import kernel
+
+        return kernel
+    return reference
+
+
+def arguments(
+    structure: Structure, d_min_A: float, dispersion_wavelength_A: float | None, form_factors: Table
+) -> tuple[Any, ...]:
+    """What `kernel.reflection_list` takes; arguments and errors as `reflections`."""
     if not d_min_A > 0:
         raise InputError(f"d_min {d_min_A:g} A must be positive")
-    if backend == "numba":
-        from powderlens.diffraction import kernel as code
-    else:
-        code = reference  # type: ignore[misc]
     row = {element: i for i, element in enumerate(dict.fromkeys(structure.elements))}
     kinds = list(row)
     c, f_imag = coefficients(kinds, form_factors), np.zeros(len(kinds))
@@ -123,7 +141,7 @@ def reflections(
     if structure.beta is not None:
         beta = np.nan_to_num(structure.beta)
         u_iso = np.where(np.isfinite(structure.beta).all(axis=(1, 2)), 0.0, u_iso)
-    hkl, multiplicity, inv_d2, f_squared = code.reflection_list(
+    return (
         np.ascontiguousarray(structure.lattice, dtype=float),
         np.ascontiguousarray(structure.rotations, dtype=np.int64),
         d_min_A,
@@ -136,6 +154,3 @@ def reflections(
         f_imag,
         dispersion_wavelength_A is not None,
     )
-    if len(hkl) == 0:
-        raise NoReflectionError(f"{structure.name or 'structure'}: no reflection with d of at least {d_min_A:g} A")
-    return Reflections(hkl, multiplicity, 1 / np.sqrt(inv_d2), f_squared, form_factors == "neutron")

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from powderlens.core import random
 from powderlens.core.random import Purpose
 from powderlens.diffraction.axial import MAX_NODES, NARROW, NODES, WEIGHTS, WHOLE_CONE
+from powderlens.diffraction.conditions import Record
 from powderlens.diffraction.kernel import inverse_symmetric
 from powderlens.diffraction.noise import EXACT_MEAN
 from powderlens.diffraction.phase import Phase, strength_of
@@ -35,10 +36,10 @@ M0, M1 = np.uint64(random.MULTIPLIER_0), np.uint64(random.MULTIPLIER_1)
 W0, W1 = np.uint64(random.WEYL_0), np.uint64(random.WEYL_1)
 MASK, HALF, ROUNDS = np.uint64(random.MASK), np.uint64(32), random.ROUNDS
 DEGREE = 180.0 / np.pi
-INTENSITIES, PERTURBATION = int(Purpose.INTENSITIES), int(Purpose.PERTURBATION)
-IMPURITY_INTENSITIES, IMPURITY_PERTURBATION = int(Purpose.IMPURITY_INTENSITIES), int(Purpose.IMPURITY_PERTURBATION)
-NOISE, MULTIPLICATIVE, COUNTS = int(Purpose.NOISE), int(Purpose.MULTIPLICATIVE), int(Purpose.COUNTS)
-NO_HKL = np.zeros((0, 3), np.int64)
+# Purposes are arguments of compiled code, not its constants: for each constant it would be compiled anew.
+MAIN = int(Purpose.INTENSITIES), int(Purpose.PERTURBATION), int(Purpose.OFFSETS)
+IMPURITY = int(Purpose.IMPURITY_INTENSITIES), int(Purpose.IMPURITY_PERTURBATION), int(Purpose.IMPURITY_OFFSETS)
+COUNTING = int(Purpose.NOISE), int(Purpose.MULTIPLICATIVE), int(Purpose.COUNTS)
 
 
 @_loose
@@ -242,7 +243,10 @@ def split_lines(found, sample_over_l, detector_over_l):  # type: ignore[no-untyp
         fwhm, _ = tch(found[i, 2], found[i, 3])
         ratio = DEGREE * spans[i] / max(fwhm, MIN_FWHM_DEG)
         counts[i] = 1 if ratio < NARROW else min(4 + int(np.ceil(6.0 * ratio)), MAX_NODES)
-    out = np.empty((counts.sum(), 4))
+    total_count = 0
+    for count in counts:
+        total_count += count
+    out = np.empty((total_count, 4))
     n = 0
     for i in range(found.shape[0]):
         angle = found[i, 0] / DEGREE
@@ -390,9 +394,11 @@ def draw(out, ramp, start, step, found, shape, eta_given):  # type: ignore[no-un
 
 @_compiled
 def clean(  # type: ignore[no-untyped-def]
-    out, ramp, c, lattice, rotations, hkl, strength, start, step, lo, hi, u_total, seed, index, jitter, perturbation
-):
+    out, ramp, records, at, lattice, rotations, hkl, strength, start, step, lo, hi, u_total, seed, index,
+    jitter, perturbation,
+):  # fmt: skip
     """Lines of one phase into `out`, any scale: steps 1 to 7. Whether a line stands in the measured range."""
+    c = records[at]
     e = c.strain
     strain = np.empty((3, 3))
     strain[0, 0], strain[1, 1], strain[2, 2] = e[0], e[1], e[2]
@@ -451,8 +457,9 @@ def scale(y, lo, hi):  # type: ignore[no-untyped-def]
 
 
 @_loose
-def add_background(y, ramp, c, start, step):  # type: ignore[no-untyped-def]
+def add_background(y, ramp, records, at, start, step):  # type: ignore[no-untyped-def]
     """Chebyshev sum, humps and air: `background.under`."""
+    c = records[at]
     n = y.shape[0]
     terms = c.terms
     if terms > 0:
@@ -537,25 +544,35 @@ def add_gaussian_noise(y, z, sigma, share):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def counted(y, c, seed, index, lo, hi):  # type: ignore[no-untyped-def]
+def ends_of(y, lo, hi):  # type: ignore[no-untyped-def]
+    """Smallest and largest of y[lo:hi]."""
+    low, high = y[lo], y[lo]
+    for i in range(lo, hi):
+        low, high = min(low, y[i]), max(high, y[i])
+    return low, high
+
+
+@_compiled
+def counted(y, records, at, seed, index, lo, hi, noise, multiplicative, counts):  # type: ignore[no-untyped-def]
     """What counting makes of a pattern, in place: `noise.counted`."""
+    c = records[at]
     n = y.shape[0]
     if c.counts_at_max > 0.0:
-        top = y[lo:hi].max()
+        _, top = ends_of(y, lo, hi)
         if top > 0.0:
-            u = uniforms(seed, index, COUNTS, n)
+            u = uniforms(seed, index, counts, n)
             for i in range(lo, hi):
                 y[i] = poisson_inverse(c.counts_at_max * max(y[i], 0.0) / top, u[i]) * top / c.counts_at_max
     floor, span = 0.0, 1.0
     if c.rescale:
-        floor = y[lo:hi].min()
-        span = y[lo:hi].max() - floor
+        floor, top = ends_of(y, lo, hi)
+        span = top - floor
         for i in range(n):
             y[i] = (y[i] - floor) / span if span > 0.0 else 0.0
     if c.noise_sigma > 0.0 or c.multiplicative_sigma > 0.0:
         raw = c.raw_points
-        z = normals(seed, index, NOISE, raw * n) if c.noise_sigma > 0.0 else np.empty(0)
-        f = normals(seed, index, MULTIPLICATIVE, raw * n) if c.multiplicative_sigma > 0.0 else np.empty(0)
+        z = normals(seed, index, noise, raw * n) if c.noise_sigma > 0.0 else np.empty(0)
+        f = normals(seed, index, multiplicative, raw * n) if c.multiplicative_sigma > 0.0 else np.empty(0)
         mean = np.zeros(n)
         for r in range(raw):
             one = y.copy()
@@ -577,8 +594,8 @@ def counted(y, c, seed, index, lo, hi):  # type: ignore[no-untyped-def]
         for i in range(n):
             y[i] = max(y[i], 0.0)
     if c.rescale:
-        low = y[lo:hi].min()
-        height = y[lo:hi].max() - low
+        low, top = ends_of(y, lo, hi)
+        height = top - low
         for i in range(n):
             y[i] = (y[i] - low) / height * span + floor if height > 0.0 else floor
     y[:lo] = 0.0
@@ -586,34 +603,10 @@ def counted(y, c, seed, index, lo, hi):  # type: ignore[no-untyped-def]
 
 
 @_compiled
-def pattern(  # type: ignore[no-untyped-def]
-    y, ramp, records, at, start, step, seed, index,
-    lattice, rotations, hkl, strength, u_total,
-    lattice2, rotations2, hkl2, strength2, u_total2,
-):  # fmt: skip
-    """One pattern into `y` (zeros): `render_numpy.pattern`; a second phase without reflections is none."""
-    c = records[at]
-    n = y.shape[0]
-    lo = min(max(int(np.ceil((c.first_deg - 1e-6 - start) / step)), 0), n)
-    hi = max(min(int(np.floor((c.last_deg + 1e-6 - start) / step)) + 1, n), lo)
-    if not clean(
-        y, ramp, c, lattice, rotations, hkl, strength, start, step, lo, hi, u_total, seed, index,
-        INTENSITIES, PERTURBATION,
-    ):  # fmt: skip
-        return
-    scale(y, lo, hi)
-    if hkl2.shape[0] > 0 and c.impurity_share > 0.0:
-        other = np.zeros(n)
-        if clean(
-            other, ramp, c, lattice2, rotations2, hkl2, strength2, start, step, lo, hi, u_total2, seed, index,
-            IMPURITY_INTENSITIES, IMPURITY_PERTURBATION,
-        ):  # fmt: skip
-            scale(other, lo, hi)
-            for i in range(n):
-                y[i] = (1.0 - c.impurity_share) * y[i] + c.impurity_share * other[i]
-            scale(y, lo, hi)
-    add_background(y, ramp, c, start, step)
-    counted(y, c, seed, index, lo, hi)
+def mix(y, other, share):  # type: ignore[no-untyped-def]
+    """(1 - share) y + share other, in place."""
+    for i in range(y.shape[0]):
+        y[i] = (1.0 - share) * y[i] + share * other[i]
 
 
 def render(
@@ -627,28 +620,55 @@ def render(
     """See `render.render`."""
     out = np.zeros((len(records), grid.points))
     ramp = np.arange(grid.points, dtype=np.float64)
+    start, step = grid.start_deg, grid.step_deg
+    lo = np.clip(np.ceil((records["first_deg"] - 1e-6 - start) / step), 0, grid.points).astype(np.int64)
+    hi = np.clip(np.floor((records["last_deg"] + 1e-6 - start) / step) + 1, lo, grid.points).astype(np.int64)
+    shares = records["impurity_share"]
     for at, (phase, impurity) in enumerate(zip(phases, impurities, strict=True)):
-        c, i = records[at], int(index[at])
-        strength, u = _prepared(phase, c, seed, i, Purpose.OFFSETS)
-        other = phase if impurity is None else impurity
-        strength2, u2 = (strength, u) if impurity is None else _prepared(other, c, seed, i, Purpose.IMPURITY_OFFSETS)
-        pattern(
-            out[at], ramp, records, at, grid.start_deg, grid.step_deg, seed, i,
-            phase.lattice, phase.rotations, phase.hkl, strength, u,
-            other.lattice, other.rotations, other.hkl if impurity is not None else NO_HKL, strength2, u2,
-        )  # fmt: skip
+        y, number, ends = out[at], int(index[at]), (int(lo[at]), int(hi[at]))
+        if not _lines(y, ramp, records, at, grid, phase, seed, number, ends, MAIN):
+            continue
+        if impurity is not None and shares[at] > 0:
+            other = np.zeros(grid.points)
+            if _lines(other, ramp, records, at, grid, impurity, seed, number, ends, IMPURITY):
+                mix(y, other, float(shares[at]))
+                scale(y, *ends)
+        add_background(y, ramp, records, at, start, step)
+        counted(y, records, at, seed, number, *ends, *COUNTING)
     return out
 
 
-def _prepared(
-    phase: Phase, c: NDArray[np.void], seed: int, index: int, purpose: Purpose
-) -> tuple[NDArray[np.float64], float]:
+def _lines(
+    y: NDArray[np.float64],
+    ramp: NDArray[np.float64],
+    records: NDArray[np.void],
+    at: int,
+    grid: Grid,
+    phase: Phase,
+    seed: int,
+    index: int,
+    ends: tuple[int, int],
+    purposes: tuple[int, int, int],
+) -> bool:
+    """Lines of one phase into zeros, the strongest point 1. Whether there are any."""
+    jitter, perturbation, offsets = purposes
+    strength, u = _prepared(phase, records[at], seed, index, offsets)
+    found = clean(
+        y, ramp, records, at, phase.lattice, phase.rotations, phase.hkl, strength, grid.start_deg, grid.step_deg, *ends,
+        u, seed, index, jitter, perturbation,
+    )  # fmt: skip
+    if found:
+        scale(y, *ends)
+    return bool(found)
+
+
+def _prepared(phase: Phase, c: Record, seed: int, index: int, purpose: int) -> tuple[NDArray[np.float64], float]:
     """Strengths after thermal offsets, and the overall displacement."""
     u = u_total_A2(phase, c) if c["debye_temperature_K"] > 0 else float(c["u_overall_A2"])
     if c["thermal_offset_A"] == 0:
         return phase.strength, u
     a = phase.atoms
     assert a is not None, "this phase was prepared without atoms"
-    z = normals(seed, index, int(purpose), 3 * a.sites)
+    z = normals(seed, index, purpose, 3 * a.sites)
     frac = moved(a.frac, a.site, a.moves, float(c["thermal_offset_A"]), z)
     return strength_of(a, phase.hkl, frac), u

@@ -5,7 +5,8 @@ and areas of lines are float64. Drawing, noise and patterns have `dtype`, float3
 1e-6 of the maximum. Random numbers are those of `core.random`.
 
 - A Poisson count is the inverse of the distribution at a mean that float32 has rounded. Where that mean lies on an edge
-  the count is one off: POISSON_RATE. float64 does not do this.
+  the count is one off: measured in 1 of 100,000 points with 1,000 counts at the maximum, in 1 of 2,000 with 100,000, in
+  proportion to the counts. float64 does not do this.
 - On CUDA lines are added in any order, so the last bits (1e-7 of the maximum) differ from run to run. On the CPU the
   same call gives the same bytes, and a pattern alone or among others the same to rounding.
 - The device is waited for once a batch (how many lines have long windows), once more under axial divergence (how many
@@ -251,30 +252,42 @@ class TorchRenderer:
         c = self._conditions(records)
         number = self._to(index)
         measured = (self._x >= c["first_deg"][:, None] - 1e-6) & (self._x <= c["last_deg"][:, None] + 1e-6)
+        ends = [torch.where(measured, self._x, torch.inf).amin(1), torch.where(measured, self._x, -torch.inf).amax(1)]
         purposes = (Purpose.INTENSITIES, Purpose.PERTURBATION, Purpose.OFFSETS)
-        y = _scaled(self._clean(rows, c, seed, number, purposes), measured)
+        y, shown = self._clean(rows, c, seed, number, purposes, *ends)
+        y = _scaled(y, measured)
         which = np.flatnonzero(second >= 0)
         if len(which):
             where = self._to(which)
             share = c["impurity_share"][where, None].to(self.dtype)
             purposes = (Purpose.IMPURITY_INTENSITIES, Purpose.IMPURITY_PERTURBATION, Purpose.IMPURITY_OFFSETS)
-            other = self._clean(second[which], c.of(which, where), seed, number[where], purposes)
-            other = _scaled(other, measured[where])
-            y[where] = _scaled((1 - share) * y[where] + share * other, measured[where])
+            ends = [end[where] for end in ends]
+            other, both = self._clean(second[which], c.of(which, where), seed, number[where], purposes, *ends)
+            other = (1 - share) * y[where] + share * _scaled(other, measured[where])
+            y[where] = torch.where(both[:, None], _scaled(other, measured[where]), y[where])
         y = y + self._under(c)
-        return self._counted(y, c, seed, number, measured)
+        return self._counted(y, c, seed, number, measured & shown[:, None])
 
     def _clean(
-        self, rows: NDArray[np.int64], c: _Conditions, seed: int, number: Tensor, purposes: tuple[int, int, int]
-    ) -> Tensor:
-        """Lines of one phase each, any scale: steps 1 to 7, `render_numpy.clean`."""
+        self,
+        rows: NDArray[np.int64],
+        c: _Conditions,
+        seed: int,
+        number: Tensor,
+        purposes: tuple[int, int, int],
+        first_deg: Tensor,
+        last_deg: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """(b, points) lines of one phase each, any scale (steps 1 to 7); (b,) whether one stands in the range."""
         found = self._lines(rows, c, seed, number, purposes)
         if c.any("sample_over_l") or c.any("detector_over_l"):
             found = self._split(found, c)
+        inside = (found.position >= first_deg[found.row]) & (found.position <= last_deg[found.row]) & (found.area > 0)
+        shown = torch.zeros_like(first_deg).scatter_reduce(0, found.row, inside.to(first_deg.dtype), "amax") > 0
         y = self._drawer.draw(found, c.host["shape"], c["shape"], c["eta"])
         if (c.host["slit_tilt"] != 0).any():
             y = y * torch.exp(c["slit_tilt"][:, None] * self._along).to(self.dtype)
-        return y
+        return y, shown
 
     # --- lines ---
 
@@ -504,7 +517,7 @@ class TorchRenderer:
         return under.to(self.dtype)
 
     def _counted(self, y: Tensor, c: _Conditions, seed: int, number: Tensor, measured: Tensor) -> Tensor:
-        """(b, points) step 10, `noise.counted`."""
+        """(b, points) step 10, `noise.counted`; zero where `measured` is not set."""
 
         def column(name: str) -> Tensor:
             return c[name][:, None].to(self.dtype)
@@ -539,8 +552,8 @@ class TorchRenderer:
         return torch.where(measured, y, 0.0)
 
     def _poisson(self, y: Tensor, counts: Tensor, seed: int, number: Tensor, measured: Tensor) -> Tensor:
-        top = torch.where(measured, y, -torch.inf).amax(1, keepdim=True).to(torch.float64)
-        lit = (top > 0) & torch.isfinite(top)
+        top = torch.where(measured, y, 0.0).amax(1, keepdim=True).to(torch.float64)
+        lit = top > 0
         top = torch.where(lit, top, 1.0)
         u = uniform(seed, number, Purpose.COUNTS, self.grid.points)
         counted = poisson_inverse(counts * y.to(torch.float64).clamp(min=0) / top, u) * (top / counts)
@@ -572,10 +585,9 @@ def _scaled(y: Tensor, measured: Tensor) -> Tensor:
 
 
 def _unit_range(y: Tensor, measured: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """`noise._unit_range`; a pattern of which nothing was measured keeps 0 and 1."""
+    """`noise._unit_range`; without meaning where nothing was measured, which becomes zero afterwards."""
     low = torch.where(measured, y, torch.inf).amin(1, keepdim=True)
     span = torch.where(measured, y, -torch.inf).amax(1, keepdim=True) - low
-    low, span = torch.where(torch.isfinite(low), low, 0.0), torch.where(torch.isfinite(span), span, 0.0)
     return torch.where(span > 0, (y - low) / span, 0.0), low, span
 
 

@@ -20,7 +20,14 @@ from powderlens.diffraction.profile import (
     scherrer_fwhm_deg,
     thompson_cox_hastings,
 )
-from powderlens.diffraction.reflections import Backend, NoReflectionError, Reflections, reflections
+from powderlens.diffraction.reflections import (
+    Backend,
+    NoReflectionError,
+    Reflections,
+    arguments,
+    compiled,
+    reflections,
+)
 from powderlens.diffraction.scattering import Table
 from powderlens.pattern.pattern import MIN_POINTS, Pattern
 from powderlens.pattern.wavelength import Radiation, parse_radiation
@@ -95,17 +102,16 @@ def peaks(
     radiation = parse_radiation(wavelength)
     check_range(two_theta_deg)
     loaded = _load(structure)
-    low, high = two_theta_deg
-    found = _reflections(loaded, radiation, two_theta_deg, 0.0, dispersion, form_factors, backend)
-    x = found.two_theta_deg(radiation.wavelength_A)
-    y = found.intensity_at(x)
-    first, last = x.searchsorted(low), x.searchsorted(high, side="right")  # NaN, where it is, comes last
-    if first == last:
+    d_min = _smallest_d_A(loaded, radiation, two_theta_deg[1], backend)
+    numbers, values = compiled(backend).peak_table(
+        *arguments(loaded, d_min, radiation.wavelength_A if dispersion else None, form_factors),
+        radiation.wavelength_A,
+        *map(float, two_theta_deg),
+        form_factors != "neutron",
+    )
+    if numbers.shape[1] == 0:
         raise _nothing(loaded, radiation, two_theta_deg)
-    h, k, l = found.hkl[first:last].T.tolist()
-    columns = (found.multiplicity, found.d_A, x, (100.0 / y[first:last].max()) * y)
-    rows = zip(h, k, l, *(column[first:last].tolist() for column in columns), strict=True)
-    return list(map(_AS_PEAK, rows))
+    return list(map(_AS_PEAK, zip(*numbers.tolist(), *values.tolist(), strict=True)))
 
 
 def simulate(
@@ -156,10 +162,7 @@ def simulate(
     if not (microstrain >= 0 and np.isfinite(microstrain)):
         raise InputError(f"microstrain = {microstrain:g}: give 0, or a positive number such as 0.001")
     loaded = _load(structure)
-    found = _reflections(loaded, radiation, two_theta_deg, MARGIN_DEG, dispersion, form_factors, backend)
-    mean = found.two_theta_deg(radiation.wavelength_A)
-    if not ((mean >= two_theta_deg[0]) & (mean <= two_theta_deg[1])).any():
-        raise _nothing(loaded, radiation, two_theta_deg)
+    found = _reflections(loaded, radiation, two_theta_deg, dispersion, form_factors, backend)
     if backend == "numba":
         from powderlens.diffraction.kernel import draw_pseudo_voigt
     else:
@@ -222,36 +225,48 @@ def _load(structure: object) -> Structure:
     return with_symmetry(read_structure(structure))
 
 
+def _smallest_d_A(structure: Structure, radiation: Radiation, high_deg: float, backend: str) -> float:
+    """The smallest spacing that the shortest line reaches up to an angle.
+
+    Raises:
+        InputError: too many reflections, or an unknown backend.
+    """
+    if backend not in ("numba", "numpy"):
+        raise InputError(f"backend {backend!r}: choose numba or numpy")
+    d_min = radiation.ka1_A / (2 * sin(radians(min(high_deg, MAX_TWO_THETA_DEG) / 2)))
+    count = 4 / 3 * pi * structure.volume_A3 / d_min**3
+    if count > MAX_REFLECTIONS:
+        raise InputError(
+            f"{_who(structure)}: about {count:.1g} reflections up to {high_deg:g} degrees, the limit is "
+            f"{MAX_REFLECTIONS:.0g}; narrow the range or use a longer wavelength"
+        )
+    return d_min
+
+
 def _reflections(
     structure: Structure,
     radiation: Radiation,
     two_theta_deg: tuple[float, float],
-    margin_deg: float,
     dispersion: bool,
     form_factors: Table,
     backend: Backend,
 ) -> Reflections:
-    """Families down to the smallest spacing that the shortest line reaches in the range and its margin."""
-    if backend not in ("numba", "numpy"):
-        raise InputError(f"backend {backend!r}: choose numba or numpy")
-    high = two_theta_deg[1]
-    d_min = radiation.ka1_A / (2 * sin(radians(min(high + margin_deg, MAX_TWO_THETA_DEG) / 2)))
-    count = 4 / 3 * pi * structure.volume_A3 / d_min**3
-    if count > MAX_REFLECTIONS:
-        raise InputError(
-            f"{_who(structure)}: about {count:.1g} reflections up to {high:g} degrees, the limit is "
-            f"{MAX_REFLECTIONS:.0g}; narrow the range or use a longer wavelength"
-        )
+    """Families in the range and its margin."""
+    low, high = two_theta_deg
     try:
-        return reflections(
+        found = reflections(
             structure,
-            d_min_A=d_min,
+            d_min_A=_smallest_d_A(structure, radiation, high + MARGIN_DEG, backend),
             dispersion_wavelength_A=radiation.wavelength_A if dispersion else None,
             form_factors=form_factors,
             backend=backend,
         )
     except NoReflectionError:
         raise _nothing(structure, radiation, two_theta_deg) from None
+    x = found.two_theta_deg(radiation.wavelength_A)
+    if not ((x >= low) & (x <= high)).any():
+        raise _nothing(structure, radiation, two_theta_deg)
+    return found
 
 
 def _who(structure: Structure) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import log, pi, sqrt
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from powderlens.diffraction.profile import VOIGT_COEFFICIENTS, VOIGT_FAR, VOIGT_
 from powderlens.diffraction.render_numpy import FADE, GAUSS_REACH, MIN_FWHM_DEG
 from powderlens.pattern.grid import Grid
 
-LOG2, ROOT_PI = float(np.log(2.0)), float(np.sqrt(np.pi))
+LOG2, ROOT_PI = log(2.0), sqrt(pi)
 SHORTEST_WINDOW = 8
 PSEUDO_VOIGT, GAUSSIAN, LORENTZIAN, VOIGT = (
     SHAPES.index(name) for name in ("pseudo-voigt", "gaussian", "lorentzian", "voigt")
@@ -120,7 +121,9 @@ class Drawer:
     """
 
     def __init__(self, grid: Grid, device: torch.device, dtype: torch.dtype, max_elements: int) -> None:
-        self.grid, self.device, self.dtype, self.max_elements = grid, device, dtype, max_elements
+        self.points, self.device, self.dtype, self.max_elements = grid.points, device, dtype, max_elements
+        # Numbers of Python: one of NumPy would take a tensor to the host.
+        self.start_deg, self.step_deg = float(grid.start_deg), float(grid.step_deg)
         self.widths = [SHORTEST_WINDOW]
         while self.widths[-1] < grid.points:
             self.widths.append(min(2 * self.widths[-1], grid.points))
@@ -140,7 +143,7 @@ class Drawer:
         Returns:
             (b, points).
         """
-        of, points = shape_b[found.row], self.grid.points
+        of, points = shape_b[found.row], self.points
         width, eta = thompson_cox_hastings(found.gauss, found.lorentz)
         stand_ins: tuple[tuple[int, Tensor, Tensor | float], ...] = (
             (PSEUDO_VOIGT, found.gauss, eta_b[found.row]),
@@ -162,9 +165,9 @@ class Drawer:
         if (shape != VOIGT).any():
             core = self._window(found, GAUSS_REACH * width, there & ~voigt & (eta < 1))
             tail = (whole[0], torch.where(~voigt & (eta > 0), whole[1], whole[0]))
-            peak = 2 * np.sqrt(LOG2 / np.pi) * (1 - eta) * height
-            parts.append(self._part(_lorentzian, found, tail, 2 / width, (2 / np.pi) * eta * height))
-            parts.append(self._part(_gaussian, found, core, 2 * np.sqrt(LOG2) / width, peak))
+            peak = 2 * sqrt(LOG2 / pi) * (1 - eta) * height
+            parts.append(self._part(_lorentzian, found, tail, 2 / width, (2 / pi) * eta * height))
+            parts.append(self._part(_gaussian, found, core, 2 * sqrt(LOG2) / width, peak))
         if (shape == VOIGT).any():
             parts += self._voigt_parts(found, (whole[0], torch.where(voigt, whole[1], whole[0])))
         # Windows are rounded up, so the last one may reach beyond the last pattern.
@@ -174,7 +177,7 @@ class Drawer:
 
     def _window(self, found: Lines, reach_deg: Tensor, there: Tensor) -> Window:
         """First point and end of what lies within a reach; empty where there is no line."""
-        start, step, points = self.grid.start_deg, self.grid.step_deg, self.grid.points
+        start, step, points = self.start_deg, self.step_deg, self.points
         lo = torch.ceil((found.position - reach_deg - start) / step).clamp(0, points)
         hi = (torch.floor((found.position + reach_deg - start) / step) + 1).clamp(0, points)
         return lo, torch.where(there, torch.maximum(hi, lo), lo)
@@ -190,14 +193,14 @@ class Drawer:
     ) -> _Part:
         """A component whose own unit is 1 / per_degree."""
         lo, hi = window
-        place = (found.position - self.grid.start_deg) / self.grid.step_deg
-        centre, unit = torch.round(place), self.grid.step_deg * per_degree
+        place = (found.position - self.start_deg) / self.step_deg
+        centre, unit = torch.round(place), self.step_deg * per_degree
         columns = tuple(column.to(self.dtype) for column in ((centre - place) * unit, unit, height, *more))
         return _Part(shape, found.row, lo, hi - lo, centre, columns)
 
     def _voigt_parts(self, found: Lines, whole: Window) -> list[_Part]:
         """True Voigts: the series near the centre, the fraction on both sides of it."""
-        per_degree = 2 * np.sqrt(LOG2) / found.gauss.clamp(min=MIN_FWHM_DEG)
+        per_degree = 2 * sqrt(LOG2) / found.gauss.clamp(min=MIN_FWHM_DEG)
         y = 0.5 * found.lorentz * per_degree
         lo, hi = whole
         reach = torch.sqrt((VOIGT_FAR**2 - y * y).clamp(min=0)) / per_degree
@@ -221,7 +224,7 @@ class Drawer:
                 for at in range(first, last, size):
                     mine = order[at : min(at + size, last)]
                     lo = part.lo[mine]
-                    begin = (part.row[mine] * self.grid.points + lo.to(torch.int64)).to(integer)
+                    begin = (part.row[mine] * self.points + lo.to(torch.int64)).to(integer)
                     steps = (lo - part.centre[mine]).to(self.dtype)[:, None] + run
                     value = part.shape(steps, *(column[mine, None] for column in part.columns))
                     value = torch.where(run < part.length[mine, None].to(self.dtype), value, 0.0)

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.constants import ANODES
+from powderlens.diffraction.instrument import lorentz_polarisation
 from powderlens.diffraction.phase import Phase
-from powderlens.diffraction.reflections import lorentz_polarisation
 
 Floats = NDArray[np.float64]
 
@@ -37,8 +37,7 @@ STATISTICS: dict[str, str] = {
     "width": "ln of the median FWHM of strong peaks, degrees",
     "width_by_angle": "ln of their median FWHM in the upper half of the range over that in the lower half",
     "width_spread": "interquartile range of ln FWHM",
-    "asymmetry_low": "median (left - right) / (left + right) half width at half maximum, lower half of the range",
-    "asymmetry_high": "the same, upper half",
+    "asymmetry": "median (left - right) / (left + right) half width at half maximum, lower half of the range",
     "doublet": "median of [y(+) - y(-)] / y at plus and minus the K-alpha distance from peaks of the upper half",
     "tail_3": "median height 3 FWHM from strong peaks (lower side), above the floor, over theirs, percent, square root",
     "tail_6": "the same at 6 FWHM",
@@ -55,7 +54,6 @@ STATISTICS: dict[str, str] = {
 }
 """Statistic -> what it is."""
 
-THOUSANDTH = 1e-3
 TINY = 1e-4
 """Added inside logarithms of heights: a tenth of a thousandth of the maximum."""
 BLOCK_DEG, WINDOW_DEG = 0.3, 5.0
@@ -242,8 +240,7 @@ def _widths(x: Floats, net: Floats, peaks: NDArray[np.int64], step: float) -> di
         "width": _median(width),
         "width_by_angle": _median(width[upper]) - _median(width[lower]),
         "width_spread": float(np.subtract(*np.percentile(width, [75, 25]))) if len(width) > 3 else float("nan"),
-        "asymmetry_low": _median(skew[lower]),
-        "asymmetry_high": _median(skew[upper]),
+        "asymmetry": _median(skew[lower]),
     }
     apart = 2 * np.degrees((COPPER.ka2_A - COPPER.ka1_A) / COPPER.mean_A * np.tan(np.radians(x[i] / 2)))
     sides = [np.interp(x[i] + sign * apart, x, net) for sign in (-1, 1)]
@@ -294,15 +291,20 @@ def _against(
     total = float(net[above].sum())
     out["unexplained"] = float(np.sqrt(net[above & far].sum() / total)) if total > 0 else float("nan")
     # Integrated intensities between the halves of the ways to the neighbours, at most 0.4 degrees beyond the group.
-    half = np.concatenate([[0.4], np.minimum((low[1:] - high[:-1]) / 2, 0.4)]), np.append(
-        np.minimum((low[1:] - high[:-1]) / 2, 0.4), 0.4
+    half = (
+        np.concatenate([[0.4], np.minimum((low[1:] - high[:-1]) / 2, 0.4)]),
+        np.append(np.minimum((low[1:] - high[:-1]) / 2, 0.4), 0.4),
     )
     edge = np.concatenate([[0.0], np.cumsum(net)])
     first, last = np.searchsorted(x, low - half[0]), np.searchsorted(x, high + half[1])
     area = (edge[last] - edge[first]) * step
     strong = expected.area > 0.05
     middle = (x[0] + x[-1]) / 2
-    parts = [(float(np.maximum(v[at], 0).sum()), at) for v in (area, expected.area) for at in (centre > middle, centre <= middle)]
+    parts = [
+        (float(np.maximum(v[at], 0).sum()), at)
+        for v in (area, expected.area)
+        for at in (centre > middle, centre <= middle)
+    ]
     sums = [value for value, _ in parts]
     if min(sums) > 0:
         out["tilt"] = float(np.log(sums[0] / sums[1]) - np.log(sums[2] / sums[3]))

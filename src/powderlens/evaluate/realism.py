@@ -6,8 +6,9 @@ Half is chance: such a protocol looks like the measurement in everything that `a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,32 +18,18 @@ from powderlens.core.random import Purpose, words
 from powderlens.diffraction.phase import Phase, phase_of
 from powderlens.diffraction.protocol import Protocol
 from powderlens.diffraction.render import render
-from powderlens.evaluate.appearance import STATISTICS, THOUSANDTH, Expected, appearance, expected_lines
+from powderlens.evaluate.appearance import STATISTICS, Expected, appearance, expected_lines
 from powderlens.evaluate.development import Match
-from powderlens.pattern.grid import convert_two_theta
-from powderlens.pattern.prepare import residual_floor
+from powderlens.evaluate.treatment import TREATMENT, Scan, measured_scan, quantum, simulated_scan, without_floor
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 Floats = NDArray[np.float64]
 
-FIRST_DEG, STEP_DEG, WAVELENGTH_A = 5.0, 0.01, 1.541838
-"""Axis of the measured set (its README)."""
 FOLDS, REGULARISATION = 5, 1.0
 WINSOR = 5.0
-"""Standardised statistics are cut at this many standard deviations, so that single outliers do not steer the classifier."""
-TREATMENT = (
-    "measured values (whole thousandths of the maximum, cut off) are spread evenly over their thousandth; simulated "
-    "ones get the scatter of the same rounding and, as in RRUFF's processing, the absolute value of what is negative; "
-    "both are averaged over whole points to the coarser of the two steps, cut to the common range and divided by "
-    "their maximum; nothing is interpolated, measured angles are converted to the protocol's wavelength"
-)
-
-
-@dataclass(frozen=True, eq=False)
-class Scan:
-    """A pattern ready to be described: (n,) angles at the protocol's wavelength, (n,) intensities, strongest 1."""
-
-    two_theta_deg: Floats
-    intensity: Floats
+"""Standardised statistics are cut at this many standard deviations, so that no outlier steers a classifier."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,73 +38,18 @@ class Sides:
 
     Attributes:
         measured: (n, statistics).
-        simulated: (draws, n, statistics) of the same minerals in the same order.
+        simulated: (draws, n, statistics), the same minerals in the same order.
         mineral: n names.
-        skipped: patterns left out, by reason.
     """
 
     measured: Floats
     simulated: Floats
     mineral: list[str]
-    skipped: dict[str, int]
-
-
-def measured_scan(intensity: Floats, protocol: Protocol, rng: np.random.Generator) -> Scan:
-    """A measured pattern on a protocol's axis: see `TREATMENT`."""
-    angle = FIRST_DEG + STEP_DEG * np.arange(len(intensity))
-    y = (intensity / intensity.max() * round(1 / THOUSANDTH) + rng.random(len(intensity))) * THOUSANDTH
-    angle, y = averaged(angle, y, measured_points(protocol))
-    angle = convert_two_theta(angle, WAVELENGTH_A, protocol.grid.wavelength_A)
-    grid = protocol.grid
-    inside = (angle >= grid.start_deg) & (angle <= grid.end_deg)
-    return Scan(angle[inside], y[inside] / y[inside].max())
-
-
-def simulated_scan(intensity: Floats, protocol: Protocol, limits_deg: tuple[float, float], rng: np.random.Generator) -> Scan:
-    """A simulated pattern, treated as a measured one: see `TREATMENT`."""
-    x = protocol.grid.two_theta_deg
-    y = intensity / intensity.max()
-    raw = measured_points(protocol)
-    cut = rng.random((raw, len(y))) - rng.random((raw, len(y)))
-    x, y = averaged(x, np.abs(y + THOUSANDTH * cut.mean(axis=0)), simulated_points(protocol))
-    inside = (x >= limits_deg[0]) & (x <= limits_deg[1])
-    return Scan(x[inside], y[inside] / y[inside].max())
-
-
-def _steps_per_point(protocol: Protocol) -> float:
-    """The protocol's step over that of the measured scans, at the middle of the protocol's range."""
-    grid = protocol.grid
-    middle = (grid.start_deg + grid.end_deg) / 2
-    pair = convert_two_theta(np.array([middle, middle + grid.step_deg]), grid.wavelength_A, WAVELENGTH_A)
-    return float(np.diff(pair)[0] / STEP_DEG)
-
-
-def measured_points(protocol: Protocol) -> int:
-    """How many measured points make one compared point."""
-    return max(1, round(_steps_per_point(protocol)))
-
-
-def simulated_points(protocol: Protocol) -> int:
-    """How many simulated points make one compared point."""
-    return max(1, round(1 / _steps_per_point(protocol)))
-
-
-def averaged(x: Floats, y: Floats, points: int) -> tuple[Floats, Floats]:
-    """Means over blocks of so many points; an incomplete one at the end is left out."""
-    n = len(x) // points * points
-    return x[:n].reshape(-1, points).mean(axis=1), y[:n].reshape(-1, points).mean(axis=1)
-
-
-def without_floor(scan: Scan) -> Scan:
-    """The local 30th percentile subtracted and cut at zero, as before the network (`pattern.prepare`)."""
-    y = np.maximum(scan.intensity - residual_floor(scan.intensity), 0)
-    return Scan(scan.two_theta_deg, y / y.max())
 
 
 def prepare_phases(matches: Sequence[Match], protocol: Protocol) -> tuple[list[Phase | None], Counter[str]]:
-    """The structures as the protocol wants them; None, counted by reason, where one cannot be drawn."""
-    made: dict[str, Phase | None] = {}
-    reasons: dict[str, str] = {}
+    """The structures as the protocol wants them; None, and a count by reason, where one cannot be drawn."""
+    made: dict[str, Phase | str] = {}
     for match in matches:
         source = match.structure.source
         if source in made:
@@ -131,165 +63,176 @@ def prepare_phases(matches: Sequence[Match], protocol: Protocol) -> tuple[list[P
                 offsets=protocol.wants_offsets,
             )
         except InputError as error:
-            made[source], reasons[source] = None, str(error).removeprefix(f"{source}: ").split(":")[0]
-    phases = [made[match.structure.source] for match in matches]
-    return phases, Counter(reasons[m.structure.source] for m in matches if m.structure.source in reasons)
+            made[source] = str(error).removeprefix(f"{source}: ").split(":")[0]
+    found = [made[match.structure.source] for match in matches]
+    return [phase if isinstance(phase, Phase) else None for phase in found], Counter(
+        phase for phase in found if isinstance(phase, str)
+    )
 
 
 def describe(
-    matches: Sequence[Match],
-    protocol: Protocol,
-    *,
-    seed: int,
-    draws: int = 2,
-    treat: Callable[[Scan], Scan] = lambda scan: scan,
-) -> Sides:
-    """Statistics of measured patterns and of simulated ones of the same structures.
+    matches: Sequence[Match], protocol: Protocol, *, seed: int, draws: int = 2
+) -> tuple[Sides, Sides, dict[str, int]]:
+    """Statistics of measured patterns, and of simulated ones of the same structures.
 
-    Conditions come from the protocol alone. Only the range is not drawn: the measured scans are whole, so what the
-    protocol leaves unmeasured is measured here.
+    Conditions come from the protocol alone, and a second phase, where it wants one, is another of the minerals.
 
     Args:
         matches: measured patterns with their structures.
         protocol: that draws the conditions.
         seed: of everything that is drawn.
         draws: simulated patterns for each measured one.
-        treat: applied to every scan, measured or simulated, before it is described.
+
+    Returns:
+        Both sides as they are; the same with the floor of each scan subtracted; patterns left out, by reason.
+
+    Raises:
+        InputError: too few patterns to be told apart.
     """
-    phases, skipped = prepare_phases(matches, protocol)
-    usable = [i for i, phase in enumerate(phases) if phase is not None]
-    drawable: list[Phase] = [phase for phase in phases if phase is not None]
-    n = len(usable)
+    found, left = prepare_phases(matches, protocol)
+    used = [match for match, phase in zip(matches, found, strict=True) if phase is not None]
+    phases = [phase for phase in found if phase is not None]
+    minerals = {match.label.mineral for match in used}
+    if len(minerals) < FOLDS:
+        raise InputError(
+            f"{len(minerals)} minerals have a pattern and a structure; at least {FOLDS} are needed to judge"
+        )
+    n = len(used)
     records = protocol.draw(seed, n * draws)
     records["first_deg"], records["last_deg"] = 0.0, 180.0
     impurities: list[Phase | None] = [None] * (n * draws)
     if protocol.wants_impurity:
-        other = words(seed, np.arange(n * draws), Purpose.IMPURITY, 1)[:, 0].astype(np.int64)
-        impurities = [drawable[int(k) % n] for k in other]
-    patterns = render(drawable * draws, records, protocol.grid, seed=seed, impurities=impurities)
+        number = words(seed, np.arange(n * draws), Purpose.IMPURITY, 1)[:, 0].astype(np.int64)
+        impurities = [phases[k] for k in number % n]
     rng = np.random.default_rng(seed)
-    measured, simulated, kept = [], [], []
-    for k, i in enumerate(usable):
-        scan = measured_scan(matches[i].intensity, protocol, rng)
-        x = scan.two_theta_deg
-        limits = float(x[0]), float(x[-1])
-        drawn = [patterns[d * n + k] for d in range(draws)]
-        if min(float(y.max()) for y in drawn) <= 0:
-            skipped["no line in the protocol's range"] += 1
+    wavelength_A = protocol.grid.wavelength_A
+    rows: list[tuple[str, list[list[float]], list[list[float]]]] = []
+    for k, (match, phase) in enumerate(zip(used, phases, strict=True)):
+        mine = k + n * np.arange(draws)
+        drawn = render(
+            [phase] * draws,
+            records[mine],
+            protocol.grid,
+            seed=seed,
+            index=mine,
+            impurities=[impurities[i] for i in mine],
+        )
+        if drawn.max(axis=1).min() <= 0:
+            left["no line in the protocol's range"] += 1
             continue
-        expected = expected_lines(drawable[k], protocol.grid.wavelength_A, *limits)
-        measured.append(_row(treat(scan), expected, protocol))
-        simulated.append([_row(treat(simulated_scan(y, protocol, limits, rng)), expected, protocol) for y in drawn])
-        kept.append(i)
-    if len(kept) < 2 * FOLDS:
-        raise InputError(f"{len(kept)} patterns have a structure; at least {2 * FOLDS} are needed to tell sides apart")
-    return Sides(
-        np.array(measured), np.array(simulated).swapaxes(0, 1), [matches[i].label.mineral for i in kept], dict(skipped)
-    )
+        scan = measured_scan(match.intensity, protocol, rng)
+        loss = quantum(match.intensity)
+        scans = [scan, *(simulated_scan(y, protocol, scan, loss, rng) for y in drawn)]
+        expected = expected_lines(phase, wavelength_A, float(scan.two_theta_deg[0]), float(scan.two_theta_deg[-1]))
+        rows.append(
+            (
+                match.label.mineral,
+                [_row(one, expected, wavelength_A) for one in scans],
+                [_row(without_floor(one), expected, wavelength_A) for one in scans],
+            )
+        )
+    names = [name for name, _, _ in rows]
+    sides = []
+    for part in (1, 2):
+        values = np.array([row[part] for row in rows])
+        sides.append(Sides(values[:, 0], values[:, 1:].swapaxes(0, 1), names))
+    return sides[0], sides[1], dict(left)
 
 
-def _row(scan: Scan, expected: Expected, protocol: Protocol) -> list[float]:
-    found = appearance(scan.two_theta_deg, scan.intensity, expected, protocol.grid.wavelength_A)
+def _row(scan: Scan, expected: Expected, wavelength_A: float) -> list[float]:
+    found = appearance(scan.two_theta_deg, scan.intensity, expected, wavelength_A)
     return [found[name] for name in STATISTICS]
 
 
 def tell_apart(sides: Sides) -> dict[str, object]:
     """Cross-validated figures of a logistic regression, and of boosted trees on the same statistics.
 
-    Five folds, all patterns of a mineral in the same one, measured and simulated. Statistics are standardised on the
-    training folds, a missing one is the median there. Simulated patterns are several to a measured one and weigh
-    accordingly less, so that guessing gives an accuracy of a half.
+    Five folds, all patterns of a mineral in one of them, measured and simulated. Statistics are standardised on the
+    training folds, a missing one is the median there. Where simulated patterns are several to a measured one they
+    weigh accordingly less, so that guessing gives an accuracy of a half.
 
     Returns:
-        `accuracy` (balanced), `standard_error`, `auc`, `boosted_trees_accuracy`, `boosted_trees_auc`, and the ten
-        largest standardised `coefficients` of a regression on everything (positive: larger means simulated).
+        `accuracy` (balanced), its `standard_error` with minerals as the independent units, `auc`;
+        `boosted_trees_accuracy`, `boosted_trees_auc`; and `coefficients`, the ten largest of a regression on
+        everything, standardised (positive: more of it means simulated).
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import balanced_accuracy_score, roc_auc_score
     from sklearn.model_selection import GroupKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
     draws, n, k = sides.simulated.shape
     x = np.concatenate([sides.measured, sides.simulated.reshape(draws * n, k)])
-    truth = np.concatenate([np.zeros(n, int), np.ones(draws * n, int)])
+    truth = np.concatenate([np.zeros(n, np.int64), np.ones(draws * n, np.int64)])
     mineral = np.array(sides.mineral * (draws + 1))
-
-    def linear() -> object:
-        return make_pipeline(
-            SimpleImputer(strategy="median", keep_empty_features=True),
-            StandardScaler(),
-            FunctionTransformer(_winsorised),
-            LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=5000),
-        )
-
-    def trees() -> object:
-        return HistGradientBoostingClassifier(
-            max_iter=150, learning_rate=0.06, min_samples_leaf=10, class_weight="balanced", random_state=0
-        )
-
+    trees = HistGradientBoostingClassifier(
+        max_iter=150, learning_rate=0.06, min_samples_leaf=10, class_weight="balanced", random_state=0
+    )
     out: dict[str, object] = {}
-    for name, make in (("", linear), ("boosted_trees_", trees)):
-        chance = np.zeros(len(x))
+    for name, model in (("", _regression()), ("boosted_trees_", trees)):
+        belief = np.zeros(len(x))
         for inside, outside in GroupKFold(FOLDS).split(x, truth, mineral):
-            model = make()
-            model.fit(x[inside], truth[inside])  # type: ignore[attr-defined]
-            chance[outside] = model.predict_proba(x[outside])[:, 1]  # type: ignore[attr-defined]
-        right = (chance > 0.5) == truth
-        out[f"{name}accuracy"] = round(float(balanced_accuracy_score(truth, chance > 0.5)), 4)
+            belief[outside] = model.fit(x[inside], truth[inside]).predict_proba(x[outside])[:, 1]
+        said = belief > 0.5
+        out[f"{name}accuracy"] = round(float(balanced_accuracy_score(truth, said)), 4)
         if not name:
-            out["standard_error"] = round(_grouped_error(right, truth, mineral), 4)
-        out[f"{name}auc"] = round(float(roc_auc_score(truth, chance)), 4)
-    model = linear()
-    model.fit(x, truth)  # type: ignore[attr-defined]
-    weight = model[-1].coef_[0]  # type: ignore[index]
-    order = np.argsort(-np.abs(weight), kind="stable")[:10]
-    out["coefficients"] = {list(STATISTICS)[i]: round(float(weight[i]), 3) for i in order}
+            out["standard_error"] = round(_standard_error(said == truth, truth, mineral), 4)
+        out[f"{name}auc"] = round(float(roc_auc_score(truth, belief)), 4)
+    weight = _regression().fit(x, truth)[-1].coef_[0]
+    largest = np.argsort(-np.abs(weight), kind="stable")[:10]
+    out["coefficients"] = {list(STATISTICS)[i]: round(float(weight[i]), 3) for i in largest}
     return out
 
 
-def _winsorised(x: Floats) -> Floats:
-    return np.clip(x, -WINSOR, WINSOR)
+def _regression() -> Pipeline:
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+    return make_pipeline(
+        SimpleImputer(strategy="median", keep_empty_features=True),
+        StandardScaler(),
+        FunctionTransformer(np.clip, kw_args={"a_min": -WINSOR, "a_max": WINSOR}),
+        LogisticRegression(C=REGULARISATION, class_weight="balanced", max_iter=5000),
+    )
 
 
-def _grouped_error(right: NDArray[np.bool_], truth: NDArray[np.int64], mineral: NDArray[np.str_]) -> float:
-    """Standard error of the balanced accuracy, minerals (not patterns) being independent."""
+def _standard_error(right: NDArray[np.bool_], truth: NDArray[np.int64], mineral: NDArray[np.str_]) -> float:
+    """Of the balanced accuracy: minerals, not patterns, are independent."""
     _, at = np.unique(mineral, return_inverse=True)
-    variance = 0.0
+    error = np.zeros(at.max() + 1)
     for side in (0, 1):
         mine = truth == side
-        error = np.bincount(at[mine], right[mine] - right[mine].mean())
-        variance += float((error**2).sum()) / mine.sum() ** 2
-    return float(np.sqrt(variance)) / 2
+        error += np.bincount(at[mine], right[mine] - right[mine].mean(), len(error)) / mine.sum() / 2
+    return float(np.sqrt((error**2).sum()))
 
 
 def side_by_side(sides: Sides) -> dict[str, dict[str, float | None]]:
     """Median and quartiles of every statistic on both sides, and how well it tells them apart alone (its AUC)."""
     out: dict[str, dict[str, float | None]] = {}
     for k, name in enumerate(STATISTICS):
-        a, b = sides.measured[:, k], sides.simulated[:, :, k].ravel()
-        a, b = a[np.isfinite(a)], b[np.isfinite(b)]
+        both = {"measured": sides.measured[:, k], "simulated": sides.simulated[:, :, k].ravel()}
+        known = {side: values[np.isfinite(values)] for side, values in both.items()}
         row: dict[str, float | None] = {}
-        for side, values in (("measured", a), ("simulated", b)):
-            p25, p50, p75 = np.percentile(values, [25, 50, 75]) if len(values) else (None,) * 3
-            for label, value in (("median", p50), ("p25", p25), ("p75", p75)):
-                row[f"{side}_{label}"] = None if value is None else round(float(value), 4)
-        row["auc"] = round(_auc(a, b), 4) if len(a) and len(b) else None
+        for side, values in known.items():
+            for label, percent in (("median", 50), ("p25", 25), ("p75", 75)):
+                row[f"{side}_{label}"] = round(float(np.percentile(values, percent)), 4) if len(values) else None
+        row["auc"] = round(_auc(*known.values()), 4) if all(map(len, known.values())) else None
         out[name] = row
     return out
 
 
-def _auc(a: Floats, b: Floats) -> float:
-    """Chance that a number of b is above one of a (ties count half)."""
-    ordered = np.sort(a)
-    below = np.searchsorted(ordered, b, "left") + np.searchsorted(ordered, b, "right")
-    return float(below.mean() / (2 * len(a)))
+def _auc(measured: Floats, simulated: Floats) -> float:
+    """Chance that a simulated value is above a measured one; ties count half."""
+    ordered = np.sort(measured)
+    below = np.searchsorted(ordered, simulated, "left") + np.searchsorted(ordered, simulated, "right")
+    return float(below.mean() / (2 * len(ordered)))
 
 
-def evaluate_realism(matches: Sequence[Match], protocols: Sequence[Protocol], *, seed: int, draws: int = 2) -> dict[str, object]:
-    """Figures of every protocol, hardest to tell first.
+def evaluate_realism(
+    matches: Sequence[Match], protocols: Sequence[Protocol], *, seed: int, draws: int = 2
+) -> dict[str, object]:
+    """Figures of every protocol, hardest to tell apart first.
 
     Args:
         matches: measured patterns with their structures.
@@ -299,24 +242,29 @@ def evaluate_realism(matches: Sequence[Match], protocols: Sequence[Protocol], *,
     """
     figures: dict[str, dict[str, object]] = {}
     for protocol in protocols:
-        sides = describe(matches, protocol, seed=seed, draws=draws)
-        bare = describe(matches, protocol, seed=seed, draws=draws, treat=without_floor)
+        sides, bare, left = describe(matches, protocol, seed=seed, draws=draws)
         told = tell_apart(bare)
         figures[protocol.name] = {
-            "patterns": {"measured": len(sides.measured), "simulated": draws * len(sides.measured)},
-            "skipped": sides.skipped,
+            "measured": len(sides.measured),
+            "simulated": draws * len(sides.measured),
+            "left_out": left,
             **tell_apart(sides),
-            "floor_subtracted": {name: told[name] for name in ("accuracy", "auc", "boosted_trees_accuracy")},
+            "floor_subtracted": {
+                key: told[key] for key in ("accuracy", "standard_error", "auc", "boosted_trees_accuracy")
+            },
             "statistics": side_by_side(sides),
         }
-    ordered = sorted(figures, key=lambda name: (figures[name]["accuracy"], figures[name]["auc"]))
+
+    def hardest(name: str) -> tuple[float, float]:
+        return float(str(figures[name]["accuracy"])), float(str(figures[name]["auc"]))
+
     return {
         "seed": seed,
         "draws": draws,
         "minerals": len({match.label.mineral for match in matches}),
         "treatment": TREATMENT,
-        "classifier": f"logistic regression, L2 with C = {REGULARISATION:g}, {len(STATISTICS)} standardised statistics, "
-        f"{FOLDS} folds grouped by mineral; balanced accuracy, 0.5 is chance",
+        "classifier": f"logistic regression, L2 with C = {REGULARISATION:g}, {len(STATISTICS)} standardised "
+        f"statistics, {FOLDS} folds grouped by mineral; balanced accuracy, 0.5 is chance",
         "definitions": STATISTICS,
-        "protocols": {name: figures[name] for name in ordered},
+        "protocols": {name: figures[name] for name in sorted(figures, key=hardest)},
     }

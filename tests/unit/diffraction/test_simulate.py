@@ -9,9 +9,11 @@ import pytest
 
 import powderlens
 from powderlens.core.errors import InputError, StructureError, WavelengthError
+from powderlens.crystal.read import read_structure
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction.profile import scherrer_fwhm_deg
-from powderlens.diffraction.reflections import lorentz_polarisation
+from powderlens.diffraction.reflections import lorentz_polarisation, reflections
+from powderlens.diffraction.scattering import Table
 from powderlens.diffraction.simulate import peaks, simulate
 
 CU_KA1, CU_KA2 = 1.5405929, 1.5444274
@@ -142,6 +144,27 @@ def test_form_factors_on_request(quartz: Path) -> None:
     for call in (peaks, simulate):
         with pytest.raises(InputError, match="form_factors = 'x'"):
             call(quartz, "CuKa1", form_factors="x")
+
+
+@pytest.mark.parametrize(("table", "dispersion"), [("it92", True), ("pymatgen", False), ("neutron", False)])
+def test_both_backends_list_the_same_peaks(quartz: Path, table: Table, dispersion: bool) -> None:
+    """Also where the wavelength is too long for many spacings, and what `Reflections` says."""
+    for wavelength, limits in ((1.54, (10.0, 90.0)), (3.5, (5.0, 179.0))):
+        options = {"two_theta_deg": limits, "dispersion": dispersion, "form_factors": table}
+        fast, slow = (peaks(quartz, wavelength, backend=name, **options) for name in ("numba", "numpy"))
+        assert [p[:4] for p in fast] == [p[:4] for p in slow]
+        np.testing.assert_allclose([p[4:] for p in fast], [p[4:] for p in slow], rtol=1e-9, atol=1e-9)
+        found = reflections(
+            read_structure(quartz),
+            d_min_A=wavelength / 2 / np.sin(np.radians(limits[1] / 2)),
+            dispersion_wavelength_A=wavelength if dispersion else None,
+            form_factors=table,
+        )
+        angle, intensity = found.two_theta_deg(wavelength), found.intensity(wavelength)
+        inside = angle >= limits[0]
+        np.testing.assert_allclose([p.two_theta_deg for p in fast], angle[inside], rtol=1e-12)
+        expected = 100 * intensity[inside] / intensity[inside].max()
+        np.testing.assert_allclose([p.intensity for p in fast], expected, rtol=1e-9, atol=1e-9)
 
 
 def test_peaks_are_plain_numbers(quartz: Path) -> None:
