@@ -26,7 +26,7 @@ from powderlens.pattern.wavelength import Radiation, infer_radiation, parse_radi
 TEXTURE_AXES = ((0, 0, 1), (1, 0, 0), (0, 1, 0), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1), (1, 0, 4))
 """Axes among which the best is chosen, one of each set that the crystal's symmetry makes equal. 104 is the cleavage of
 calcite and its kin."""
-TRIAL_R = (0.5, 0.7, 0.85, 1.2, 1.5)
+TRIAL_R = (0.35, 0.55, 0.75, 1.0, 1.3, 1.7)
 BACKGROUND_TERMS = 8
 MAX_BACKGROUND_TERMS = 24
 RADIUS_MM = 200.0
@@ -290,21 +290,23 @@ def _textured(
         column = left(replace(model, texture_axis=axis).jacobian(values, np.array([r_at]))[:, 0])
         return float((column @ rest) ** 2) / max(float(column @ column), 1e-300)
 
-    def least(axis: tuple[int, int, int]) -> float:
+    def least(axis: tuple[int, int, int]) -> tuple[float, float, tuple[int, int, int]]:
         trial, moved, out = replace(model, texture_axis=axis), values.copy(), []
-        for moved[r_at] in TRIAL_R:
+        for r in TRIAL_R:
+            moved[r_at] = r
             difference = left(y - trial.calculate(moved))
-            out.append(float(difference @ difference))
+            out.append((float(difference @ difference), r, axis))
         return min(out)
 
     if not scale > 0:
         return replace(model, texture_axis=axes[0]), values
     rest = left(y - model.calculate(values))
-    ranked = sorted(sorted(axes, key=gain, reverse=True)[:4], key=least)
+    ranked = sorted(least(axis) for axis in sorted(axes, key=gain, reverse=True)[:4])
     best: tuple[float, Model, Floats] | None = None
-    for axis in ranked[:2]:
-        trial = replace(model, texture_axis=axis)
-        found = refine(trial, values, np.union1d(free, [r_at]), y, sigma, tolerance=1e-3, most=10)
+    for _, r, axis in ranked[:2]:
+        trial, start = replace(model, texture_axis=axis), values.copy()
+        start[r_at] = r
+        found = refine(trial, start, np.union1d(free, [r_at]), y, sigma, tolerance=1e-3, most=10)
         cost = float(np.sum(((y - trial.calculate(found)) / sigma) ** 2))
         if best is None or cost < best[0]:
             best = cost, trial, found

@@ -7,6 +7,7 @@ derivative by every parameter. One crystal, no axial divergence, no absorption.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -106,15 +107,27 @@ class Model:
     background_terms: int = 0
     radius_mm: float = 200.0
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """One for each parameter, in their order."""
         strains = [f"strain_{i + 1}" for i in range(len(self.basis))]
         return [*strains, *PROFILE, "scale", *(f"background_{i}" for i in range(self.background_terms))]
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.names)}
+
+    @cached_property
+    def _chebyshev(self) -> Floats:
+        """(n, terms) polynomials over the range."""
+        x = self.two_theta_deg
+        if self.background_terms == 0:
+            return np.zeros((len(x), 0))
+        return np.asarray(chebvander(2 * (x - x[0]) / (x[-1] - x[0]) - 1, self.background_terms - 1))
+
     def at(self, name: str) -> int:
         """Where a parameter is in the vector."""
-        return self.names.index(name)
+        return self._places[name]
 
     def start(self) -> Floats:
         """No strain, no shift, no texture, lines 0.14 degrees wide, scale 1."""
@@ -149,13 +162,11 @@ class Model:
 
     def background(self, values: Floats) -> Floats:
         """(n,) the background alone."""
-        if self.background_terms == 0:
-            return np.zeros(len(self.two_theta_deg))
-        return np.asarray(self._chebyshev() @ values[-self.background_terms :])
+        return np.asarray(self._chebyshev @ values[len(self.names) - self.background_terms :])
 
     def positions(self, values: Floats) -> Floats:
         """(m,) observed 2theta of each family at the first wavelength, degrees; NaN where it is not reached."""
-        q = self._lines_of_reflections(values, np.zeros(0, np.int64))[0]
+        q = self._reflections(values, np.zeros(0, np.int64))[0]
         with np.errstate(invalid="ignore"):
             theta = np.arcsin(0.5 * self.emission[0][0] * np.sqrt(q))
         shift = 2 * values[self.at("displacement_mm")] / self.radius_mm * np.cos(theta)
@@ -177,14 +188,10 @@ class Model:
         if scale_at in free:
             parts.append(profile[:, None])
         if (free > scale_at).any():
-            parts.append(self._chebyshev()[:, free[free > scale_at] - scale_at - 1])
+            parts.append(self._chebyshev[:, free[free > scale_at] - scale_at - 1])
         return np.concatenate(parts, axis=1)
 
-    def _chebyshev(self) -> Floats:
-        x = self.two_theta_deg
-        return np.asarray(chebvander(2 * (x - x[0]) / (x[-1] - x[0]) - 1, self.background_terms - 1))
-
-    def _lines_of_reflections(self, values: Floats, drawn: NDArray[np.int64]) -> tuple[Floats, Floats, Floats, Floats]:
+    def _reflections(self, values: Floats, drawn: NDArray[np.int64]) -> tuple[Floats, Floats, Floats, Floats]:
         """1/d^2 and weight of each family, and the derivatives of both by the parameters `drawn`."""
         metric, slopes = self.metric(values)
         inverse = np.linalg.inv(metric)
@@ -211,13 +218,13 @@ class Model:
                 dlog[:, column] = (above - below) / (2 * step * factor)
         return q, weight, dq, dlog
 
-    def _draw(self, values: Floats, drawn: NDArray[np.int64]) -> tuple[Floats, Floats]:
-        """Profile at scale 1, and its derivatives by the parameters `drawn` (all before the scale)."""
-        q, weight, dq, dlog = self._lines_of_reflections(values, drawn)
+    def _lines(self, values: Floats, drawn: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """(4, k) position, area, Gaussian and Lorentzian FWHM of every line, and (4, k, f) their derivatives."""
+        q, weight, dq, dlog = self._reflections(values, drawn)
         zero, displacement, u, v, w, x, y, _, _ = values[len(self.basis) : len(self.basis) + len(PROFILE)]
         column_of = {int(parameter) - len(self.basis): i for i, parameter in enumerate(drawn)}
         lever = 2 * DEGREE / self.radius_mm
-        parts = []
+        tables = []
         for wavelength, share in self.emission:
             sine = 0.5 * wavelength * np.sqrt(q)
             use = sine < SINE_LIMIT
@@ -252,9 +259,13 @@ class Model:
             ):
                 if place in column_of:
                     slopes[row, :, column_of[place]] = slope
-            parts.append((position, area, gauss, lorentz, slopes))
-        position, area, gauss, lorentz = (np.concatenate([part[i] for part in parts]) for i in range(4))
-        slopes = np.concatenate([part[4] for part in parts], axis=1)
+            tables.append((np.stack([position, area, gauss, lorentz]), slopes))
+        lines, derivatives = (np.concatenate(part, axis=1) for part in zip(*tables, strict=True))
+        return lines, derivatives
+
+    def _draw(self, values: Floats, drawn: NDArray[np.int64]) -> tuple[Floats, Floats]:
+        """Profile at scale 1, and its derivatives by the parameters `drawn` (all before the scale)."""
+        (position, area, gauss, lorentz), slopes = self._lines(values, drawn)
         fwhm, eta, chain = _pseudo_voigt(gauss, lorentz)
         by_width = chain[0][:, None] * slopes[2] + chain[1][:, None] * slopes[3]
         by_eta = chain[2][:, None] * slopes[2] + chain[3][:, None] * slopes[3]
@@ -276,14 +287,17 @@ def _pseudo_voigt(g: Floats, x: Floats) -> tuple[Floats, Floats, tuple[Floats, F
     Returns:
         FWHM, eta, and the derivatives of the FWHM by g and x and of eta by g and x.
     """
-    fifth = g**5 + 2.69269 * g**4 * x + 2.42843 * g**3 * x**2 + 4.47163 * g**2 * x**3 + 0.07842 * g * x**4 + x**5
+    g2, x2 = g * g, x * x
+    g3, x3 = g2 * g, x2 * x
+    fifth = g3 * g2 + 2.69269 * g2 * g2 * x + 2.42843 * g3 * x2 + 4.47163 * g2 * x3 + 0.07842 * g * x2 * x2 + x3 * x2
     fwhm = np.maximum(fifth**0.2, MIN_FWHM_DEG)
-    by_g = 5 * g**4 + 10.77076 * g**3 * x + 7.28529 * g**2 * x**2 + 8.94326 * g * x**3 + 0.07842 * x**4
-    by_x = 2.69269 * g**4 + 4.85686 * g**3 * x + 13.41489 * g**2 * x**2 + 0.31368 * g * x**3 + 5 * x**4
-    by_g, by_x = by_g / (5 * fwhm**4), by_x / (5 * fwhm**4)
+    by_g = 5 * g2 * g2 + 10.77076 * g3 * x + 7.28529 * g2 * x2 + 8.94326 * g * x3 + 0.07842 * x2 * x2
+    by_x = 2.69269 * g2 * g2 + 4.85686 * g3 * x + 13.41489 * g2 * x2 + 0.31368 * g * x3 + 5 * x2 * x2
+    by_fifth = 1 / (5 * fwhm * fwhm * fwhm * fwhm)
+    by_g, by_x = by_g * by_fifth, by_x * by_fifth
     q = x / fwhm
-    eta = 1.36603 * q - 0.47719 * q**2 + 0.11116 * q**3
-    slope = 1.36603 - 0.95438 * q + 0.33348 * q**2
+    eta = q * (1.36603 - q * (0.47719 - q * 0.11116))
+    slope = 1.36603 - q * (0.95438 - q * 0.33348)
     eta_g, eta_x = -slope * q / fwhm * by_g, slope * (1 - q * by_x) / fwhm
     return fwhm, np.clip(eta, 0.0, 1.0), (by_g, by_x, eta_g, eta_x)
 
@@ -381,8 +395,7 @@ def solve_linear(model: Model, values: Floats, intensity: Floats, sigma: Floats)
     """
     scale_at = model.at("scale")
     profile = model._draw(values, np.zeros(0, np.int64))[0]
-    columns = [profile[:, None]] + ([model._chebyshev()] if model.background_terms else [])
-    design = np.concatenate(columns, axis=1) / sigma[:, None]
+    design = np.concatenate([profile[:, None], model._chebyshev], axis=1) / sigma[:, None]
     solution = np.linalg.lstsq(design, intensity / sigma, rcond=None)[0]
     if solution[0] <= 0:
         solution = np.concatenate([[0.0], np.linalg.lstsq(design[:, 1:], intensity / sigma, rcond=None)[0]])

@@ -18,7 +18,8 @@ ORDER = 6
 """Of the differences that show the noise: a line at least 10 points wide adds under 0.2 % of its height."""
 SEARCH_STRAIN = 0.025
 """The cell is searched within this, relative."""
-TRIALS = 300
+TRIALS = {1: 0, 2: 120}
+"""Cells that are tried besides 41 along the diagonal, by the number of free strains; 260 for more than two."""
 KEPT = 4
 BLUR_DEG = (0.9, 0.45, 0.22)
 """FWHM that is added to the lines of the pattern, measured and calculated, from the first search to the last; for a
@@ -32,10 +33,11 @@ WIDTHS_DEG = (0.012, 0.022, 0.04, 0.07, 0.11, 0.16, 0.23, 0.33, 0.5, 0.8)
 def counting_noise(intensity: Floats) -> tuple[float, float]:
     """Noise as counting makes it: variance = floor + gain * intensity, both from the scatter of the data.
 
-    The points are sorted into bins of equal level; in each, the median absolute deviation of the sixth differences over
-    neighbouring points gives the variance (white noise of deviation s gives sixth differences of sqrt(924) s, and a
-    line that is ten points wide or wider hardly shows). A straight line through the bins, of no negative coefficient,
-    gives the two. It holds also when a background was subtracted: its counts are the floor.
+    The scatter is that of the sixth differences over neighbouring points: white noise of deviation s gives sixth
+    differences of sqrt(924) s, and a line that is ten points wide or wider hardly shows. Their squares, cut at nine
+    times what is expected, follow a straight line against the local level, of no negative coefficient, by least squares
+    with the weights of squares of normal numbers; it starts from the median absolute deviations of bins of equal level.
+    It holds also when a background was subtracted: its counts are the floor.
 
     Args:
         intensity: (n,) on nearly equal steps, any scale, neither smoothed nor interpolated.
@@ -52,45 +54,51 @@ def counting_noise(intensity: Floats) -> tuple[float, float]:
     for first, last in pairwise(ends):
         inside = order[first:last]
         if len(inside) >= 7:
-            rows.append(max(float(level[inside].mean()), 0.0))
+            rows.append(max(float(np.median(level[inside])), 0.0))
             variances.append(float(1.482602 * np.median(np.abs(scatter[inside]))) ** 2)
             counts.append(len(inside))
-    found = np.array(variances)
-    if not found.max(initial=0.0) > 0:
+    if not max(variances, default=0.0) > 0:
         return 0.0, 0.0
-    # The variance of a variance grows with its square.
-    weight = np.sqrt(counts) / np.maximum(found, 1e-3 * found.max())
-    design = np.stack([np.ones(len(rows)), np.array(rows)], axis=1)
-    floor, gain = nnls(design * weight[:, None], found * weight)[0]
-    return float(floor), float(gain)
+    line = _straight(np.array(rows), np.array(variances), np.sqrt(counts) / max(variances))
+    level = np.maximum(level, 0.0)
+    for _ in range(8):
+        expected = np.maximum(line[0] + line[1] * level, 1e-6 * max(variances))
+        line = _straight(level, np.minimum(scatter**2, 9 * expected) / 0.995, 1 / expected)
+    return float(line[0]), float(line[1])
+
+
+def _straight(x: Floats, y: Floats, weight: Floats) -> Floats:
+    """Intercept and slope, neither below zero."""
+    design = np.stack([np.ones(len(x)), x], axis=1)
+    return np.asarray(nnls(design * weight[:, None], y * weight)[0])
 
 
 def estimate_sigma(intensity: Floats) -> tuple[Floats, float, float]:
     """Standard uncertainties of measured intensities that come without them.
 
-    sigma^2 = gain * max(y, floor / gain), y the running mean over 7 points, so that a point's own noise does not choose
-    its weight; `counting_noise` gives floor and gain. Data without noise get sigma^2 proportional to
-    max(y, 1 % of the span), a thousandth of the span where y is that.
+    sigma^2 = floor + gain * max(y, lowest), `counting_noise` gives floor and gain. y is the running mean over 7 points,
+    so that a point's own noise does not choose its weight, and `lowest` a level that four fifths of the points exceed.
+    Data without noise get sigma^2 proportional to 1 % of the span plus y, a thousandth of the span where y is 0.
 
     Returns:
         (n,) sigma, and the floor and gain of the variance.
     """
     floor, gain = counting_noise(intensity)
     span = float(np.ptp(intensity))
-    if floor <= (1e-5 * span) ** 2:
-        floor = (1e-3 * span) ** 2
-        if gain <= 0:
-            gain = floor / (0.01 * span)
     smooth = np.convolve(np.pad(intensity, 3, mode="edge"), np.ones(7) / 7, mode="valid")
-    return np.sqrt(floor + gain * np.maximum(smooth, 0.0)), floor, gain
+    lowest = max(float(np.quantile(smooth, 0.2)), 0.0)
+    if floor + gain * lowest <= (1e-5 * span) ** 2:
+        floor = (1e-3 * span) ** 2
+        gain = max(gain, floor / (0.01 * span))
+    return np.sqrt(floor + gain * np.maximum(smooth, lowest)), floor, gain
 
 
 def rough_start(model: Model, intensity: Floats) -> Floats:
     """Cell and zero shift near enough for least squares, by patterns with broadened lines.
 
-    Background and points are simplified, all lines are broadened to about a degree, and the cell is tried at 300 places
-    within 2.5 % of the given one (an additive recurrence spreads them evenly: no random numbers). The best few, and the
-    cell as it is, are refined while the broadening falls to a fifth of a degree; the lowest sum of squares wins.
+    Background and points are simplified, all lines are broadened to about a degree, and the cell is tried at up to 300
+    places within 2.5 % of the given one (an additive recurrence spreads them evenly: no random numbers). The best few,
+    and the cell as it is, are refined while the broadening falls to a fifth of a degree; the lowest sum of squares wins.
 
     Args:
         model: with the cell as it is given.
@@ -168,7 +176,7 @@ def _lorentz(model: Model) -> Floats:
 
 
 def _trials(size: int) -> NDArray[np.float64]:
-    """(TRIALS, size) strains: none, the same along every axis, then evenly spread ones.
+    """(n, size) strains: none, the same along every axis, then evenly spread ones.
 
     Source of the spread: M. Roberts, "The unreasonable effectiveness of quasirandom sequences" (2018): multiples of the
     powers of 1/phi modulo 1, where phi^(size+1) = phi + 1.
@@ -180,5 +188,5 @@ def _trials(size: int) -> NDArray[np.float64]:
     along = np.linspace(-1, 1, 41)[:, None] * np.ones(size)
     # In a triclinic or monoclinic cell the last strains are shears: a mean of lengths needs none.
     along[:, 3:] = 0.0
-    spread = 2 * ((0.5 + np.outer(np.arange(1, TRIALS - 41), steps)) % 1.0) - 1
+    spread = 2 * ((0.5 + np.outer(np.arange(1, TRIALS.get(size, 260) + 1), steps)) % 1.0) - 1
     return SEARCH_STRAIN * np.concatenate([np.zeros((1, size)), along, spread])

@@ -2,15 +2,16 @@
 
 Read `render_numpy.py` first: the steps are the same, over all patterns of a batch at once. Spacings, positions, widths
 and areas of lines are float64. Drawing, noise and patterns have `dtype`, float32 unless told otherwise, which costs
-1e-6 of the maximum. Random numbers are those of `core.random`.
+1e-6 of the maximum; with thermal offsets 2e-5 at single points, where a tail ends one point sooner. Random numbers are
+those of `core.random`.
 
 - A Poisson count is the inverse of the distribution at a mean that float32 has rounded. Where that mean lies on an edge
   the count is one off: measured in 1 of 100,000 points with 1,000 counts at the maximum, in 1 of 2,000 with 100,000, in
   proportion to the counts. float64 does not do this.
 - On CUDA lines are added in any order, so the last bits (1e-7 of the maximum) differ from run to run. On the CPU the
   same call gives the same bytes, and a pattern alone or among others the same to rounding.
-- The device is waited for once a batch (how many lines have long windows), once more under axial divergence (how many
-  sub-lines), and while Poisson counts are searched.
+- The device is waited for once for the first and once for the second phases of a batch (how many lines have long
+  windows), once more each under axial divergence (how many sub-lines), and while Poisson counts are searched.
 
 Names of dimensions: b patterns, f families of reflections of all of them one after the other, l lines.
 """
@@ -39,7 +40,7 @@ from powderlens.pattern.grid import Grid
 
 DEGREE = 180.0 / np.pi
 MAX_ELEMENTS = {"cpu": 2**19, "cuda": 2**26}
-"""Bounds of intermediate arrays where none is given: what fits a cache, and what fits 8 GB several times."""
+"""Bounds of intermediate arrays where none is given: for a processor's cache, and for a few GB of an accelerator."""
 
 
 class _Conditions:
@@ -52,6 +53,7 @@ class _Conditions:
         return self.on[name]
 
     def any(self, name: str) -> bool:
+        """Whether some pattern has it above 0."""
         return bool((self.host[name] > 0).any())
 
     def of(self, which: NDArray[np.int64], where: Tensor) -> _Conditions:

@@ -77,8 +77,8 @@ def test_noise(seen: Callable, noise: NDArray[np.float64]) -> None:
 def test_a_cut_baseline_shows_in_zeros(seen: Callable, noise: NDArray[np.float64]) -> None:
     low = gaussians(0.2) + SIGMA
     folded, cut = seen(np.abs(low + noise)), seen(np.maximum(low + noise, 0))
-    # 16 % of the points are below 0; folded, some 5 % lie below a tenth of the level.
-    assert cut["near_zero"] == pytest.approx(0.19, abs=0.03)
+    # 16 % of the points are below 0, somewhat more in the quietest parts; folded, 5 % lie below a tenth of the level.
+    assert cut["near_zero"] == pytest.approx(0.21, abs=0.04)
     assert folded["near_zero"] == pytest.approx(0.05, abs=0.02)
     assert cut["level_5"] == pytest.approx(np.log(1e-4), abs=0.01)
 
@@ -119,7 +119,8 @@ def test_floor(seen: Callable, noise: NDArray[np.float64]) -> None:
     tilted = seen(gaussians(0.2) + PEDESTAL * (1 + 0.5 * t) + noise / 10)
     assert tilted["floor_slope"] == pytest.approx(0.8, abs=0.05)
     bent = seen(gaussians(0.2) + PEDESTAL * (1 + 0.5 * t**2) + noise / 10)
-    assert bent["floor_bend"] == pytest.approx(0.5 * 0.8 / 1.17, abs=0.06)
+    # Mean of t^2 over the outer fifths 0.69, over the middle one 0.01.
+    assert bent["floor_bend"] == pytest.approx(0.5 * 0.68 / 1.17, abs=0.03)
     assert min(tilted["floor_waves"], bent["floor_waves"]) > flat["floor_waves"] + 1
 
 
@@ -156,5 +157,6 @@ def test_expected_lines(minerals: dict[str, Structure]) -> None:
     assert n == pytest.approx(np.round(n), abs=1e-6)
     assert found.two_theta_deg[found.area.argmax()] == pytest.approx(31.73, abs=0.02), "200 of halite"
     half = expected_lines(phase, COPPER.mean_A / 2, 5.0, 42.0)
-    assert half.area == pytest.approx(found.area[: len(half.area)], rel=1e-9), "areas are those under copper"
+    assert len(half.area) == 10
+    assert half.area == pytest.approx(found.area[:10], rel=1e-9), "areas are those under copper"
     assert len(expected_lines(phase, COPPER.mean_A, 5.0, 6.0).area) == 0

@@ -102,7 +102,7 @@ def test_equal_sides_are_not_told_apart_and_unequal_ones_are() -> None:
     same = tell_apart(sides(measured, rng.standard_normal((2, 200, K))))
     assert same["accuracy"] == pytest.approx(0.5, abs=0.08)
     assert same["auc"] == pytest.approx(0.5, abs=0.08)
-    assert same["boosted_trees_accuracy"] == pytest.approx(0.5, abs=0.08)
+    assert same["forest_accuracy"] == pytest.approx(0.5, abs=0.08)
     moved = rng.standard_normal((2, 200, K))
     moved[..., 3] += 1
     told = tell_apart(sides(measured, moved))
