@@ -21,7 +21,7 @@ from powderlens.diffraction.specimen import march_dollase
 Floats = NDArray[np.float64]
 
 DEGREE = 180.0 / np.pi
-MAX_STRAIN = 0.06
+MAX_STRAIN = 0.04
 """The cell may change by this much, relative."""
 
 PROFILE = (
@@ -36,15 +36,15 @@ PROFILE = (
     "u_overall_A2",
 )
 BOUNDS = {
-    "zero_shift_deg": (-1.0, 1.0),
-    "displacement_mm": (-2.0, 2.0),
+    "zero_shift_deg": (-0.5, 0.5),
+    "displacement_mm": (-1.0, 1.0),
     "caglioti_u_deg2": (0.0, 4.0),
     "caglioti_v_deg2": (-8.0, 0.0),
     "caglioti_w_deg2": (1e-6, 4.0),
     "lorentz_x_deg": (0.0, 4.0),
     "lorentz_y_deg": (0.0, 8.0),
     "march_r": (0.2, 5.0),
-    "u_overall_A2": (0.0, 0.3),
+    "u_overall_A2": (0.0, 0.15),
 }
 
 

@@ -98,7 +98,7 @@ def rough_start(model: Model, intensity: Floats) -> Floats:
 
     Background and points are simplified, all lines are broadened to about a degree, and the cell is tried at up to 300
     places within 2.5 % of the given one (an additive recurrence spreads them evenly: no random numbers). The best few,
-    and the cell as it is, are refined while the broadening falls to a fifth of a degree; the lowest sum of squares wins.
+    and the cell as it is, are refined while the broadening falls to a fifth of a degree; the least sum of squares wins.
 
     Args:
         model: with the cell as it is given.

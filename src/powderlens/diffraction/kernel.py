@@ -602,3 +602,68 @@ def draw_pseudo_voigt(out, start, step, position, area, fwhm, eta, reach):  # ty
                 value *= ratio
                 ratio *= ratio2
                 out[g] += value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def site_offsets(frac, lattice, into_fractions, rotations, translations, distance):  # type: ignore[no-untyped-def]
+    """`thermal.site_offsets`: orbits of the atoms, and how each atom follows when its orbit's first is moved.
+
+    Args:
+        frac: (n, 3).
+        lattice: (3, 3) rows, A, with
+        into_fractions: (3, 3) the inverse of its transpose.
+        rotations: (m, 3, 3) int64, with
+        translations: (m, 3).
+        distance: A, below which two places are one.
+
+    Returns:
+        site (n,) int64, moves (n, 3, 3).
+    """
+    n, m = frac.shape[0], rotations.shape[0]
+    site = np.full(n, -1, np.int64)
+    moves = np.empty((n, 3, 3))
+    first_to = np.empty(n, np.int64)
+    image, mean = np.empty(3), np.empty((3, 3))
+    count = 0
+    for first in range(n):
+        if site[first] >= 0:
+            continue
+        for j in range(first, n):
+            first_to[j] = -1
+        mean[:, :] = 0.0
+        keep = 0
+        for r in range(m):
+            for a in range(3):
+                image[a] = translations[r, a]
+                for b in range(3):
+                    image[a] += rotations[r, a, b] * frac[first, b]
+            for j in range(first, n):
+                if site[j] >= 0 or (first_to[j] >= 0 and j != first):
+                    continue
+                square = 0.0
+                d0, d1, d2 = image[0] - frac[j, 0], image[1] - frac[j, 1], image[2] - frac[j, 2]
+                d0, d1, d2 = d0 - np.rint(d0), d1 - np.rint(d1), d2 - np.rint(d2)
+                for b in range(3):
+                    square += (d0 * lattice[0, b] + d1 * lattice[1, b] + d2 * lattice[2, b]) ** 2
+                if square < distance * distance:
+                    if first_to[j] < 0:
+                        first_to[j] = r
+                    if j == first:
+                        keep += 1
+                        for a in range(3):
+                            for b in range(3):
+                                mean[a, b] += rotations[r, a, b]
+        for j in range(first, n):
+            if site[j] >= 0 or first_to[j] < 0:
+                continue
+            site[j] = count
+            # W (mean of the site symmetry) into fractions
+            for a in range(3):
+                for b in range(3):
+                    total = 0.0
+                    for c in range(3):
+                        for d in range(3):
+                            total += rotations[first_to[j], a, c] * mean[c, d] * into_fractions[d, b]
+                    moves[j, a, b] = total / keep
+        count += 1
+    return site, moves

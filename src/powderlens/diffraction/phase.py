@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core.errors import InputError
 from powderlens.crystal.elements import atomic_mass_u
+from powderlens.crystal.expand import MERGE_DISTANCE_A
 from powderlens.crystal.label import with_symmetry
 from powderlens.crystal.structure import Structure
-from powderlens.diffraction.kernel import families, structure_factors_squared
-from powderlens.diffraction.reflections import reflections
-from powderlens.diffraction.scattering import Table, dispersion, form_factors
-from powderlens.diffraction.thermal import site_offsets
+from powderlens.diffraction import kernel
+from powderlens.diffraction.reflections import NoReflectionError, arguments, reflections
+from powderlens.diffraction.scattering import Table
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +126,7 @@ def phase_of(
 def strength_of(atoms: Atoms, hkl: NDArray[np.int64], frac: NDArray[np.float64]) -> NDArray[np.float64]:
     """(m,) multiplicity times |F|^2 with the atoms at other places."""
     a = atoms
-    f_squared = structure_factors_squared(
+    f_squared = kernel.structure_factors_squared(
         hkl, a.inv_d2 / 4, frac, a.kind, a.weight, a.u_iso_A2, a.beta, a.f_real, a.f_imag, a.friedel
     )
     return np.asarray(a.multiplicity * f_squared)
@@ -137,27 +136,16 @@ def _atoms_of(
     structure: Structure, d_min_A: float, dispersion_wavelength_A: float | None, table: Table
 ) -> tuple[NDArray[np.int64], Atoms]:
     """Families that the space group allows, also those that vanish while every atom is at rest, and the atoms."""
-    rotations = np.ascontiguousarray(structure.rotations, np.int64)
-    hkl, multiplicity, inv_d2 = families(structure.reciprocal, d_min_A, rotations)
-    # h W = h with h t not whole: extinct whatever the atoms do (International Tables for Crystallography A, 1.6.3).
-    turned = np.einsum("mi,rij->mrj", hkl, rotations)
-    phase = hkl @ structure.translations.T
-    absent = ((turned == hkl[:, None]).all(axis=2) & (np.abs(phase - np.round(phase)) > 1e-3)).any(axis=1)
-    hkl, multiplicity, inv_d2 = hkl[~absent], multiplicity[~absent], inv_d2[~absent]
+    lattice, rotations, _, frac, kind, occupancy, u_iso, beta, c, f_imag, friedel = arguments(
+        structure, d_min_A, dispersion_wavelength_A, table
+    )
+    translations = np.ascontiguousarray(structure.translations, float)
+    hkl, multiplicity, inv_d2 = kernel.families(kernel.reciprocal_of(lattice), d_min_A, rotations)
+    keep = kernel.allowed(hkl, rotations, translations)
+    hkl, multiplicity, inv_d2 = hkl[keep], multiplicity[keep], inv_d2[keep]
     if not len(hkl):
-        raise InputError(f"{structure.name or 'structure'}: no reflection with d of at least {d_min_A:g} A")
-    kinds, kind = np.unique(structure.elements, return_inverse=True)
-    f_real = form_factors(kinds.tolist(), inv_d2 / 4, table)
-    f_imag = np.zeros(len(kinds))
-    if dispersion_wavelength_A is not None:
-        extra = dispersion(kinds.tolist(), dispersion_wavelength_A)
-        f_real, f_imag = f_real + extra.real[:, None], extra.imag
-    beta = np.zeros((0, 3, 3)) if structure.beta is None else np.nan_to_num(structure.beta)
-    u_iso = np.nan_to_num(structure.u_iso_A2)
-    if structure.beta is not None:
-        u_iso = np.where(np.isfinite(structure.beta).all(axis=(1, 2)), 0.0, u_iso)
-    site, moves = site_offsets(structure)
-    return np.ascontiguousarray(hkl), Atoms(
-        np.ascontiguousarray(structure.frac, float), kind.astype(np.int64), np.asarray(structure.occupancy, float),
-        u_iso, beta, f_real, f_imag, dispersion_wavelength_A is not None, multiplicity, inv_d2, site, moves,
-    )  # fmt: skip
+        raise NoReflectionError(f"{structure.name or 'structure'}: no reflection with d of at least {d_min_A:g} A")
+    f_real = kernel.form_factors(c, inv_d2 / 4)
+    into_fractions = np.ascontiguousarray(np.linalg.inv(lattice.T))
+    site, moves = kernel.site_offsets(frac, lattice, into_fractions, rotations, translations, MERGE_DISTANCE_A)
+    return hkl, Atoms(frac, kind, occupancy, u_iso, beta, f_real, f_imag, friedel, multiplicity, inv_d2, site, moves)

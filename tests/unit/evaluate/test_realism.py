@@ -150,6 +150,7 @@ def test_the_area_of_one_statistic() -> None:
     assert auc == [pytest.approx(0.525), 1.0, 0.5]
 
 
+@pytest.mark.slow
 def test_a_protocol_is_not_told_from_what_was_measured_under_it(
     bench: Protocol, minerals: dict[str, Structure], stored_set: Callable[[Path, int], Path], tmp_path: Path
 ) -> None:
