@@ -87,8 +87,9 @@ CASES: dict[str, dict[str, Any]] = {
     "many counts": {"counts_at_max": 1e5},
     "noise": {"noise_sigma": 0.02},
     "subtracted background": {
-        "noise_sigma": 0.01, "background_share": 0.1, "pedestal": 1.5, "clip": True, "raw_points": 2,
+        "noise_sigma": 0.01, "background_share": 0.1, "pedestal": 1.5, "below_zero": "cut", "raw_points": 2,
     },
+    "folded": {"noise_sigma": 0.01, "pedestal": 1.2, "below_zero": "fold", "raw_points": 2},
     "multiplicative noise": {"multiplicative_sigma": 0.05, "chebyshev": (0.1,)},
     "rescaled": {"rescale": True, "counts_at_max": 900.0, "noise_sigma": 0.02, "chebyshev": (0.05,)},
     "part of the range": {"first_deg": 24.0, "last_deg": 61.0, "noise_sigma": 0.01},

@@ -167,6 +167,21 @@ def with_symmetry(structure: Structure, symprec_A: float = SYMPREC_A) -> Structu
     return replace(structure, rotations=found.rotations, translations=found.translations, space_group=found.number)
 
 
+def with_whole_symmetry(structure: Structure, symprec_A: float = SYMPREC_A) -> Structure:
+    """As `with_symmetry`, but a supercell in whose basis operators of its crystal are missing gives way to the
+    primitive cell of the standard setting: a strain of it could otherwise lower the symmetry.
+
+    Raises:
+        StructureError: as `with_symmetry`.
+    """
+    if len(structure.rotations) > 1 and structure.space_group is not None:
+        return structure
+    found = find_symmetry(structure, symprec_A)
+    if not found.operators_complete:
+        return found.primitive
+    return replace(structure, rotations=found.rotations, translations=found.translations, space_group=found.number)
+
+
 def _sites(structure: Structure) -> tuple[NDArray[np.intp], NDArray[np.intp], list[int]]:
     """First row of each site, the site of each row, and the kind of each site."""
     bins = np.floor((structure.frac + 1.23456e-4) % 1.0 * _SAME_SITE).astype(np.int64)

@@ -25,10 +25,12 @@ Floats = NDArray[np.float64]
 
 MAX_NODES = 24
 """Most sub-lines of one line."""
-NARROW = 0.1
-"""A line whose tail is shorter than this share of its FWHM is drawn as one, at its centroid."""
-WHOLE_CONE = 1 - 2 / np.pi
-"""Mean shift of a cone that fits into the slit, as a share of the span: 1 - mean of cos(psi) over 0 to pi / 2."""
+FEWEST, DENSITY = 4, 3.4
+"""Sub-lines of a short tail, and how many more for each FWHM of it."""
+NARROW = 0.15
+"""The strongest line, where its tail is shorter than this share of its FWHM, is drawn as one, at its centroid."""
+SHORT_DEG, MEAN_NODES = 0.05, 10
+"""Tails up to this long have their centroid by a closed form, longer ones by the mean of so many nodes."""
 
 
 def _gauss_legendre() -> tuple[Floats, Floats]:
@@ -70,19 +72,24 @@ def axial_span_deg(two_theta_deg: Floats, sample_over_l: float, detector_over_l:
     return np.asarray(np.degrees(np.abs(two_theta - np.arctan2(np.sin(two_theta) * np.cos(psi), np.cos(two_theta)))))
 
 
-def axial_count(span_deg: Floats, fwhm_deg: Floats) -> NDArray[np.int64]:
-    """How many sub-lines stand for a line: 1 for a tail below 0.1 FWHM, else 4 + ceil(6 span / FWHM), at most 24.
+def axial_count(span_deg: Floats, fwhm_deg: Floats, height: Floats | float = 1.0) -> NDArray[np.int64]:
+    """How many sub-lines stand for a line: one where none would tell, else 4 + ceil(3.4 span / FWHM), at most 24.
+
+    One node, at the centroid, is wrong by about 0.15 (span / FWHM)^2 of the line's height. It stands where that is
+    below 0.3 % of the strongest line: (span / FWHM)^2 height < 0.15^2. With more, a profile is within 0.4 % of its height for
+    tails up to 5 FWHM, and 2 % up to 8.
 
     Args:
         span_deg: length of the tail, degrees.
         fwhm_deg: width of the line without it, degrees.
+        height: of the line, relative to the strongest of its pattern.
 
     Returns:
-        Counts, the shape of both.
+        Counts, the shape of all.
     """
     ratio = np.asarray(span_deg) / np.asarray(fwhm_deg)
-    many = np.minimum(4 + np.ceil(6 * ratio), MAX_NODES)
-    return np.where(ratio < NARROW, 1, many).astype(np.int64)
+    many = np.minimum(FEWEST + np.ceil(DENSITY * ratio), MAX_NODES)
+    return np.where(ratio * ratio * height < NARROW * NARROW, 1, many).astype(np.int64)
 
 
 def axial_nodes(
@@ -92,9 +99,8 @@ def axial_nodes(
 
     Gauss-Legendre nodes in the azimuth psi of the ray, from 0 to `azimuth_limit`:
     apparent = atan2(sin(2theta) cos(psi), cos(2theta)), h^2 = sin^2 psi sin^2 2theta / (1 - sin^2 psi sin^2 2theta),
-    weight W(h) = min(2 min(S, H), S + H - h) / L. With one node: the centroid to second order in the heights,
-    2theta - (S^2 + H^2) / (6 L^2) cot(2theta), and no farther away than the mean over a whole cone, 1 - 2 / pi of the
-    span.
+    weight W(h) = min(2 min(S, H), S + H - h) / L. With one node: the centroid, for short tails to second order in the
+    heights, 2theta - (S^2 + H^2) / (6 L^2) cot(2theta), for longer ones the mean of ten nodes.
 
     Args:
         two_theta_deg: (...) Bragg angles, degrees.
@@ -108,9 +114,13 @@ def axial_nodes(
     two_theta = np.radians(np.asarray(two_theta_deg, float))[..., None]
     cosine, sine = np.cos(two_theta), np.sin(two_theta)
     if count == 1:
-        farthest = WHOLE_CONE * np.radians(axial_span_deg(two_theta_deg, sample_over_l, detector_over_l))[..., None]
-        shift = (sample_over_l**2 + detector_over_l**2) / 6 * cosine / np.where(sine > 0, sine, 1.0)
-        return np.asarray(np.degrees(two_theta - np.clip(shift, -farthest, farthest))), np.ones(two_theta.shape)
+        # A line that a shift has moved below 0 stays where it is.
+        cotangent = np.where(sine > 0, cosine / np.where(sine > 0, sine, 1.0), 0.0)
+        shift = (sample_over_l**2 + detector_over_l**2) / 6 * cotangent
+        places, shares = axial_nodes(two_theta_deg, sample_over_l, detector_over_l, MEAN_NODES)
+        short = axial_span_deg(two_theta_deg, sample_over_l, detector_over_l)[..., None] <= SHORT_DEG
+        mean = (places * shares).sum(axis=-1, keepdims=True)
+        return np.where(short, np.degrees(two_theta - shift), mean), np.ones(two_theta.shape)
     psi = azimuth_limit(two_theta_deg, sample_over_l, detector_over_l)[..., None] * NODES[count, :count]
     up = (np.sin(psi) * sine) ** 2
     rise = np.sqrt(up / (1 - up))

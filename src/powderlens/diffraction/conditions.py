@@ -21,6 +21,7 @@ from powderlens.core.errors import InputError
 SHAPES = ("tch", "pseudo-voigt", "gaussian", "lorentzian", "voigt")
 BROADENINGS = ("lorentzian", "gaussian", "both")
 SLITS = ("fixed", "automatic")
+BELOW_ZERO = ("keep", "cut", "fold")
 TERMS = 48
 """Most terms of a smooth background."""
 HUMPS = 4
@@ -260,8 +261,8 @@ class Counting(Step):
         background_share: counts under the lines, subtracted before; sigma^2 grows as 1 + y / share. 0: it is constant.
         multiplicative_sigma: standard deviation of a factor of mean 1.
         pedestal: added, in units of noise_sigma.
-        clip: cut at zero.
-        raw_points: 2 when each point is the mean of two scanned ones, each with its noise (and cut).
+        below_zero: what becomes of negative values: "keep", "cut" at zero, or "fold" to their absolute value.
+        raw_points: 2 when each point is the mean of two scanned ones, each with its noise (and cut or fold).
         first_deg, last_deg: what was measured; outside is zero.
     """
 
@@ -272,7 +273,7 @@ class Counting(Step):
     background_share: float = _number(0.0, "", 0.0, 1000.0)
     multiplicative_sigma: float = _number(0.0, "", 0.0, 1.0)
     pedestal: float = _number(0.0, "", -10.0, 100.0)
-    clip: bool = False
+    below_zero: str = _word("keep", BELOW_ZERO)
     raw_points: int = _number(1, "", 1, 2)
     first_deg: float = _number(0.0, "degrees", 0.0, 180.0)
     last_deg: float = _number(180.0, "degrees", 0.0, 180.0)
@@ -435,7 +436,7 @@ def from_record(record: NDArray[np.void]) -> Conditions:
             values[name] = tuple(int(v) for v in raw)
         elif limits.items:
             values[name] = tuple(float(v) for v in raw)
-        elif name in ("rescale", "clip"):
+        elif name == "rescale":
             values[name] = bool(raw)
         elif name == "raw_points":
             values[name] = int(raw)

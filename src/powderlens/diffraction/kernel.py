@@ -496,60 +496,6 @@ def peak_table(  # type: ignore[no-untyped-def]
     return numbers, values
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def orbits(lattice, frac, rotations, translations, near):  # type: ignore[no-untyped-def]
-    """Which atoms an operator brings onto each other, and what the site of each orbit's first atom leaves fixed.
-
-    Args:
-        lattice: (3, 3) rows are cell vectors, A.
-        frac: (n, 3) coordinates.
-        rotations: (r, 3, 3) int64, with
-        translations: (r, 3), all operators of the group.
-        near: A; atoms so close to each other are at one place.
-
-    Returns:
-        orbit (n,) from 0 in the order of their first atoms; by (n,), the first operator that brings the first atom of
-        the orbit here; fixed (n, 3, 3): row by orbit, the mean rotation of the operators that leave its first atom in
-        place, the projector on what they all leave as it is.
-    """
-    n = frac.shape[0]
-    orbit, by = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
-    fixed = np.zeros((n, 3, 3))
-    count = 0
-    d = np.empty(3)
-    for first in range(n):
-        if orbit[first] >= 0:
-            continue
-        stabiliser = 0
-        for r in range(rotations.shape[0]):
-            w = rotations[r]
-            for j in range(first, n):
-                if 0 <= orbit[j] < count:
-                    continue
-                if by[j] >= 0 and j != first:
-                    continue
-                for i in range(3):
-                    d[i] = translations[r, i] - frac[j, i]
-                    for k in range(3):
-                        d[i] += w[i, k] * frac[first, k]
-                    d[i] -= np.rint(d[i])
-                apart = 0.0
-                for i in range(3):
-                    apart += (d[0] * lattice[0, i] + d[1] * lattice[1, i] + d[2] * lattice[2, i]) ** 2
-                if apart >= near * near:
-                    continue
-                if by[j] < 0:
-                    orbit[j], by[j] = count, r
-                if j == first:
-                    stabiliser += 1
-                    for i in range(3):
-                        for k in range(3):
-                            fixed[count, i, k] += w[i, k]
-        fixed[count] /= max(stabiliser, 1)
-        count += 1
-    return orbit, by, fixed[:count].copy()
-
-
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
 def draw_pseudo_voigt(out, start, step, position, area, fwhm, eta, reach):  # type: ignore[no-untyped-def]
     """Add pseudo-Voigt lines to `out` in place, each only where it matters.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from powderlens.core import random
 from powderlens.core.random import Purpose
+from powderlens.diffraction.conditions import BELOW_ZERO
 
 Floats = NDArray[np.float64]
 
@@ -106,7 +107,8 @@ def counted(y: Floats, c: NDArray[np.void], seed: int, index: int, measured: NDA
     3. Gaussian noise of standard deviation noise_sigma sqrt(1 + max(y, 0) / background_share), constant for a share
        of 0: counts under the lines that were subtracted keep their scatter.
     4. A factor 1 + multiplicative_sigma z (ML4pXRDs, SI S4.2, step 7).
-    5. A pedestal in units of noise_sigma, then the cut at zero.
+    5. A pedestal in units of noise_sigma, then what becomes of negative values: kept, cut at zero, or folded to their
+       absolute value, as in the processed patterns of RRUFF.
     6. The mean over raw points, each with its own numbers of 3 and 4.
     7. Rescaling back: to 0..1 anew, then to the range before 2 (equation 3).
     8. Zero outside what was measured.
@@ -159,6 +161,7 @@ def _raw_mean(y: Floats, c: NDArray[np.void], seed: int, index: int) -> Floats:
         z = random.normal(seed, index, Purpose.MULTIPLICATIVE, raw * n).reshape(raw, n)
         points = points * (1 + float(c["multiplicative_sigma"]) * z)
     points = points + float(c["pedestal"]) * float(c["noise_sigma"])
-    if c["clip"]:
-        points = np.maximum(points, 0)
+    below = BELOW_ZERO[int(c["below_zero"])]
+    if below != "keep":
+        points = np.abs(points) if below == "fold" else np.maximum(points, 0)
     return np.asarray(points.mean(axis=0))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from powderlens.crystal.elements import atomic_mass_u
 from powderlens.crystal.expand import MERGE_DISTANCE_A
-from powderlens.crystal.label import with_symmetry
+from powderlens.crystal.label import with_whole_symmetry
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction import kernel
 from powderlens.diffraction.reflections import NoReflectionError, arguments, reflections
@@ -90,7 +90,8 @@ def phase_of(
     """Prepare a structure.
 
     Args:
-        structure: its symmetry is found where it has none.
+        structure: its symmetry is found where it has none; a supercell that lacks operators of its crystal becomes its
+            primitive cell.
         d_min_A: smallest spacing, A; a protocol knows how far its conditions reach.
         dispersion_wavelength_A: add f' and f'' for this wavelength.
         table: of form factors, see `scattering.form_factors`.
@@ -99,7 +100,7 @@ def phase_of(
     Raises:
         InputError: no reflection in range, or what the structure's symmetry and elements raise.
     """
-    labelled = with_symmetry(structure)
+    labelled = with_whole_symmetry(structure)
     masses = np.array([atomic_mass_u(element) for element in labelled.elements])
     atoms = None
     if offsets:

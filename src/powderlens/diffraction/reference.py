@@ -103,27 +103,6 @@ def distinct(rotations: Ints, either_sign: bool) -> Ints:
     return np.asarray(rotations[first])
 
 
-def orbits(
-    lattice: Floats, frac: Floats, rotations: Ints, translations: Floats, near: float
-) -> tuple[Ints, Ints, Floats]:
-    """See `kernel.orbits`."""
-    n = len(frac)
-    orbit, by = np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
-    fixed: list[Floats] = []
-    for first in range(n):
-        if orbit[first] >= 0:
-            continue
-        left = np.flatnonzero(orbit < 0)
-        images = rotations @ frac[first] + translations
-        apart = images[:, None, :] - frac[left]
-        apart -= np.round(apart)
-        hit = ((apart @ lattice) ** 2).sum(axis=-1) < near * near
-        met = hit.any(axis=0)
-        orbit[left[met]], by[left[met]] = len(fixed), hit.argmax(axis=0)[met]
-        fixed.append(rotations[hit[:, left == first][:, 0]].mean(axis=0))
-    return orbit, by, np.array(fixed)
-
-
 def reflection_list(
     lattice: Floats,
     rotations: Ints,

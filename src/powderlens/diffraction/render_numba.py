@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from powderlens.core import random
 from powderlens.core.random import Purpose
-from powderlens.diffraction.axial import MAX_NODES, NARROW, NODES, WEIGHTS, WHOLE_CONE
+from powderlens.diffraction.axial import DENSITY, FEWEST, MAX_NODES, MEAN_NODES, NARROW, NODES, SHORT_DEG, WEIGHTS
 from powderlens.diffraction.conditions import Record
 from powderlens.diffraction.kernel import inverse_symmetric
 from powderlens.diffraction.noise import EXACT_MEAN
@@ -234,15 +234,20 @@ def split_lines(found, sample_over_l, detector_over_l):  # type: ignore[no-untyp
     total = sample_over_l + detector_over_l
     limit = total / np.sqrt(1.0 + total * total)
     plateau = max(2.0 * min(sample_over_l, detector_over_l), 1e-12)
-    counts, spans = np.empty(found.shape[0], np.int64), np.empty(found.shape[0])
+    counts, spans, width = np.empty(found.shape[0], np.int64), np.empty(found.shape[0]), np.empty(found.shape[0])
+    strongest = 0.0
+    for i in range(found.shape[0]):
+        fwhm, _ = tch(found[i, 2], found[i, 3])
+        width[i] = max(fwhm, MIN_FWHM_DEG)
+        strongest = max(strongest, found[i, 1] / width[i])
     for i in range(found.shape[0]):
         angle = found[i, 0] / DEGREE
         sine, cosine = np.sin(angle), np.cos(angle)
         psi = np.arcsin(min(limit / sine, 1.0)) if sine > 0.0 else 0.0
         spans[i] = abs(angle - np.arctan2(sine * np.cos(psi), cosine))
-        fwhm, _ = tch(found[i, 2], found[i, 3])
-        ratio = DEGREE * spans[i] / max(fwhm, MIN_FWHM_DEG)
-        counts[i] = 1 if ratio < NARROW else min(4 + int(np.ceil(6.0 * ratio)), MAX_NODES)
+        ratio = DEGREE * spans[i] / width[i]
+        one = ratio * ratio * (found[i, 1] / width[i] / strongest) < NARROW * NARROW
+        counts[i] = 1 if one else min(FEWEST + int(np.ceil(DENSITY * ratio)), MAX_NODES)
     total_count = 0
     for count in counts:
         total_count += count
@@ -253,8 +258,17 @@ def split_lines(found, sample_over_l, detector_over_l):  # type: ignore[no-untyp
         sine, cosine = np.sin(angle), np.cos(angle)
         count = counts[i]
         if count == 1:
-            shift = (sample_over_l**2 + detector_over_l**2) / 6.0 * cosine / (sine if sine > 0.0 else 1.0)
-            shift = min(max(shift, -WHOLE_CONE * spans[i]), WHOLE_CONE * spans[i])
+            shift = (sample_over_l**2 + detector_over_l**2) / 6.0 * cosine / sine if sine > 0.0 else 0.0
+            if DEGREE * spans[i] > SHORT_DEG:
+                psi = np.arcsin(min(limit / sine, 1.0))
+                whole, shift = 0.0, 0.0
+                for j in range(MEAN_NODES):
+                    turned = psi * NODES[MEAN_NODES, j]
+                    up = (np.sin(turned) * sine) ** 2
+                    share = WEIGHTS[MEAN_NODES, j] * min((total - np.sqrt(up / (1.0 - up))) / plateau, 1.0)
+                    whole += share
+                    shift += share * (angle - np.arctan2(sine * np.cos(turned), cosine))
+                shift /= whole
             out[n, 0], out[n, 1], out[n, 2], out[n, 3] = (angle - shift) * DEGREE, found[i, 1], found[i, 2], found[i, 3]
             n += 1
             continue
@@ -582,17 +596,20 @@ def counted(y, records, at, seed, index, lo, hi, noise, multiplicative, counts):
                 for i in range(n):
                     one[i] *= 1.0 + c.multiplicative_sigma * f[r * n + i]
             add = c.pedestal * c.noise_sigma
-            if c.clip:
+            if c.below_zero == 1:
                 for i in range(n):
                     mean[i] += max(one[i] + add, 0.0)
+            elif c.below_zero == 2:
+                for i in range(n):
+                    mean[i] += abs(one[i] + add)
             else:
                 for i in range(n):
                     mean[i] += one[i] + add
         for i in range(n):
             y[i] = mean[i] / raw
-    elif c.clip:
+    elif c.below_zero > 0:
         for i in range(n):
-            y[i] = max(y[i], 0.0)
+            y[i] = max(y[i], 0.0) if c.below_zero == 1 else abs(y[i])
     if c.rescale:
         low, top = ends_of(y, lo, hi)
         height = top - low

@@ -188,12 +188,13 @@ def split_lines(found: Floats, sample_over_l: float, detector_over_l: float) -> 
     """Each line as the sub-lines that axial divergence makes of it, (k', 4)."""
     if sample_over_l + detector_over_l == 0 or len(found) == 0:
         return found
+    fwhm = np.maximum(profile.thompson_cox_hastings(found[:, 2], found[:, 3])[0], MIN_FWHM_DEG)
+    height = found[:, 1] / fwhm
+    spans = axial.axial_span_deg(found[:, 0], sample_over_l, detector_over_l)
+    counts = axial.axial_count(spans, fwhm, height / height.max())
     out = []
-    for position, area, gauss, lorentz in found:
-        span = axial.axial_span_deg(position, sample_over_l, detector_over_l)
-        fwhm = float(profile.thompson_cox_hastings(np.array(gauss), np.array(lorentz))[0])
-        count = int(axial.axial_count(span, np.array(max(fwhm, MIN_FWHM_DEG))))
-        places, shares = axial.axial_nodes(position, sample_over_l, detector_over_l, count)
+    for (position, area, gauss, lorentz), count in zip(found, counts, strict=True):
+        places, shares = axial.axial_nodes(position, sample_over_l, detector_over_l, int(count))
         out += [(place, share * area, gauss, lorentz) for place, share in zip(places, shares, strict=True)]
     return np.array(out)
 

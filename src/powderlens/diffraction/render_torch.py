@@ -29,7 +29,7 @@ from torch import Tensor
 
 from powderlens.core.errors import InputError
 from powderlens.core.random import Purpose, check_seed
-from powderlens.diffraction.axial import MAX_NODES, NARROW, NODES, WEIGHTS, WHOLE_CONE
+from powderlens.diffraction.axial import DENSITY, FEWEST, MAX_NODES, MEAN_NODES, NARROW, NODES, SHORT_DEG, WEIGHTS
 from powderlens.diffraction.conditions import HUMPS, RECORD, TERMS
 from powderlens.diffraction.phase import Atoms, Phase
 from powderlens.diffraction.render_numpy import MIN_FWHM_DEG, SINE_LIMIT, SLIT_PIVOT
@@ -477,14 +477,24 @@ class TorchRenderer:
         limit = (rise / torch.sqrt(1 + rise * rise))[row] / torch.where(lit, sine, 1.0)
         psi = torch.where(lit, torch.arcsin(limit.clamp(max=1)), 0.0)
         span = (angle - torch.atan2(sine * torch.cos(psi), cosine)).abs()
-        ratio = DEGREE * span / thompson_cox_hastings(found.gauss, found.lorentz)[0].clamp(min=MIN_FWHM_DEG)
-        count = torch.where(ratio < NARROW, 1, (4 + torch.ceil(6 * ratio)).clamp(max=MAX_NODES)).to(torch.int64)
+        fwhm = thompson_cox_hastings(found.gauss, found.lorentz)[0].clamp(min=MIN_FWHM_DEG)
+        ratio, height = DEGREE * span / fwhm, found.area / fwhm
+        strongest = torch.zeros(len(c.host), dtype=torch.float64, device=self.device)
+        strongest = strongest.scatter_reduce_(0, row, height, "amax")[row]
+        one = ratio * ratio * (height / strongest) < NARROW * NARROW
+        count = torch.where(one, 1, (FEWEST + torch.ceil(DENSITY * ratio)).clamp(max=MAX_NODES)).to(torch.int64)
         count = torch.where(found.area > 0, count, 0)
         line, j = _flattened(count, int(count.sum()))
         # One node: the centroid.
         heights = ((c["sample_over_l"] ** 2 + c["detector_over_l"] ** 2) / 6)[row]
-        farthest = WHOLE_CONE * span
-        shift = torch.minimum(torch.maximum(heights * cosine / torch.where(lit, sine, 1.0), -farthest), farthest)
+        shift = torch.where(lit, heights * cosine / torch.where(lit, sine, 1.0), 0.0)
+        turned = psi[:, None] * self._nodes[MEAN_NODES, :MEAN_NODES]
+        up = (torch.sin(turned) * sine[:, None]) ** 2
+        share = (rise[row][:, None] - torch.sqrt(up / (1 - up))) / (2 * flat).clamp(min=1e-12)[row][:, None]
+        share = self._node_weights[MEAN_NODES, :MEAN_NODES] * share.clamp(max=1)
+        places = torch.atan2(sine[:, None] * torch.cos(turned), cosine[:, None])
+        mean = (share * (angle[:, None] - places)).sum(1) / share.sum(1)
+        shift = torch.where(DEGREE * span > SHORT_DEG, mean, shift)
         alone = (angle - shift)[line]
         # Several: Gauss-Legendre nodes in the azimuth.
         many = count[line]
@@ -546,8 +556,9 @@ class TorchRenderer:
             points = [p * (1 + column("multiplicative_sigma") * one) for p, one in zip(points, z, strict=True)]
         if (c.host["pedestal"] != 0).any():
             points = [p + column("pedestal") * column("noise_sigma") for p in points]
-        if c.any("clip"):
-            points = [torch.where(column("clip") > 0, p.clamp(min=0), p) for p in points]
+        if c.any("below_zero"):
+            below = column("below_zero")
+            points = [torch.where(below == 1, p.clamp(min=0), torch.where(below == 2, p.abs(), p)) for p in points]
         y = points[0] if raw == 1 else torch.where(column("raw_points") > 1, 0.5 * (points[0] + points[1]), points[0])
         if c.any("rescale"):
             y = torch.where(rescale, _unit_range(y, measured)[0] * span + low, y)

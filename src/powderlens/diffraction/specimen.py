@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.crystal.label import find_symmetry, with_symmetry
+from powderlens.crystal.label import find_symmetry, with_whole_symmetry
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction.kernel import metric_of
 
@@ -115,7 +115,8 @@ def strained_structure(
     found anew.
 
     Args:
-        structure: its symmetry is found where it has none.
+        structure: its symmetry is found where it has none; a supercell that lacks operators of its crystal becomes its
+            primitive cell.
         strain: xx, yy, zz, yz, xz, xy, Cartesian, dimensionless. Linear elasticity ends near 0.1.
         keep_system: average over the point group, or let the symmetry break.
 
@@ -134,7 +135,7 @@ def strained_structure(
         stretched = replace(structure, lattice=structure.lattice @ (np.eye(3) + tensor))
         found = find_symmetry(stretched)
         return replace(stretched, rotations=found.rotations, translations=found.translations, space_group=found.number)
-    labelled = with_symmetry(structure)
+    labelled = with_whole_symmetry(structure)
     lattice = np.ascontiguousarray(labelled.lattice, float)
     metric = strained_metric(lattice, labelled.rotations, tensor)
     inverse = np.linalg.inv(lattice)

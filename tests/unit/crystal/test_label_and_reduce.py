@@ -10,7 +10,7 @@ import pytest
 from powderlens.core.errors import StructureError
 from powderlens.crystal.displacement import u_equivalent
 from powderlens.crystal.expand import expand_sites
-from powderlens.crystal.label import find_space_groups, find_symmetry, with_symmetry
+from powderlens.crystal.label import find_space_groups, find_symmetry, with_symmetry, with_whole_symmetry
 from powderlens.crystal.operators import check_group, operators_from_triplets
 from powderlens.crystal.reduce import niggli_cell, primitive_lattice
 from powderlens.crystal.structure import Structure, lattice_from_cell
@@ -212,3 +212,17 @@ def test_translations_that_are_no_group_are_refused() -> None:
     )
     with pytest.raises(StructureError, match="no group"):
         niggli_cell(wrong)
+
+
+def test_a_supercell_without_its_operators_gives_way_to_the_primitive_cell() -> None:
+    """Tungsten twice along a alone: the cell has not the threefold axis of the crystal."""
+    doubled = Structure.from_cell(
+        (6.33, 3.165, 3.165, 90, 90, 90), ["W"] * 4, [(0, 0, 0), (0.25, 0.5, 0.5), (0.5, 0, 0), (0.75, 0.5, 0.5)]
+    )
+    assert len(np.unique(with_symmetry(doubled).rotations, axis=0)) < 48
+    whole = with_whole_symmetry(doubled)
+    assert len(np.unique(whole.rotations, axis=0)) == 48
+    assert (whole.space_group, len(whole.elements)) == (229, 1)
+    assert whole.volume_A3 == pytest.approx(doubled.volume_A3 / 4)
+    single = Structure.from_cell((3.165,) * 3 + (90,) * 3, ["W"] * 2, [(0, 0, 0), (0.5, 0.5, 0.5)])
+    assert with_whole_symmetry(single).cell == single.cell

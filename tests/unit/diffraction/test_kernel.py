@@ -131,34 +131,6 @@ def test_allowed_reflections(random_structure: Structure) -> None:
     np.testing.assert_array_equal(found, f_squared > 1e-12 * f_squared.max())
 
 
-def test_orbits(random_structure: Structure) -> None:
-    s = random_structure
-    orbit, by, fixed = kernel.orbits(s.lattice, s.frac, s.rotations, s.translations, 0.05)
-    for a, b in zip(
-        (orbit, by, fixed), reference.orbits(s.lattice, s.frac, s.rotations, s.translations, 0.05), strict=True
-    ):
-        np.testing.assert_allclose(a, b, atol=1e-12)
-    assert orbit.max() == 3
-    np.testing.assert_allclose(fixed, np.broadcast_to(np.eye(3), (4, 3, 3)), atol=0, err_msg="general positions")
-    first = np.array([np.flatnonzero(orbit == o)[0] for o in orbit])
-    images = np.einsum("nij,nj->ni", s.rotations[by], s.frac[first]) + s.translations[by]
-    rest = images - s.frac
-    np.testing.assert_allclose(rest - np.round(rest), 0, atol=1e-10)
-
-
-def test_orbits_of_special_positions(minerals: dict[str, Structure]) -> None:
-    """Corundum: aluminium moves along the threefold axis alone, oxygen along the twofold axis alone."""
-    s = minerals["Corundum"]
-    orbit, by, fixed = kernel.orbits(s.lattice, s.frac, s.rotations, s.translations, 0.05)
-    for a, b in zip(
-        (orbit, by, fixed), reference.orbits(s.lattice, s.frac, s.rotations, s.translations, 0.05), strict=True
-    ):
-        np.testing.assert_allclose(a, b, atol=1e-12)
-    assert np.bincount(orbit).tolist() == [12, 18]
-    assert [np.linalg.matrix_rank(m, tol=1e-9) for m in fixed] == [1, 1]
-    np.testing.assert_allclose(fixed @ fixed, fixed, atol=1e-12)
-
-
 @pytest.mark.parametrize("table", ["it92", "pymatgen", "neutron"])
 def test_form_factors(table: scattering.Table) -> None:
     s2 = np.linspace(0.0, 1.0, 50)

@@ -107,7 +107,7 @@ def test_multiplicative_noise_and_pedestal() -> None:
 def test_two_raw_points_are_cut_before_their_mean() -> None:
     n = 20_000
     y, z = np.zeros(n), random.normal(SEED, INDEX, Purpose.NOISE, 2 * n)
-    made = counted(y, record(noise_sigma=0.1, raw_points=2, clip=True), SEED, INDEX)
+    made = counted(y, record(noise_sigma=0.1, raw_points=2, below_zero="cut"), SEED, INDEX)
     np.testing.assert_allclose(made, 0.1 * (np.maximum(z[:n], 0) + np.maximum(z[n:], 0)) / 2, atol=1e-15)
     assert (made == 0).mean() == pytest.approx(0.25, abs=0.01)
     assert counted(y, record(noise_sigma=0.1, raw_points=2), SEED, INDEX).std() == pytest.approx(

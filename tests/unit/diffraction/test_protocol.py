@@ -235,7 +235,7 @@ def test_choices() -> None:
     assert (axes[:, 2] == 1).all()
     assert axes[:, 0].mean() == pytest.approx(0.75, abs=0.01)
     assert drawn("raw_points", "{ choice = [1, 2] }").mean() == pytest.approx(1.5, abs=0.01)
-    both = made("[counting]\nclip = { choice = [true, false], weights = [0.2, 0.8] }\n").draw(5, len(MANY))["clip"]
+    both = made("[counting]\nrescale = { choice = [true, false], weights = [0.2, 0.8] }\n").draw(5, len(MANY))["rescale"]
     assert both.mean() == pytest.approx(0.2, abs=0.01)
     shapes = made('[profile]\nshape = { choice = ["voigt", "tch"] }\n').draw(1, 100)
     assert {from_record(record).profile.shape for record in shapes} == {"voigt", "tch"}
@@ -390,7 +390,7 @@ def test_every_kind_of_field_may_have_alternatives() -> None:
 share = 0.5
 background = { chebyshev = { polynomial = { degree = 3, share = 0.1 } } }
 profile = { shape = "voigt" }
-counting = { clip = true, raw_points = 2 }
+counting = { rescale = true, raw_points = 2 }
 [[one_of.kind]]
 share = 0.5
 background = { humps = [[20, 5, 1]], chebyshev = [0.5, { uniform = [0.1, 0.2] }] }
@@ -398,7 +398,7 @@ specimen = { texture_axis = [1, 1, 0], strain = [0.01, 0, 0, 0, 0, 0] }
 """
     protocol = made(text)
     changes = [protocol.conditions(2, i).changes() for i in range(40)]
-    first = {"chebyshev", "shape", "clip", "raw_points"}
+    first = {"chebyshev", "shape", "rescale", "raw_points"}
     assert {frozenset(change) for change in changes} == {
         frozenset(first),
         frozenset({"humps", "chebyshev", "texture_axis", "strain"}),
@@ -435,6 +435,7 @@ def test_d_min_is_just_beyond_what_is_drawn(name: str) -> None:
     shift = np.abs(r["zero_shift_deg"]) + np.degrees(2 * np.abs(r["displacement_mm"]) / r["radius_mm"])
     theta = np.radians(protocol.grid.end_deg + 2 + shift) / 2
     line = np.where(r["ka2_ratio"] > 0, np.minimum(r["ka1_A"], r["ka2_A"]), r["ka1_A"])
+    line = np.where(r["kbeta_ratio"] > 0, np.minimum(line, r["kbeta_A"]), line)
     xx, yy, zz, yz, xz, xy = r["strain"].T
     tensors = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]).transpose(2, 0, 1)
     stretch = np.maximum(np.linalg.eigvalsh(tensors).max(axis=1), 0)
@@ -531,7 +532,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ("[specimen]\nmarch_r = { integers = [1, 2] }\n", "march_r = .*: give a number"),
         ('[profile]\nshape = "lorenz"\n', "profile.shape = 'lorenz': choose one of tch, pseudo-voigt"),
         ("[profile]\nshape = 1\n", "profile.shape = 1.0: give a word"),
-        ("[counting]\nclip = 1\n", "counting.clip = 1.0: give true, false"),
+        ("[counting]\nrescale = 1\n", "counting.rescale = 1.0: give true, false"),
         ("[counting]\nraw_points = 1.5\n", "raw_points = 1.5: give a whole number"),
         ("[counting]\nraw_points = { integers = [1, 3] }\n", "raw_points = 3: must be at least 1 and at most 2"),
         (
