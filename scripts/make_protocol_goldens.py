@@ -35,7 +35,8 @@ def record(name: str) -> dict[str, object]:
             }
         )
     protocol = load_protocol(name)
-    return {"protocol": name, "seed": SEED, "grid": protocol.grid.__dict__, "scale": protocol.scale, "patterns": patterns}
+    about = {"protocol": name, "seed": SEED, "grid": protocol.grid.__dict__, "scale": protocol.scale}
+    return {**about, "patterns": patterns}
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from powderlens.crystal.structure import Structure
     from powderlens.diffraction.conditions import Conditions
     from powderlens.diffraction.draw import draw_patterns
-    from powderlens.diffraction.protocol import Protocol, load_protocol
+    from powderlens.diffraction.protocol import Protocol, load_protocol, protocol_names
     from powderlens.diffraction.reflections import Reflections
     from powderlens.diffraction.simulate import simulate
     from powderlens.identification.answer import Answer
@@ -35,6 +35,7 @@ _HOME = {
     "draw_patterns": "powderlens.diffraction.draw",
     "identify": "powderlens.identification.identify",
     "load_protocol": "powderlens.diffraction.protocol",
+    "protocol_names": "powderlens.diffraction.protocol",
     "read_pattern": "powderlens.pattern.read",
     "read_structure": "powderlens.crystal.read",
     "simulate": "powderlens.diffraction.simulate",
@@ -52,6 +53,7 @@ __all__ = [
     "draw_patterns",
     "identify",
     "load_protocol",
+    "protocol_names",
     "read_pattern",
     "read_structure",
     "simulate",

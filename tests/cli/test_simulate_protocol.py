@@ -85,6 +85,13 @@ def test_conditions_as_json(run: Callable) -> None:
     assert first["conditions"] != second["conditions"]
 
 
+@pytest.mark.parametrize("name", powderlens.protocol_names())
+def test_conditions_of_every_protocol_are_json(run: Callable, name: str) -> None:
+    done = run("simulate", QUARTZ, "--protocol", name, "--json")
+    assert (done.code, done.err) == (0, "")
+    assert len(json.loads(done.out)["conditions"]) > 40
+
+
 def test_an_impurity_of_the_users_choice(run: Callable) -> None:
     Path("copper.cif").write_text(COPPER)
     words = ("simulate", QUARTZ, "--protocol", "ml4pxrds-measured", "--count", 2, "--output", "p.parquet")

@@ -114,7 +114,9 @@ def _drawn(
             _plot(found, protocol, seed, to_plot, file.name, steps)
         if listing:
             for index, record in zip(found.index, found.records, strict=True):
-                print_json({"file": str(file), "index": int(index), "conditions": from_record(record).values()})
+                # JSON has no infinity: a size without broadening is null.
+                values = {k: None if v == float("inf") else v for k, v in from_record(record).values().items()}
+                print_json({"file": str(file), "index": int(index), "conditions": values})
         yield found
 
 

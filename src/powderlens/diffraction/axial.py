@@ -76,8 +76,8 @@ def axial_count(span_deg: Floats, fwhm_deg: Floats, height: Floats | float = 1.0
     """How many sub-lines stand for a line: one where none would tell, else 4 + ceil(3.4 span / FWHM), at most 24.
 
     One node, at the centroid, is wrong by about 0.15 (span / FWHM)^2 of the line's height. It stands where that is
-    below 0.3 % of the strongest line: (span / FWHM)^2 height < 0.15^2. With more, a profile is within 0.4 % of its height for
-    tails up to 5 FWHM, and 2 % up to 8.
+    below 0.3 % of the strongest line: (span / FWHM)^2 height < 0.15^2. With more, a profile is within 0.4 % of its
+    height for tails up to 5 FWHM, and 2 % up to 8.
 
     Args:
         span_deg: length of the tail, degrees.

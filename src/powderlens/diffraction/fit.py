@@ -26,7 +26,8 @@ from powderlens.pattern.wavelength import Radiation, infer_radiation, parse_radi
 TEXTURE_AXES = ((0, 0, 1), (1, 0, 0), (0, 1, 0), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1), (1, 0, 4))
 """Axes among which the best is chosen, one of each set that the crystal's symmetry makes equal. 104 is the cleavage of
 calcite and its kin."""
-TRIAL_R = (0.35, 0.55, 0.75, 1.0, 1.3, 1.7)
+TRIAL_R = (0.35, 0.55, 0.75, 0.9, 1.15, 1.4, 1.8)
+"""Not 1: there a cubic crystal's pattern does not change with r to first order."""
 BACKGROUND_TERMS = 8
 MAX_BACKGROUND_TERMS = 24
 RADIUS_MM = 200.0
@@ -274,8 +275,8 @@ def _textured(
 ) -> tuple[Model, Floats]:
     """The axis whose texture takes away most of the misfit, and the parameters at its first estimate.
 
-    The axes are ranked by one linear step from no texture, the best four again by a few values of r, both times with
-    the other parameters following linearly; the best two are refined.
+    Each axis is judged by its best of a few values of r, the other parameters following linearly; the best three are
+    refined.
     """
     r_at, scale = model.at("march_r"), values[model.at("scale")]
     others = model.jacobian(values, free) / sigma[:, None]
@@ -285,10 +286,6 @@ def _textured(
     def left(column: Floats) -> Floats:
         weighted = column / sigma
         return np.asarray(weighted - basis @ (basis.T @ weighted))
-
-    def gain(axis: tuple[int, int, int]) -> float:
-        column = left(replace(model, texture_axis=axis).jacobian(values, np.array([r_at]))[:, 0])
-        return float((column @ rest) ** 2) / max(float(column @ column), 1e-300)
 
     def least(axis: tuple[int, int, int]) -> tuple[float, float, tuple[int, int, int]]:
         trial, moved, out = replace(model, texture_axis=axis), values.copy(), []
@@ -300,10 +297,9 @@ def _textured(
 
     if not scale > 0:
         return replace(model, texture_axis=axes[0]), values
-    rest = left(y - model.calculate(values))
-    ranked = sorted(least(axis) for axis in sorted(axes, key=gain, reverse=True)[:4])
+    ranked = sorted(least(axis) for axis in axes)
     best: tuple[float, Model, Floats] | None = None
-    for _, r, axis in ranked[:2]:
+    for _, r, axis in ranked[:3]:
         trial, start = replace(model, texture_axis=axis), values.copy()
         start[r_at] = r
         found = refine(trial, start, np.union1d(free, [r_at]), y, sigma, tolerance=1e-3, most=10)

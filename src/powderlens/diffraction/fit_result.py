@@ -439,9 +439,11 @@ def _warnings(found: Fit, matrix: Floats, refined: list[str]) -> tuple[str, ...]
     stopped = [p for p in found.parameters if p.state == "at its bound"]
     if any(p.name.startswith("strain_") for p in stopped):
         out.append(f"the cell would move more than {100 * MAX_STRAIN:.0f} %; start from a nearer structure")
-    plain = ", ".join(f"{p.name} = {p.value:g}" for p in stopped if not p.name.startswith("strain_"))
-    if plain:
-        out.append(f"at a bound: {plain}; the pattern does not show it, or another parameter takes its place")
+    # No broadening and no displacement are answers; the other ends are none.
+    odd = [f"{p.name} = {p.value:g}" for p in stopped if p.name == "march_r" or abs(p.value) > 1e-5]
+    odd = [text for text in odd if not text.startswith("strain_")]
+    if odd:
+        out.append(f"at a bound: {', '.join(odd)}; the model does not fit, or another parameter takes its place")
     deviation = np.sqrt(np.maximum(np.diag(matrix), 1e-300))
     correlation = matrix / np.outer(deviation, deviation)
     known = {p.name for p in found.parameters if p.state == "refined" and not p.name.startswith("background_")}

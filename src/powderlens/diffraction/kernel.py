@@ -551,13 +551,13 @@ def draw_pseudo_voigt(out, start, step, position, area, fwhm, eta, reach):  # ty
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def site_offsets(frac, lattice, into_fractions, rotations, translations, distance):  # type: ignore[no-untyped-def]
+def site_offsets(frac, lattice, reciprocal, rotations, translations, distance):  # type: ignore[no-untyped-def]
     """`thermal.site_offsets`: orbits of the atoms, and how each atom follows when its orbit's first is moved.
 
     Args:
         frac: (n, 3).
         lattice: (3, 3) rows, A, with
-        into_fractions: (3, 3) the inverse of its transpose.
+        reciprocal: (3, 3) rows, 1/A: x . a* is the fraction along a.
         rotations: (m, 3, 3) int64, with
         translations: (m, 3).
         distance: A, below which two places are one.
@@ -609,7 +609,7 @@ def site_offsets(frac, lattice, into_fractions, rotations, translations, distanc
                     total = 0.0
                     for c in range(3):
                         for d in range(3):
-                            total += rotations[first_to[j], a, c] * mean[c, d] * into_fractions[d, b]
+                            total += rotations[first_to[j], a, c] * mean[c, d] * reciprocal[d, b]
                     moves[j, a, b] = total / keep
         count += 1
     return site, moves

@@ -113,10 +113,10 @@ def phase_of(
         hkl, strength = found.hkl, found.multiplicity * found.f_squared
     return Phase(
         lattice=np.ascontiguousarray(labelled.lattice, float),
-        rotations=np.unique(labelled.rotations.reshape(-1, 9), axis=0).reshape(-1, 3, 3).astype(np.int64),
+        rotations=kernel.distinct(np.ascontiguousarray(labelled.rotations, np.int64), False),
         hkl=np.ascontiguousarray(hkl),
         strength=strength,
-        mean_mass_u=float(np.average(masses, weights=labelled.occupancy)),
+        mean_mass_u=float(masses @ labelled.occupancy / labelled.occupancy.sum()),
         space_group=labelled.space_group,
         name=labelled.name,
         source=labelled.source,
@@ -141,12 +141,12 @@ def _atoms_of(
         structure, d_min_A, dispersion_wavelength_A, table
     )
     translations = np.ascontiguousarray(structure.translations, float)
-    hkl, multiplicity, inv_d2 = kernel.families(kernel.reciprocal_of(lattice), d_min_A, rotations)
+    reciprocal = kernel.reciprocal_of(lattice)
+    hkl, multiplicity, inv_d2 = kernel.families(reciprocal, d_min_A, rotations)
     keep = kernel.allowed(hkl, rotations, translations)
     hkl, multiplicity, inv_d2 = hkl[keep], multiplicity[keep], inv_d2[keep]
     if not len(hkl):
         raise NoReflectionError(f"{structure.name or 'structure'}: no reflection with d of at least {d_min_A:g} A")
     f_real = kernel.form_factors(c, inv_d2 / 4)
-    into_fractions = np.ascontiguousarray(np.linalg.inv(lattice.T))
-    site, moves = kernel.site_offsets(frac, lattice, into_fractions, rotations, translations, MERGE_DISTANCE_A)
+    site, moves = kernel.site_offsets(frac, lattice, reciprocal, rotations, translations, MERGE_DISTANCE_A)
     return hkl, Atoms(frac, kind, occupancy, u_iso, beta, f_real, f_imag, friedel, multiplicity, inv_d2, site, moves)

@@ -36,6 +36,7 @@ M0, M1 = np.uint64(random.MULTIPLIER_0), np.uint64(random.MULTIPLIER_1)
 W0, W1 = np.uint64(random.WEYL_0), np.uint64(random.WEYL_1)
 MASK, HALF, ROUNDS = np.uint64(random.MASK), np.uint64(32), random.ROUNDS
 DEGREE = 180.0 / np.pi
+VOIGT_TAIL = 20.0
 # Purposes are arguments of compiled code, not its constants: for each constant it would be compiled anew.
 MAIN = int(Purpose.INTENSITIES), int(Purpose.PERTURBATION), int(Purpose.OFFSETS)
 IMPURITY = int(Purpose.IMPURITY_INTENSITIES), int(Purpose.IMPURITY_PERTURBATION), int(Purpose.IMPURITY_OFFSETS)
@@ -332,8 +333,20 @@ def add_voigt(out, ramp, lo, hi, position, start, step, gauss, lorentz, area):  
     near_lo = min(max(int(np.ceil((position - reach - start) / step)), lo), hi)
     near_hi = max(min(int(np.floor((position + reach - start) / step)) + 1, hi), near_lo)
     offset, factor = (start - position) * unit, step * unit
+    # Far tails, |z| > TAIL: i / (sqrt(pi) z) (1 + 1 / (2 z^2)), real part; the next term is below 2e-7.
+    reach = np.sqrt(max(VOIGT_TAIL**2 - y * y, 0.0)) / unit
+    tail_lo = min(max(int(np.ceil((position - reach - start) / step)), lo), near_lo)
+    tail_hi = max(min(int(np.floor((position + reach - start) / step)) + 1, hi), near_hi)
+    lead, y2 = scale * y * 0.5641895835477563, y * y
     for part in range(2):
-        first, last = (lo, near_lo) if part == 0 else (near_hi, hi)
+        first, last = (lo, tail_lo) if part == 0 else (tail_hi, hi)
+        for i in range(first, last):
+            x = offset + factor * ramp[i]
+            x2 = x * x
+            r = 1.0 / (x2 + y2)
+            out[i] += lead * r * (1.0 + 0.5 * (3.0 * x2 - y2) * r * r)
+    for part in range(2):
+        first, last = (tail_lo, near_lo) if part == 0 else (near_hi, tail_hi)
         for i in range(first, last):
             x = offset + factor * ramp[i]
             # z^2 = p + i q; w = i z (z^2 / sqrt(pi) - 1.4104740) / (0.75 + z^2 (z^2 - 3)), real part.

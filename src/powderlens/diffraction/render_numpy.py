@@ -51,9 +51,7 @@ def render(
     )
 
 
-def pattern(
-    phase: Phase, c: Record, grid: Grid, seed: int, index: int, impurity: Phase | None = None
-) -> Floats:
+def pattern(phase: Phase, c: Record, grid: Grid, seed: int, index: int, impurity: Phase | None = None) -> Floats:
     """One pattern, (points,): lines of the phase and of an impurity, background, counting."""
     x = grid.two_theta_deg
     measured = inside(c, x)

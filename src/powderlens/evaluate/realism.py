@@ -20,7 +20,15 @@ from powderlens.diffraction.protocol import Protocol
 from powderlens.diffraction.render import render
 from powderlens.evaluate.appearance import STATISTICS, Expected, appearance, expected_lines
 from powderlens.evaluate.development import Match
-from powderlens.evaluate.treatment import TREATMENT, Scan, measured_scan, quantum, simulated_scan, without_floor
+from powderlens.evaluate.treatment import (
+    TREATMENT,
+    Scan,
+    measured_scan,
+    quantum,
+    scanned_grid,
+    simulated_scan,
+    without_floor,
+)
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -100,6 +108,10 @@ def describe(
     n = len(used)
     records = protocol.draw(seed, n * draws)
     records["first_deg"], records["last_deg"] = 0.0, 180.0
+    raw = int(records["raw_points"].min())
+    grid = scanned_grid(protocol, raw)
+    if raw > 1:
+        records["raw_points"] = 1
     impurities: list[Phase | None] = [None] * (n * draws)
     if protocol.wants_impurity:
         number = words(seed, np.arange(n * draws), Purpose.IMPURITY, 1)[:, 0].astype(np.int64)
@@ -112,7 +124,7 @@ def describe(
         drawn = render(
             [phase] * draws,
             records[mine],
-            protocol.grid,
+            grid,
             seed=seed,
             index=mine,
             impurities=[impurities[i] for i in mine],

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.diffraction.protocol import Protocol
-from powderlens.pattern.grid import convert_two_theta
+from powderlens.pattern.grid import Grid, convert_two_theta
 from powderlens.pattern.prepare import residual_floor
 
 Floats = NDArray[np.float64]
@@ -16,11 +16,13 @@ Floats = NDArray[np.float64]
 FIRST_DEG, STEP_DEG, WAVELENGTH_A = 5.0, 0.01, 1.541838
 """Axis of the measured set (its README)."""
 TREATMENT = (
-    "Measured values are whole thousandths of the maximum, cut off: they are spread evenly over their thousandth, "
-    "and simulated ones get the scatter of the same loss. RRUFF's processing leaves absolute values, so what is "
-    "negative in a simulated pattern loses its sign. Both are averaged over whole points to the coarser of the two "
-    "steps, kept where both have a range, and divided by their maximum. Nothing is interpolated: measured angles are "
-    "converted to the protocol's wavelength. The range is not drawn, as the measured scans are whole."
+    "Measured values are whole thousandths of the maximum, cut off: they are spread evenly over their thousandth. "
+    "RRUFF's processing leaves absolute values, so what is negative in a simulated pattern loses its sign; it is then "
+    "cut off and spread as the measured ones. Where a protocol's point is the mean of two scanned ones, as in lab, the "
+    "scanned ones are drawn, and this is done to each of them; where a protocol's point stands for several measured "
+    "ones, it gets the scatter that they would have. Both sides are averaged over whole points to the coarser of the "
+    "two steps, kept where both have a range, and divided by their maximum. Nothing is interpolated: measured angles "
+    "are converted to the protocol's wavelength. The range is not drawn, as the measured scans are whole."
 )
 """What is done to the patterns before they are described."""
 
@@ -51,6 +53,14 @@ def simulated_points(protocol: Protocol) -> int:
     return max(1, round(1 / _steps_per_point(protocol)))
 
 
+def scanned_grid(protocol: Protocol, raw_points: int) -> Grid:
+    """Axis of the scanned points whose means are the protocol's points."""
+    grid = protocol.grid
+    step = grid.step_deg / raw_points
+    start = grid.start_deg - step * (raw_points - 1) / 2
+    return Grid(start_deg=start, step_deg=step, points=raw_points * grid.points, wavelength_A=grid.wavelength_A)
+
+
 def quantum(intensity: Floats) -> float:
     """Step of the stored values as a share of the maximum: that of whole numbers, or 0."""
     return 1 / float(intensity.max()) if np.array_equal(intensity, np.floor(intensity)) else 0.0
@@ -66,19 +76,32 @@ def measured_scan(intensity: Floats, protocol: Protocol, rng: np.random.Generato
     return Scan(angle[inside], y[inside] / y[inside].max())
 
 
+def stored(intensity: Floats, step: float, rng: np.random.Generator) -> Floats:
+    """Values cut off to whole steps, as the set holds them, and spread evenly over their step again."""
+    if step == 0:
+        return intensity
+    return step * (np.floor(intensity / step) + rng.random(intensity.shape))
+
+
 def simulated_scan(intensity: Floats, protocol: Protocol, like: Scan, loss: float, rng: np.random.Generator) -> Scan:
     """A simulated pattern, treated as a measured one; see `TREATMENT`.
 
     Args:
-        intensity: on the protocol's grid.
+        intensity: on the protocol's grid, or on its `scanned_grid` of two points to each.
         protocol: that drew it.
         like: the measured scan whose range is kept.
         loss: `quantum` of the measured pattern.
         rng: for the scatter of what is cut off.
     """
-    x, y = averaged(protocol.grid.two_theta_deg, intensity / intensity.max(), simulated_points(protocol))
-    raw = measured_points(protocol)
-    y = np.abs(y + loss * (rng.random((raw, len(y))) - rng.random((raw, len(y)))).mean(axis=0))
+    raw, held = len(intensity) // protocol.grid.points, measured_points(protocol)
+    grid = scanned_grid(protocol, raw)
+    x, y = averaged(grid.two_theta_deg, intensity / intensity.max(), simulated_points(protocol))
+    y = np.abs(y)
+    if raw == held:
+        x, y = averaged(x, stored(y, loss, rng), raw)
+    else:
+        x, y = averaged(x, y, raw)
+        y = np.abs(y + loss * (rng.random((held, len(y))) - rng.random((held, len(y)))).mean(axis=0))
     inside = (x >= like.two_theta_deg[0]) & (x <= like.two_theta_deg[-1])
     return Scan(x[inside], y[inside] / y[inside].max())
 

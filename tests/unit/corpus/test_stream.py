@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.core.random import Purpose
+from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.stream import PatternStream, origin, sampling_weights
 from powderlens.diffraction.protocol import Protocol, load_protocol
 from powderlens.pattern.grid import Grid

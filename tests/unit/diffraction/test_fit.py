@@ -92,13 +92,19 @@ def test_a_strained_cell_keeps_its_system(random_structure: Structure) -> None:
     metric = model.metric(values)[0]
     for rotation in model.rotations:
         assert rotation.T @ metric @ rotation == pytest.approx(metric, abs=1e-9)
+    # A lattice that has the symmetry only nearly, as relaxed ones do, gets it.
+    crooked = replace(model, lattice=model.lattice + 1e-3 * np.arange(9.0).reshape(3, 3))
+    metric = crooked.metric(values)[0]
+    for rotation in model.rotations:
+        assert rotation.T @ metric @ rotation == pytest.approx(metric, abs=1e-9)
 
 
-def test_derivatives_agree_with_differences(random_structure: Structure) -> None:
+@pytest.mark.parametrize("march_r", [0.8, 1.0])
+def test_derivatives_agree_with_differences(random_structure: Structure, march_r: float) -> None:
     model = replace(model_of(random_structure), texture_axis=(1, 1, 2))
     values = model.start()
     values[: len(model.basis)] = np.linspace(0.001, 0.003, len(model.basis))
-    for name, value in zip(PROFILE, (0.03, 0.05, 0.02, -0.008, 0.012, 0.05, 0.12, 0.8, 0.01), strict=True):
+    for name, value in zip(PROFILE, (0.03, 0.05, 0.02, -0.008, 0.012, 0.05, 0.12, march_r, 0.01), strict=True):
         values[model.at(name)] = value
     values[model.at("scale") :] = 3.0, 0.5, -0.2, 0.1, 0.05
     jacobian = model.jacobian(values, np.arange(len(values)))
@@ -109,8 +115,10 @@ def test_derivatives_agree_with_differences(random_structure: Structure) -> None
         below[place] -= step
         slope = (model.calculate(above) - model.calculate(below)) / (2 * step)
         # The cell's influence on the angles of the texture is left out.
-        tolerance = 0.01 if name.startswith("strain") else 1e-4
-        assert np.linalg.norm(jacobian[:, place] - slope) < tolerance * np.linalg.norm(slope), name
+        tolerance = 0.01 if name.startswith("strain") and march_r != 1 else 1e-4
+        # A cubic crystal's pattern does not change with r at r = 1.
+        limit = max(tolerance * np.linalg.norm(slope), 1e-6)
+        assert np.linalg.norm(jacobian[:, place] - slope) < limit, name
 
 
 def test_the_conditions_give_the_calculated_pattern_again(found: Fit, quartz: Structure) -> None:
@@ -293,7 +301,8 @@ def test_a_width_that_is_not_there_ends_at_its_bound(minerals: dict[str, Structu
     found = fit(minerals["Halite"], counted(clean, 5), texture=False)
     stopped = [p.name for p in found.parameters if p.state == "at its bound"]
     assert {"lorentz_x_deg", "lorentz_y_deg"} & set(stopped)
-    assert any(warning.startswith("at a bound: ") and stopped[0] in warning for warning in found.warnings)
+    assert not any("bound" in warning for warning in found.warnings)
+    assert "  at its bound" in found.text
     if "lorentz_x_deg" in stopped:
         assert found.crystallite_size_nm is None
     assert found.conditions.profile.caglioti_w_deg2 == pytest.approx(0.02, rel=0.1)
@@ -320,6 +329,7 @@ def test_another_structure_is_said_not_to_be_there(minerals: dict[str, Structure
     found = fit(minerals["Calcite"], counted(clean, 1))
     assert found.unexplained > 0.7
     assert any("does not seem to hold Calcite" in warning for warning in found.warnings)
+    assert any("at a bound: " in warning or "the cell would move" in warning for warning in found.warnings)
 
 
 def test_noise_alone(quartz: Structure) -> None:

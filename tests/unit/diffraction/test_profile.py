@@ -120,7 +120,7 @@ def test_a_pseudo_voigt_is_its_share_of_both() -> None:
 )
 def test_voigt_against_scipy(gauss: float, lorentz: float) -> None:
     true = voigt_profile(OFFSETS, gauss * FWHM_TO_SIGMA, lorentz / 2)
-    assert np.abs(voigt(OFFSETS, gauss, lorentz) - true).max() < 1e-7 * true.max()
+    assert np.abs(voigt(OFFSETS, gauss, lorentz) - true).max() < 5e-7 * true.max()
 
 
 def test_voigt_is_the_convolution() -> None:
@@ -133,13 +133,13 @@ def test_voigt_is_the_convolution() -> None:
 
 def test_voigt_without_one_of_its_widths() -> None:
     np.testing.assert_array_equal(voigt(OFFSETS, 0.0, 0.2), lorentzian(OFFSETS, 0.2))
-    np.testing.assert_allclose(voigt(OFFSETS, 0.2, 0.0), gaussian(OFFSETS, 0.2), atol=1e-7)
+    np.testing.assert_allclose(voigt(OFFSETS, 0.2, 0.0), gaussian(OFFSETS, 0.2), atol=5e-7)
 
 
 def test_faddeeva_on_both_sides_of_the_change() -> None:
     z = (np.linspace(0, 40, 2001)[:, None] + 1j * np.array([0.0, 1e-3, 0.5, 3.0, 7.9, 8.1, 50.0])).astype(complex)
-    assert np.abs(faddeeva(z).real - wofz(z).real).max() < 1e-7
-    assert (np.abs(faddeeva(z).real - wofz(z).real) < 1e-7 * wofz(z).real.max(axis=0)).all()
+    assert np.abs(faddeeva(z).real - wofz(z).real).max() < 5e-7
+    assert (np.abs(faddeeva(z).real - wofz(z).real) < 5e-7 * wofz(z).real.max(axis=0)).all()
     assert (np.abs(z) > VOIGT_FAR).any()
     assert (np.abs(z) < VOIGT_FAR).any()
 

@@ -235,7 +235,9 @@ def test_choices() -> None:
     assert (axes[:, 2] == 1).all()
     assert axes[:, 0].mean() == pytest.approx(0.75, abs=0.01)
     assert drawn("raw_points", "{ choice = [1, 2] }").mean() == pytest.approx(1.5, abs=0.01)
-    both = made("[counting]\nrescale = { choice = [true, false], weights = [0.2, 0.8] }\n").draw(5, len(MANY))["rescale"]
+    both = made("[counting]\nrescale = { choice = [true, false], weights = [0.2, 0.8] }\n").draw(5, len(MANY))[
+        "rescale"
+    ]
     assert both.mean() == pytest.approx(0.2, abs=0.01)
     shapes = made('[profile]\nshape = { choice = ["voigt", "tch"] }\n').draw(1, 100)
     assert {from_record(record).profile.shape for record in shapes} == {"voigt", "tch"}

@@ -68,7 +68,9 @@ def test_a_gaussian_line_has_its_place_width_and_area(backend: str) -> None:
 
 @pytest.mark.parametrize("angle_A", [2.5, 1.2])
 def test_size_broadening_is_scherrers(backend: str, angle_A: float) -> None:
-    y = draw(one_line(angle_A), backend, shape="lorentzian", ka2_ratio=0.0, caglioti_w_deg2=0.0, crystallite_size_nm=30.0)
+    y = draw(
+        one_line(angle_A), backend, shape="lorentzian", ka2_ratio=0.0, caglioti_w_deg2=0.0, crystallite_size_nm=30.0
+    )
     cosine = np.cos(np.radians(angle_deg(angle_A) / 2))
     expected = np.degrees(0.9 * 1.5405929 / (300.0 * cosine))
     assert fwhm_deg(y, GRID.two_theta_deg) == pytest.approx(expected, rel=0.005)

@@ -20,8 +20,10 @@ from powderlens.evaluate.treatment import (
     measured_points,
     measured_scan,
     quantum,
+    scanned_grid,
     simulated_points,
     simulated_scan,
+    stored,
     without_floor,
 )
 
@@ -62,6 +64,33 @@ def test_both_sides_get_the_same_form(bench: Protocol) -> None:
     assert quiet[0].mean() == pytest.approx(quiet[1].mean(), rel=0.03)
     assert quiet[0].std() == pytest.approx(quiet[1].std(), rel=0.08)
     assert len(np.unique(measured.intensity)) > 4000, "no steps are left by which to know a stored pattern"
+
+
+def test_scanned_points_are_stored_one_by_one(bench: Protocol) -> None:
+    """Near zero, where folding and cutting tell most, both sides have the same distribution."""
+    rng = np.random.default_rng(8)
+    scans = 0.0004 + 0.001 * rng.standard_normal((2, 8500))
+    scans[:, 4000] = 1.0
+    kept = np.floor(1000 * np.abs(scans[0]))
+    measured = measured_scan(kept, bench, rng)
+    simulated = simulated_scan(scans[1], bench, measured, quantum(kept), rng)
+    quiet = measured.intensity[:1990], simulated.intensity[:1990]
+    for percent in (2, 10, 50, 90, 98):
+        assert np.percentile(quiet[0], percent) == pytest.approx(np.percentile(quiet[1], percent), rel=0.12)
+    coarse = simulated_scan(averaged(scans[1], scans[1], 2)[1], bench, measured, quantum(kept), rng)
+    assert coarse.intensity[:1990].mean() < 0.9 * quiet[0].mean(), "a mean of two folds less than the two"
+
+
+def test_scanned_grid_and_storage(bench: Protocol) -> None:
+    fine = scanned_grid(bench, 2)
+    assert averaged(fine.two_theta_deg, fine.two_theta_deg, 2)[0] == pytest.approx(bench.grid.two_theta_deg)
+    assert scanned_grid(bench, 1) == bench.grid
+    rng = np.random.default_rng(0)
+    y = rng.random(20000)
+    kept = stored(y, 0.1, rng)
+    assert np.array_equal(np.floor(10 * kept), np.floor(10 * y)), "nothing leaves its step"
+    assert np.abs(kept - y).mean() == pytest.approx(0.1 / 3, rel=0.03)
+    assert stored(y, 0.0, rng) is y
 
 
 def test_what_is_negative_loses_its_sign_and_ranges_are_common(bench: Protocol) -> None:
