@@ -496,60 +496,6 @@ def peak_table(  # type: ignore[no-untyped-def]
     return numbers, values
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
-def draw_pseudo_voigt(out, start, step, position, area, fwhm, eta, reach):  # type: ignore[no-untyped-def]
-    """Add pseudo-Voigt lines to `out` in place, each only where it matters.
-
-    The Gaussian part is drawn to 3 FWHM at most (where it is below 1e-10 of its height), the Lorentzian to `reach`.
-    Along the grid the Gaussian follows from two multiplications a point: exp(-(x+d)^2) is a product.
-
-    Args:
-        out: (n,) float64, intensities on the grid start + step * i.
-        start: first grid position, degrees.
-        step: spacing of the grid, degrees.
-        position: (m,) line positions, degrees.
-        area: (m,) integrated intensities, in intensity times degrees.
-        fwhm: (m,) full widths at half maximum, degrees.
-        eta: (m,) Lorentzian share, 0 to 1.
-        reach: (m,) half-width of the drawn window in FWHM.
-    """
-    n = out.shape[0]
-    log2 = np.log(2.0)
-    for i in range(position.shape[0]):
-        w, p = fwhm[i], position[i]
-        if area[i] == 0.0:
-            continue
-        lo = max(0, int(np.ceil((p - reach[i] * w - start) / step)))
-        hi = min(n - 1, int(np.floor((p + reach[i] * w - start) / step)))
-        scale = eta[i] * area[i] * 2.0 / (np.pi * w)
-        if scale > 0.0:
-            for g in range(lo, hi + 1):
-                u = 2.0 * (start + step * g - p) / w
-                out[g] += scale / (1.0 + u * u)
-        scale = (1.0 - eta[i]) * area[i] * 2.0 * np.sqrt(log2 / np.pi) / w
-        if scale > 0.0:
-            near = min(reach[i], 3.0) * w
-            lo = max(0, int(np.ceil((p - near - start) / step)))
-            hi = min(n - 1, int(np.floor((p + near - start) / step)))
-            if hi < lo:
-                continue
-            k = 4.0 * log2 / (w * w)
-            centre = min(max(int(np.rint((p - start) / step)), lo), hi)
-            x = start + step * centre - p
-            value0 = scale * np.exp(-k * x * x)
-            ratio2 = np.exp(-2.0 * k * step * step)
-            value, ratio = value0, np.exp(-k * step * (2.0 * x + step))
-            for g in range(centre, hi + 1):
-                out[g] += value
-                value *= ratio
-                ratio *= ratio2
-            value, ratio = value0, np.exp(-k * step * (step - 2.0 * x))
-            for g in range(centre - 1, lo - 1, -1):
-                value *= ratio
-                ratio *= ratio2
-                out[g] += value
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def site_offsets(frac, lattice, reciprocal, rotations, translations, distance):  # type: ignore[no-untyped-def]
     """`thermal.site_offsets`: orbits of the atoms, and how each atom follows when its orbit's first is moved.

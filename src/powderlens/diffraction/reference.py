@@ -124,22 +124,3 @@ def reflection_list(
     present = f_squared > EXTINCT * f_squared.max(initial=expected)
     order = np.flatnonzero(present)[np.lexsort((*(-hkl[present].T[::-1]), q[present]))]
     return usual_members(hkl[order], rotations), multiplicity[order], q[order], f_squared[order]
-
-
-def draw_pseudo_voigt(
-    out: Floats,
-    start: float,
-    step: float,
-    position: Floats,
-    area: Floats,
-    fwhm: Floats,
-    eta: Floats,
-    reach: Floats,
-) -> None:
-    """See `kernel.draw_pseudo_voigt`."""
-    x = start + step * np.arange(len(out))
-    for p, a, w, e, r in zip(position, area, fwhm, eta, reach, strict=True):
-        u = (x - p) / w
-        lorentz = 2 / (np.pi * w) / (1 + 4 * u**2) * (np.abs(u) <= r)
-        gauss = 2 * np.sqrt(np.log(2) / np.pi) / w * np.exp(-4 * np.log(2) * u**2) * (np.abs(u) <= min(r, 3.0))
-        out += a * (e * lorentz + (1 - e) * gauss)

@@ -7,19 +7,14 @@ from math import pi, radians, sin
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from powderlens.core.constants import KA2_OVER_KA1
 from powderlens.core.errors import InputError
 from powderlens.crystal.label import with_symmetry
 from powderlens.crystal.read import read_structure
 from powderlens.crystal.structure import Structure
-from powderlens.diffraction.profile import (
-    caglioti_fwhm_deg,
-    microstrain_fwhm_deg,
-    scherrer_fwhm_deg,
-    thompson_cox_hastings,
-)
+from powderlens.diffraction.conditions import Conditions, to_record
+from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.reflections import (
     Backend,
     NoReflectionError,
@@ -28,7 +23,9 @@ from powderlens.diffraction.reflections import (
     compiled,
     reflections,
 )
+from powderlens.diffraction.render import render
 from powderlens.diffraction.scattering import Table
+from powderlens.pattern.grid import Grid
 from powderlens.pattern.pattern import MIN_POINTS, Pattern
 from powderlens.pattern.wavelength import Radiation, parse_radiation
 
@@ -39,9 +36,6 @@ MAX_REFLECTIONS = 20_000_000
 """Reflections, symmetry not counted, beyond which a calculation is refused instead of filling the memory."""
 MARGIN_DEG = 2.0
 """Lines up to this far beyond the upper end are drawn, for their tails."""
-FADE = 1e-5
-"""A Lorentzian tail is followed until it falls below this share of the strongest line's height."""
-MIN_REACH_FWHM = 3.0
 
 
 class Peak(NamedTuple):
@@ -156,37 +150,29 @@ def simulate(
             the readers are of this kind too.
     """
     radiation = parse_radiation(wavelength)
-    x = _axis(two_theta_deg, step_deg)
-    if not (crystallite_size_nm > 0 and np.isfinite(crystallite_size_nm)):
-        raise InputError(f"crystallite_size_nm = {crystallite_size_nm:g}: give a positive number, such as 200")
-    if not (microstrain >= 0 and np.isfinite(microstrain)):
-        raise InputError(f"microstrain = {microstrain:g}: give 0, or a positive number such as 0.001")
+    grid = _grid(two_theta_deg, step_deg, radiation.wavelength_A)
+    conditions = Conditions.of(
+        ka1_A=radiation.ka1_A,
+        ka2_A=radiation.ka2_A or radiation.ka1_A,
+        ka2_ratio=0.0 if radiation.ka2_A is None else KA2_OVER_KA1,
+        # Neutrons are not polarised: fully perpendicular polarisation leaves the Lorentz factor alone.
+        polarised_share=1.0 if form_factors == "neutron" else 0.5,
+        crystallite_size_nm=crystallite_size_nm,
+        microstrain=microstrain,
+        caglioti_u_deg2=caglioti_u_deg2,
+        caglioti_v_deg2=caglioti_v_deg2,
+        caglioti_w_deg2=caglioti_w_deg2,
+    )
     loaded = _load(structure)
     found = _reflections(loaded, radiation, two_theta_deg, dispersion, form_factors, backend)
-    if backend == "numba":
-        from powderlens.diffraction.kernel import draw_pseudo_voigt
-    else:
-        from powderlens.diffraction.reference import draw_pseudo_voigt  # type: ignore[assignment]
-    out = np.zeros(len(x))
-    lines = [(radiation.ka1_A, 1.0)]
-    if radiation.ka2_A is not None:
-        lines.append((radiation.ka2_A, KA2_OVER_KA1))
-    for line_A, share in lines:
-        position = found.two_theta_deg(line_A)
-        # NaN: this line is too long for the spacing.
-        reached = position <= min(two_theta_deg[1] + MARGIN_DEG, MAX_TWO_THETA_DEG)
-        position, area = position[reached], share * found.intensity_at(position)[reached]
-        gauss = caglioti_fwhm_deg(position, caglioti_u_deg2, caglioti_v_deg2, caglioti_w_deg2)
-        size = scherrer_fwhm_deg(position, line_A, crystallite_size_nm)
-        fwhm, eta = thompson_cox_hastings(gauss, size + microstrain_fwhm_deg(position, microstrain))
-        draw_pseudo_voigt(out, x[0], step_deg, position, area, fwhm, eta, _reach(area, fwhm, eta))
-    if not out.max() > 0:
-        raise InputError(
-            f"step {step_deg:g} degrees is too coarse for lines {fwhm.min():.2g} degrees wide; make it smaller"
-        )
+    lattice = np.ascontiguousarray(loaded.lattice, dtype=float)
+    phase = Phase(lattice, loaded.rotations, found.hkl, found.multiplicity * found.f_squared)
+    y = render([phase], to_record(conditions), grid, seed=0, backend=backend)[0]
+    if not y.any():
+        raise InputError(f"step {step_deg:g} degrees is too coarse: no point falls on a line; make it smaller")
     return Pattern(
-        two_theta_deg=x,
-        intensity=100.0 * (out / out.max()),
+        two_theta_deg=grid.two_theta_deg,
+        intensity=100.0 * y,
         wavelength_A=radiation.wavelength_A,
         source=f"simulated from {loaded.source or loaded.name or 'a structure'}",
         metadata={"radiation": radiation.name, "dispersion": "with f' and f''" if dispersion else "none"},
@@ -206,7 +192,7 @@ def check_range(two_theta_deg: tuple[float, float]) -> None:
         )
 
 
-def _axis(two_theta_deg: tuple[float, float], step_deg: float) -> NDArray[np.float64]:
+def _grid(two_theta_deg: tuple[float, float], step_deg: float, wavelength_A: float) -> Grid:
     check_range(two_theta_deg)
     low, high = two_theta_deg
     if not (step_deg > 0 and np.isfinite(step_deg)):
@@ -217,7 +203,7 @@ def _axis(two_theta_deg: tuple[float, float], step_deg: float) -> NDArray[np.flo
             f"step {step_deg:g} degrees from {low:g} to {high:g} makes {points:.0f} points; "
             f"{MIN_POINTS} to {MAX_POINTS} are possible"
         )
-    return np.asarray(low + step_deg * np.arange(int(points)), dtype=np.float64)
+    return Grid(start_deg=low, step_deg=step_deg, points=int(points), wavelength_A=wavelength_A)
 
 
 def _load(structure: object) -> Structure:
@@ -279,9 +265,3 @@ def _nothing(structure: Structure, radiation: Radiation, two_theta_deg: tuple[fl
         f"{_who(structure)}: no reflection from {low:g} to {high:g} degrees at {radiation.wavelength_A:g} A; "
         "widen the range"
     )
-
-
-def _reach(area: NDArray[np.float64], fwhm: NDArray[np.float64], eta: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Half-width of the window in which each line is drawn, in FWHM."""
-    height = area / fwhm
-    return np.maximum(0.5 * np.sqrt(eta * height / (FADE * height.max())), MIN_REACH_FWHM)
