@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
+import gemmi
 import moyopy
 import numpy as np
 from numpy.typing import NDArray
@@ -174,12 +175,18 @@ def with_whole_symmetry(structure: Structure, symprec_A: float = SYMPREC_A) -> S
     Raises:
         StructureError: as `with_symmetry`.
     """
-    if len(structure.rotations) > 1 and structure.space_group is not None:
-        return structure
-    found = find_symmetry(structure, symprec_A)
-    if not found.operators_complete:
-        return found.primitive
-    return replace(structure, rotations=found.rotations, translations=found.translations, space_group=found.number)
+    labelled = with_symmetry(structure, symprec_A)
+    assert labelled.space_group is not None
+    there = len({rotation.tobytes() for rotation in labelled.rotations})
+    if there < point_group_order(labelled.space_group):
+        return find_symmetry(labelled, symprec_A).primitive
+    return labelled
+
+
+@lru_cache(maxsize=256)
+def point_group_order(space_group: int) -> int:
+    """Number of rotation parts of a space group's operators, 1 to 48."""
+    return len(gemmi.SpaceGroup(space_group).operations().sym_ops)
 
 
 def _sites(structure: Structure) -> tuple[NDArray[np.intp], NDArray[np.intp], list[int]]:

@@ -74,11 +74,20 @@ def test_scanned_points_are_stored_one_by_one(bench: Protocol) -> None:
     kept = np.floor(1000 * np.abs(scans[0]))
     measured = measured_scan(kept, bench, rng)
     simulated = simulated_scan(scans[1], bench, measured, quantum(kept), rng)
-    quiet = measured.intensity[:1990], simulated.intensity[:1990]
-    for percent in (2, 10, 50, 90, 98):
-        assert np.percentile(quiet[0], percent) == pytest.approx(np.percentile(quiet[1], percent), rel=0.12)
-    coarse = simulated_scan(averaged(scans[1], scans[1], 2)[1], bench, measured, quantum(kept), rng)
-    assert coarse.intensity[:1990].mean() < 0.9 * quiet[0].mean(), "a mean of two folds less than the two"
+    coarse = simulated_scan(scans[1].reshape(-1, 2).mean(axis=1), bench, measured, quantum(kept), rng)
+
+    def distance(scan: Scan) -> float:
+        """Kolmogorov and Smirnov's; 0.042 is passed once in a thousand times by equal ones."""
+        here, there = np.sort(measured.intensity), np.sort(scan.intensity)
+        at = np.concatenate([here, there])
+        return float(
+            np.abs(
+                np.searchsorted(here, at, "right") / len(here) - np.searchsorted(there, at, "right") / len(there)
+            ).max()
+        )
+
+    assert distance(simulated) < 0.042
+    assert distance(coarse) > 0.1, "a mean of two folds less than the two"
 
 
 def test_scanned_grid_and_storage(bench: Protocol) -> None:
