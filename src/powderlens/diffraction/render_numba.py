@@ -156,14 +156,33 @@ def moved(frac, site, moves, offset, z):  # type: ignore[no-untyped-def]
 
 
 @_compiled
+def tch(gauss, lorentz):  # type: ignore[no-untyped-def]
+    """FWHM and Lorentzian share, `profile.thompson_cox_hastings` for one line."""
+    g, x = gauss, lorentz
+    g2, x2 = g * g, x * x
+    fifth = (
+        g2 * g2 * g
+        + 2.69269 * g2 * g2 * x
+        + 2.42843 * g2 * g * x2
+        + 4.47163 * g2 * x2 * x
+        + 0.07842 * g * x2 * x2
+        + x2 * x2 * x
+    )
+    w = fifth**0.2
+    q = x / max(w, 1e-12)
+    return w, min(max(1.36603 * q - 0.47719 * q * q + 0.11116 * q * q * q, 0.0), 1.0)
+
+
+@_compiled
 def lines(c, inv_d2, weight, u_total):  # type: ignore[no-untyped-def]
     """Every line of a phase: step 4 of the renderer, `render_numpy.lines`.
 
     Returns:
-        (k, 4): position in degrees, area, Gaussian FWHM and Lorentzian FWHM in degrees.
+        (k, 6): position in degrees, area, Gaussian FWHM and Lorentzian FWHM in degrees, and by the shape the FWHM and
+        Lorentzian share (of a Voigt, those of its stand-in).
     """
     m = inv_d2.shape[0]
-    out = np.empty((3 * m, 4))
+    out = np.empty((3 * m, 6))
     n = 0
     a = np.cos(c.monochromator_deg / DEGREE) ** 2 * (1.0 - c.polarised_share) / c.polarised_share
     for emission in range(3):
@@ -206,27 +225,17 @@ def lines(c, inv_d2, weight, u_total):  # type: ignore[no-untyped-def]
                 g2 += strain * strain
             if c.strain_shape != 1:
                 x += strain
-            out[n, 0], out[n, 1], out[n, 2], out[n, 3] = two_theta + shift, area, np.sqrt(g2), x
+            g = np.sqrt(g2)
+            if c.shape == 0 or c.shape == 4:
+                w, eta = tch(g, x)
+            elif c.shape == 3:
+                w, eta = x, 1.0
+            else:
+                w, eta = g, (c.eta if c.shape == 1 else 0.0)
+            out[n, 0], out[n, 1], out[n, 2], out[n, 3] = two_theta + shift, area, g, x
+            out[n, 4], out[n, 5] = max(w, MIN_FWHM_DEG), eta
             n += 1
     return out[:n]
-
-
-@_compiled
-def tch(gauss, lorentz):  # type: ignore[no-untyped-def]
-    """FWHM and Lorentzian share, `profile.thompson_cox_hastings` for one line."""
-    g, x = gauss, lorentz
-    g2, x2 = g * g, x * x
-    fifth = (
-        g2 * g2 * g
-        + 2.69269 * g2 * g2 * x
-        + 2.42843 * g2 * g * x2
-        + 4.47163 * g2 * x2 * x
-        + 0.07842 * g * x2 * x2
-        + x2 * x2 * x
-    )
-    w = fifth**0.2
-    q = x / max(w, 1e-12)
-    return w, min(max(1.36603 * q - 0.47719 * q * q + 0.11116 * q * q * q, 0.0), 1.0)
 
 
 @_compiled
@@ -235,28 +244,36 @@ def split_lines(found, sample_over_l, detector_over_l):  # type: ignore[no-untyp
     total = sample_over_l + detector_over_l
     limit = total / np.sqrt(1.0 + total * total)
     plateau = max(2.0 * min(sample_over_l, detector_over_l), 1e-12)
-    counts, spans, width = np.empty(found.shape[0], np.int64), np.empty(found.shape[0]), np.empty(found.shape[0])
+    m = found.shape[0]
+    counts, spans, width = np.empty(m, np.int64), np.empty(m), found[:, 4]
+    sines, cosines = np.empty(m), np.empty(m)
     strongest = 0.0
-    for i in range(found.shape[0]):
-        fwhm, _ = tch(found[i, 2], found[i, 3])
-        width[i] = max(fwhm, MIN_FWHM_DEG)
+    for i in range(m):
         strongest = max(strongest, found[i, 1] / width[i])
-    for i in range(found.shape[0]):
+    for i in range(m):
         angle = found[i, 0] / DEGREE
         sine, cosine = np.sin(angle), np.cos(angle)
+        sines[i], cosines[i] = sine, cosine
+        height = found[i, 1] / width[i] / strongest
+        # A tail is rise^2 / 2 cot(2theta) long where that is small. Twice that decides for most lines without more.
+        rough = total * total * abs(cosine) / sine if sine > 0.0 else 0.0
+        ratio = DEGREE * rough / width[i]
+        if sine > 0.0 and DEGREE * rough < SHORT_DEG and ratio * ratio * height < NARROW * NARROW:
+            counts[i], spans[i] = 1, 0.0
+            continue
         psi = np.arcsin(min(limit / sine, 1.0)) if sine > 0.0 else 0.0
         spans[i] = abs(angle - np.arctan2(sine * np.cos(psi), cosine))
         ratio = DEGREE * spans[i] / width[i]
-        one = ratio * ratio * (found[i, 1] / width[i] / strongest) < NARROW * NARROW
+        one = ratio * ratio * height < NARROW * NARROW
         counts[i] = 1 if one else min(FEWEST + int(np.ceil(DENSITY * ratio)), MAX_NODES)
     total_count = 0
     for count in counts:
         total_count += count
-    out = np.empty((total_count, 4))
+    out = np.empty((total_count, 6))
     n = 0
     for i in range(found.shape[0]):
         angle = found[i, 0] / DEGREE
-        sine, cosine = np.sin(angle), np.cos(angle)
+        sine, cosine = sines[i], cosines[i]
         count = counts[i]
         if count == 1:
             shift = (sample_over_l**2 + detector_over_l**2) / 6.0 * cosine / sine if sine > 0.0 else 0.0
@@ -270,7 +287,9 @@ def split_lines(found, sample_over_l, detector_over_l):  # type: ignore[no-untyp
                     whole += share
                     shift += share * (angle - np.arctan2(sine * np.cos(turned), cosine))
                 shift /= whole
-            out[n, 0], out[n, 1], out[n, 2], out[n, 3] = (angle - shift) * DEGREE, found[i, 1], found[i, 2], found[i, 3]
+            out[n, 0] = (angle - shift) * DEGREE
+            for k in range(1, 6):
+                out[n, k] = found[i, k]
             n += 1
             continue
         psi = np.arcsin(min(limit / sine, 1.0))
@@ -281,7 +300,9 @@ def split_lines(found, sample_over_l, detector_over_l):  # type: ignore[no-untyp
             share = WEIGHTS[count, j] * min((total - np.sqrt(up / (1.0 - up))) / plateau, 1.0)
             whole += share
             out[n + j, 0] = DEGREE * np.arctan2(sine * np.cos(turned), cosine)
-            out[n + j, 1], out[n + j, 2], out[n + j, 3] = share * found[i, 1], found[i, 2], found[i, 3]
+            out[n + j, 1] = share * found[i, 1]
+            for k in range(2, 6):
+                out[n + j, k] = found[i, k]
         for j in range(count):
             out[n + j, 1] /= whole
         n += count
@@ -383,31 +404,23 @@ def add_voigt(out, ramp, lo, hi, position, start, step, gauss, lorentz, area):  
 
 
 @_compiled
-def draw(out, ramp, start, step, found, shape, eta_given):  # type: ignore[no-untyped-def]
+def draw(out, ramp, start, step, found, voigt):  # type: ignore[no-untyped-def]
     """Add all lines to `out`: `render_numpy.draw`."""
     n, m = out.shape[0], found.shape[0]
-    width, share = np.empty(m), np.empty(m)
     strongest = 0.0
     for i in range(m):
-        if shape == 0 or shape == 4:
-            w, eta = tch(found[i, 2], found[i, 3])
-        elif shape == 3:
-            w, eta = found[i, 3], 1.0
-        else:
-            w, eta = found[i, 2], (eta_given if shape == 1 else 0.0)
-        width[i], share[i] = max(w, MIN_FWHM_DEG), eta
-        strongest = max(strongest, found[i, 1] / width[i])
+        strongest = max(strongest, found[i, 1] / found[i, 4])
     if strongest <= 0.0:
         return
     root, log2 = 2.0 / np.pi, np.log(2.0)
     for i in range(m):
-        p, area, w, eta = found[i, 0], found[i, 1], width[i], share[i]
+        p, area, w, eta = found[i, 0], found[i, 1], found[i, 4], found[i, 5]
         far = max(0.5 * np.sqrt(eta * area / (w * strongest * FADE)), GAUSS_REACH)
         lo = max(0, int(np.ceil((p - far * w - start) / step)))
         hi = min(n, int(np.floor((p + far * w - start) / step)) + 1)
         if lo >= hi:
             continue
-        if shape == 4:
+        if voigt:
             add_voigt(out, ramp, lo, hi, p, start, step, max(found[i, 2], MIN_FWHM_DEG), found[i, 3], area)
             continue
         if eta > 0.0:
@@ -461,7 +474,7 @@ def clean(  # type: ignore[no-untyped-def]
         shown = shown or start + lo * step <= found[i, 0] <= start + (hi - 1) * step
     if not shown:
         return False
-    draw(out, ramp, start, step, found, c.shape, c.eta)
+    draw(out, ramp, start, step, found, c.shape == 4)
     if c.slit_tilt != 0.0:
         # exp(a + b i) along the grid by repeated multiplication.
         value = np.exp(-SLIT_PIVOT * c.slit_tilt)

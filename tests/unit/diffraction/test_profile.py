@@ -6,7 +6,6 @@ from scipy.special import voigt_profile, wofz
 from scipy.stats import cauchy, norm
 
 from powderlens.diffraction import render_numba
-from powderlens.diffraction.conditions import SHAPES
 from powderlens.diffraction.profile import (
     FWHM_TO_SIGMA,
     VOIGT_FAR,
@@ -31,8 +30,8 @@ def reach(eta: float) -> float:
 def draw(eta: float, fwhm: float = 0.4, area: float = 3.0) -> np.ndarray:
     """One line at 50 degrees on 0 to 100 degrees in steps of 0.001."""
     out, ramp = np.zeros(100_001), np.arange(100_001.0)
-    line = np.array([[50.0, area, fwhm, 0.0]])
-    render_numba.draw(out, ramp, 0.0, 0.001, line, SHAPES.index("pseudo-voigt"), eta)
+    line = np.array([[50.0, area, fwhm, 0.0, fwhm, eta]])
+    render_numba.draw(out, ramp, 0.0, 0.001, line, False)
     return out
 
 
