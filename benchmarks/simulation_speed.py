@@ -49,7 +49,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 import powderlens
+from powderlens.corpus.reflection_table import reflection_row
 from powderlens.crystal.ase_database import iter_ase_database
+from powderlens.crystal.common import common_minerals
 from powderlens.crystal.convert import to_ase, to_pymatgen
 from powderlens.crystal.label import with_symmetry
 from powderlens.crystal.structure import Structure
@@ -401,6 +403,17 @@ def patterns_per_s(
     }
 
 
+def of_a_table(structure: Structure) -> Phase:
+    """As a training run has a crystal at hand: its row of a reflection table, families from 0.01 % of the strongest."""
+    row: dict[str, Any] = reflection_row(structure)
+    return Phase(
+        np.array(row["lattice_A"]).reshape(3, 3),
+        np.array(row["rotations"], np.int64).reshape(-1, 3, 3),
+        np.array(row["hkl"], np.int64).reshape(-1, 3),
+        np.array(row["strength"], np.float64),
+    )
+
+
 def measure_lab(path: Path) -> dict[str, Any]:
     protocol = load_protocol("lab")
     structure, about = median_crystal(path, protocol)
@@ -410,10 +423,17 @@ def measure_lab(path: Path) -> dict[str, Any]:
     def offsets(records: NDArray[np.void]) -> None:
         records["thermal_offset_A"] = 0.1
 
+    def alone(records: NDArray[np.void]) -> None:
+        records["impurity_share"] = 0.0
+
+    listed, minerals = of_a_table(structure), [of_a_table(mineral) for mineral in common_minerals()]
     return {
         "what": "patterns of `lab` on 4251 points, both lines of copper, second phases mixed in where it says so",
         **about,
         "reflections_at_hand_per_s": patterns_per_s(still, common_phases(protocol), protocol, lambda records: None),
+        "families_in_a_table": len(listed.hkl),
+        "reflections_of_a_table_per_s": patterns_per_s(listed, minerals, protocol, lambda records: None),
+        "reflections_of_a_table_without_second_phases_per_s": patterns_per_s(listed, (), protocol, alone),
         "new_structure_factors_per_s": patterns_per_s(
             prepare(structure, moving), common_phases(moving), protocol, offsets
         ),
