@@ -428,7 +428,7 @@ def measure_lab(path: Path) -> dict[str, Any]:
 
     listed, minerals = of_a_table(structure), [of_a_table(mineral) for mineral in common_minerals()]
     return {
-        "what": "patterns of `lab` on 4251 points, both lines of copper, second phases mixed in where it says so",
+        "what": "patterns of `lab` on 4251 points, with second phases from the common minerals where it mixes one in",
         **about,
         "reflections_at_hand_per_s": patterns_per_s(still, common_phases(protocol), protocol, lambda records: None),
         "families_in_a_table": len(listed.hkl),
