@@ -15,12 +15,14 @@ from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from powderlens.diffraction.render_numpy import FADE, GAUSS_REACH, MIN_FWHM_DEG, SINE_LIMIT
+from powderlens.diffraction.render_numpy import FADE, MIN_FWHM_DEG, SINE_LIMIT
 from powderlens.diffraction.specimen import march_dollase
 
 Floats = NDArray[np.float64]
 
 DEGREE = 180.0 / np.pi
+GAUSS_REACH = 3.0
+"""A Gaussian is drawn to this many FWHM on each side, where it is 1e-11 of its height."""
 MAX_STRAIN = 0.04
 """The cell may change by this much, relative."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import factorial
 
 import numpy as np
 from numba import njit
@@ -10,7 +11,18 @@ from numpy.typing import NDArray
 
 from powderlens.core import random
 from powderlens.core.random import Purpose
-from powderlens.diffraction.axial import DENSITY, FEWEST, MAX_NODES, MEAN_NODES, NARROW, NODES, SHORT_DEG, WEIGHTS
+from powderlens.diffraction.axial import (
+    DENSITY,
+    FEWEST,
+    MAX_NODES,
+    MEAN_NODES,
+    NARROW,
+    NEAR,
+    NODES,
+    STEEP,
+    WEIGHTS,
+    moments,
+)
 from powderlens.diffraction.conditions import Record
 from powderlens.diffraction.kernel import inverse_symmetric
 from powderlens.diffraction.noise import EXACT_MEAN
@@ -18,10 +30,12 @@ from powderlens.diffraction.phase import Phase, strength_of
 from powderlens.diffraction.profile import VOIGT_COEFFICIENTS, VOIGT_FAR, VOIGT_L
 from powderlens.diffraction.render_numpy import (
     FADE,
-    GAUSS_REACH,
+    GAUSS_FADE,
     MIN_FWHM_DEG,
+    PALEST,
     SINE_LIMIT,
     SLIT_PIVOT,
+    TAIL,
     u_total_A2,
 )
 from powderlens.diffraction.specimen import march_dollase, strained_metric
@@ -38,8 +52,8 @@ MASK, HALF, ROUNDS = np.uint64(random.MASK), np.uint64(32), random.ROUNDS
 DEGREE = 180.0 / np.pi
 VOIGT_TAIL = 20.0
 # Purposes are arguments of compiled code, not its constants: for each constant it would be compiled anew.
-MAIN = int(Purpose.INTENSITIES), int(Purpose.PERTURBATION), int(Purpose.OFFSETS)
-IMPURITY = int(Purpose.IMPURITY_INTENSITIES), int(Purpose.IMPURITY_PERTURBATION), int(Purpose.IMPURITY_OFFSETS)
+MAIN = int(Purpose.INTENSITIES), int(Purpose.PERTURBATION)
+IMPURITY = int(Purpose.IMPURITY_INTENSITIES), int(Purpose.IMPURITY_PERTURBATION)
 COUNTING = int(Purpose.NOISE), int(Purpose.MULTIPLICATIVE), int(Purpose.COUNTS)
 
 
@@ -74,52 +88,62 @@ def uniforms(seed, index, purpose, count):  # type: ignore[no-untyped-def]
     return out[:count]
 
 
+_ONE, _HALF, _TWO, _PI, _LOG2 = np.float32(1), np.float32(0.5), np.float32(2), np.float32(np.pi), np.float32(np.log(2))
+_WORD, _UPPER = np.float32(2.0**-32), np.float32(65536)
+_LOG_SERIES = tuple(np.float32(1 / (2 * k + 1)) for k in range(1, 6))
+_SINE_SERIES = tuple(np.float32((-1) ** k / factorial(2 * k + 1)) for k in range(1, 7))
+_COSINE_SERIES = tuple(np.float32((-1) ** k / factorial(2 * k)) for k in range(1, 7))
+
+
 @_loose
 def _pair(radius_word, turn_word, first, second):  # type: ignore[no-untyped-def]
-    """Box and Muller for arrays of words, with polynomials in place of the library's log, sine and cosine.
+    """Box and Muller for arrays of words in float32, with polynomials in place of the library's log, sine and cosine.
 
-    log x = e log 2 + 2 artanh((m - 1) / (m + 1)) for x = m 2^e, series to the 13th power: 5e-9; the exponent is read
-    from the float32 of x, which rounds x by 6e-8. Sine and cosine of half the angle by their series to the 15th and
-    14th power (4e-9), then doubled.
+    log x = e log 2 + 2 artanh((m - 1) / (m + 1)) for x = m 2^e with m from 0.7 to 1.4, series to the 11th power: 2e-9.
+    Sine and cosine of half the angle by their series to the 13th and 12th power (6e-8), then doubled. Rounding makes
+    the numbers good to 1e-6.
     """
     n = radius_word.shape[0]
+    l1, l2, l3, l4, l5 = _LOG_SERIES
+    s1, s2, s3, s4, s5, s6 = _SINE_SERIES
+    c1, c2, c3, c4, c5, c6 = _COSINE_SERIES
     x = np.empty(n, np.float32)
     for i in range(n):
         w = radius_word[i]
         upper, lower = np.int32(w >> np.uint64(16)), np.int32(w & np.uint64(0xFFFF))
-        x[i] = np.float32((np.float64(upper) * 65536.0 + np.float64(lower) + 0.5) * 2.0**-32)
+        x[i] = (np.float32(upper) * _UPPER + (np.float32(lower) + _HALF)) * _WORD
     bits = x.view(np.int32)
     mantissa = np.empty(n, np.int32)
     exponent = np.empty(n, np.int32)
     for i in range(n):
-        exponent[i] = (bits[i] >> np.int32(23)) - np.int32(127)
-        mantissa[i] = (bits[i] & np.int32(0x7FFFFF)) | np.int32(0x3F800000)
+        # 0x3F3504F3 is the float32 of sqrt(1/2): the mantissa then lies around 1.
+        over = bits[i] - np.int32(0x3F3504F3)
+        exponent[i] = over >> np.int32(23)
+        mantissa[i] = (over & np.int32(0x7FFFFF)) + np.int32(0x3F3504F3)
     m = mantissa.view(np.float32)
     for i in range(n):
-        t = (m[i] - 1.0) / (m[i] + 1.0)
+        t = (m[i] - _ONE) / (m[i] + _ONE)
         t2 = t * t
-        series = 1 + t2 * (1 / 3 + t2 * (1 / 5 + t2 * (1 / 7 + t2 * (1 / 9 + t2 * (1 / 11 + t2 / 13)))))
-        logarithm = np.float64(exponent[i]) * 0.6931471805599453 + 2.0 * t * series
-        radius = np.sqrt(max(-2.0 * logarithm, 0.0))
+        series = _ONE + t2 * (l1 + t2 * (l2 + t2 * (l3 + t2 * (l4 + t2 * l5))))
+        logarithm = np.float32(exponent[i]) * _LOG2 + _TWO * t * series
+        radius = np.sqrt(max(-_TWO * logarithm, np.float32(0)))
         w = turn_word[i]
         upper, lower = np.int32(w >> np.uint64(16)), np.int32(w & np.uint64(0xFFFF))
         # pi (turn - 1/2), half the angle less half a turn: cos(2 pi turn) = -cos(2 h), sin(2 pi turn) = -sin(2 h).
-        h = np.pi * ((np.float64(upper) * 65536.0 + np.float64(lower) + 0.5) * 2.0**-32 - 0.5)
+        h = _PI * ((np.float32(upper) * _UPPER + (np.float32(lower) + _HALF)) * _WORD - _HALF)
         q = h * h
-        sine = h * (
-            1 - q / 6 * (1 - q / 20 * (1 - q / 42 * (1 - q / 72 * (1 - q / 110 * (1 - q / 156 * (1 - q / 210))))))
-        )
-        cosine = 1 - q / 2 * (1 - q / 12 * (1 - q / 30 * (1 - q / 56 * (1 - q / 90 * (1 - q / 132 * (1 - q / 182))))))
-        first[i] = radius * (2.0 * sine * sine - 1.0)
-        second[i] = -2.0 * radius * sine * cosine
+        sine = h * (_ONE + q * (s1 + q * (s2 + q * (s3 + q * (s4 + q * (s5 + q * s6))))))
+        cosine = _ONE + q * (c1 + q * (c2 + q * (c3 + q * (c4 + q * (c5 + q * c6)))))
+        first[i] = radius * (_TWO * sine * sine - _ONE)
+        second[i] = -_TWO * radius * sine * cosine
 
 
 @_loose
 def normals(seed, index, purpose, count):  # type: ignore[no-untyped-def]
-    """(count,) float64, see `core.random.normal`."""
+    """(count,) float64 good to float32, see `core.random.normal`."""
     blocks = (count + 3) // 4
     words = philox_words(seed, index, purpose, blocks)
-    pairs = np.empty((4, blocks))
+    pairs = np.empty((4, blocks), np.float32)
     _pair(words[0], words[1], pairs[0], pairs[1])
     _pair(words[2], words[3], pairs[2], pairs[3])
     out = np.empty(4 * blocks)
@@ -155,36 +179,94 @@ def moved(frac, site, moves, offset, z):  # type: ignore[no-untyped-def]
     return out
 
 
-@_compiled
-def tch(gauss, lorentz):  # type: ignore[no-untyped-def]
-    """FWHM and Lorentzian share, `profile.thompson_cox_hastings` for one line."""
-    g, x = gauss, lorentz
-    g2, x2 = g * g, x * x
-    fifth = (
-        g2 * g2 * g
-        + 2.69269 * g2 * g2 * x
-        + 2.42843 * g2 * g * x2
-        + 4.47163 * g2 * x2 * x
-        + 0.07842 * g * x2 * x2
-        + x2 * x2 * x
-    )
-    w = fifth**0.2
-    q = x / max(w, 1e-12)
-    return w, min(max(1.36603 * q - 0.47719 * q * q + 0.11116 * q * q * q, 0.0), 1.0)
+@_loose
+def emitted(c, wavelength, share, root, weight, sine, area, gauss, lorentz, width, eta):  # type: ignore[no-untyped-def]
+    """The lines of one wavelength without their positions, into the last six arrays: `render_numpy.lines`, `shapes`.
+
+    Without branches over lines, so that it is compiled to vectors: beyond `SINE_LIMIT` the area is 0.
+
+    c are conditions, `share` the intensity of this wavelength (the first has 1), `root` 1 / (2 d) in 1/A, `weight`
+    multiplicity times |F|^2 after displacements. Filled, all (m,): sin theta, area, the two widths in degrees, and by
+    the shape FWHM and Lorentzian share (of a Voigt, those of its stand-in).
+    """
+    m = root.shape[0]
+    a = np.cos(c.monochromator_deg / DEGREE) ** 2 * (1.0 - c.polarised_share) / c.polarised_share
+    size_factor = DEGREE * c.scherrer_k * wavelength / (10.0 * c.crystallite_size_nm)
+    strain_factor = DEGREE * 4.0 * c.microstrain
+    size_gauss = size_factor if c.size_shape >= 1 else 0.0
+    size_lorentz = size_factor if c.size_shape != 1 else 0.0
+    strain_gauss = strain_factor if c.strain_shape >= 1 else 0.0
+    strain_lorentz = strain_factor if c.strain_shape != 1 else 0.0
+    automatic = c.slits == 1
+    u, v, w0 = c.caglioti_u_deg2, c.caglioti_v_deg2, c.caglioti_w_deg2
+    lorentz_x, lorentz_y = c.lorentz_x_deg, c.lorentz_y_deg
+    for i in range(m):
+        s = min(wavelength * root[i], SINE_LIMIT)
+        cosine = np.sqrt(1.0 - s * s)
+        tangent = s / cosine
+        cos2 = 1.0 - 2.0 * s * s
+        lit = share if wavelength * root[i] < SINE_LIMIT else 0.0
+        slit = s if automatic else 1.0
+        sine[i] = s
+        area[i] = lit * weight[i] * slit * (1.0 + a * cos2 * cos2) / ((1.0 + a) * s * s * cosine)
+        size_g, strain_g = size_gauss / cosine, strain_gauss * tangent
+        g2 = max((u * tangent + v) * tangent + w0, 0.0) + size_g * size_g + strain_g * strain_g
+        gauss[i] = np.sqrt(g2)
+        lorentz[i] = (lorentz_x + size_lorentz) / cosine + (lorentz_y + strain_lorentz) * tangent
+    if c.mu_t > 0.0:
+        for i in range(m):
+            area[i] *= 1.0 - np.exp(-2.0 * c.mu_t / sine[i])
+    if c.mu_r > 0.0:
+        for i in range(m):
+            area[i] *= cylinder(sine[i] * sine[i], c.mu_r)
+    if c.shape == 0 or c.shape == 4:
+        for i in range(m):
+            # Thompson, Cox and Hastings; the fifth root by two steps of Newton from Olivero and Longbothum's width
+            # (J. Quant. Spectrosc. Radiat. Transfer 17, 233 (1977)), which is good to 2e-4.
+            g, x = gauss[i], lorentz[i]
+            g2, x2 = g * g, x * x
+            fifth = (
+                g2 * g2 * g
+                + 2.69269 * g2 * g2 * x
+                + 2.42843 * g2 * g * x2
+                + 4.47163 * g2 * x2 * x
+                + 0.07842 * g * x2 * x2
+                + x2 * x2 * x
+            )
+            w = max(0.5346 * x + np.sqrt(0.2166 * x2 + g2), 1e-12)
+            w4 = w * w * w * w
+            w -= 0.2 * (w - fifth / w4)
+            w4 = w * w * w * w
+            w -= 0.2 * (w - fifth / w4)
+            q = x / w
+            width[i] = max(w, MIN_FWHM_DEG)
+            eta[i] = min(max(1.36603 * q - 0.47719 * q * q + 0.11116 * q * q * q, 0.0), 1.0)
+    else:
+        part = 1.0 if c.shape == 3 else (c.eta if c.shape == 1 else 0.0)
+        for i in range(m):
+            width[i] = max(lorentz[i] if c.shape == 3 else gauss[i], MIN_FWHM_DEG)
+            eta[i] = part
 
 
 @_compiled
-def lines(c, inv_d2, weight, u_total):  # type: ignore[no-untyped-def]
-    """Every line of a phase: step 4 of the renderer, `render_numpy.lines`.
+def lines(c, inv_d2, weight, u_total, fade):  # type: ignore[no-untyped-def]
+    """Every line of a phase that can be seen: steps 3 to 5 of the renderer, `render_numpy.lines_of`.
 
     Returns:
-        (k, 6): position in degrees, area, Gaussian FWHM and Lorentzian FWHM in degrees, and by the shape the FWHM and
-        Lorentzian share (of a Voigt, those of its stand-in).
+        (k, 8): position in degrees, area, Gaussian and Lorentzian FWHM in degrees, by the shape the FWHM and Lorentzian
+        share, and sine and cosine of the position. The strongest height, area over FWHM.
     """
     m = inv_d2.shape[0]
-    out = np.empty((3 * m, 6))
-    n = 0
-    a = np.cos(c.monochromator_deg / DEGREE) ** 2 * (1.0 - c.polarised_share) / c.polarised_share
+    root, left = np.empty(m), np.empty(m)
+    for i in range(m):
+        root[i] = 0.5 * np.sqrt(inv_d2[i])
+        left[i] = max(weight[i], 0.0)
+    if u_total > 0.0:
+        for i in range(m):
+            left[i] *= np.exp(-4.0 * np.pi * np.pi * u_total * inv_d2[i])
+    held = np.empty((3, 6, m))
+    strongest = 0.0
+    emissions = 0
     for emission in range(3):
         wavelength, share = c.ka1_A, 1.0
         if emission == 1:
@@ -193,151 +275,132 @@ def lines(c, inv_d2, weight, u_total):  # type: ignore[no-untyped-def]
             wavelength, share = c.kbeta_A, c.kbeta_ratio
         if share == 0.0:
             continue
+        h = held[emissions]
+        emitted(c, wavelength, share, root, left, h[0], h[1], h[2], h[3], h[4], h[5])
+        emissions += 1
         for i in range(m):
-            sine = 0.5 * wavelength * np.sqrt(inv_d2[i])
-            if sine >= SINE_LIMIT or weight[i] <= 0.0:
+            strongest = max(strongest, h[1, i] / h[4, i])
+    out = np.empty((emissions * m, 8))
+    n = 0
+    floor = fade * strongest
+    if strongest <= 0.0:
+        return out[:0], 0.0
+    bend = 2.0 * c.displacement_mm / c.radius_mm
+    deep = c.transparency_mm / c.radius_mm
+    zero = c.zero_shift_deg / DEGREE
+    for emission in range(emissions):
+        h = held[emission]
+        for i in range(m):
+            if h[1, i] < floor * h[4, i] or h[1, i] <= 0.0:
                 continue
-            cosine = np.sqrt(1.0 - sine * sine)
-            tangent = sine / cosine
-            cos2 = 1.0 - 2.0 * sine * sine
-            area = share * weight[i] * (1.0 + a * cos2 * cos2) / ((1.0 + a) * sine * sine * cosine)
-            if u_total > 0.0:
-                area *= np.exp(-4.0 * np.pi * np.pi * u_total * inv_d2[i])
-            if c.slits == 1:
-                area *= sine
-            if c.mu_t > 0.0:
-                area *= 1.0 - np.exp(-2.0 * c.mu_t / sine)
-            if c.mu_r > 0.0:
-                area *= cylinder(sine * sine, c.mu_r)
-            two_theta = 2.0 * np.arcsin(sine) * DEGREE
-            shift = c.zero_shift_deg - DEGREE / c.radius_mm * (
-                2.0 * c.displacement_mm * cosine + c.transparency_mm * sine * cosine
-            )
-            size = DEGREE * c.scherrer_k * wavelength / (10.0 * c.crystallite_size_nm * cosine)
-            strain = DEGREE * 4.0 * c.microstrain * tangent
-            g2 = max(c.caglioti_u_deg2 * tangent * tangent + c.caglioti_v_deg2 * tangent + c.caglioti_w_deg2, 0.0)
-            x = c.lorentz_x_deg / cosine + c.lorentz_y_deg * tangent
-            if c.size_shape >= 1:
-                g2 += size * size
-            if c.size_shape != 1:
-                x += size
-            if c.strain_shape >= 1:
-                g2 += strain * strain
-            if c.strain_shape != 1:
-                x += strain
-            g = np.sqrt(g2)
-            if c.shape == 0 or c.shape == 4:
-                w, eta = tch(g, x)
-            elif c.shape == 3:
-                w, eta = x, 1.0
-            else:
-                w, eta = g, (c.eta if c.shape == 1 else 0.0)
-            out[n, 0], out[n, 1], out[n, 2], out[n, 3] = two_theta + shift, area, g, x
-            out[n, 4], out[n, 5] = max(w, MIN_FWHM_DEG), eta
+            s = h[0, i]
+            cosine = np.sqrt(1.0 - s * s)
+            shift = zero - cosine * (bend + deep * s)
+            sine2, cosine2 = 2.0 * s * cosine, 1.0 - 2.0 * s * s
+            out[n, 0] = (2.0 * np.arcsin(s) + shift) * DEGREE
+            for k in range(1, 6):
+                out[n, k] = h[k, i]
+            # Shifts are below 0.03 radians: their sine and cosine to fourth order.
+            turn, still = shift * (1.0 - shift * shift / 6.0), 1.0 - 0.5 * shift * shift
+            out[n, 6] = sine2 * still + cosine2 * turn
+            out[n, 7] = cosine2 * still - sine2 * turn
             n += 1
-    return out[:n]
+    return out[:n], strongest
 
 
 @_compiled
-def split_lines(found, sample_over_l, detector_over_l):  # type: ignore[no-untyped-def]
-    """`render_numpy.split_lines`: each line as the sub-lines that axial divergence makes of it."""
+def split(angle, sine, cosine, sample_over_l, detector_over_l, second, fourth, height, width, places, shares):  # type: ignore[no-untyped-def]
+    """Sub-lines of one line under axial divergence into `places` (degrees) and `shares`: `axial.axial_nodes`.
+
+    Returns:
+        How many, their centroid in degrees, and the length of the tail in degrees.
+    """
+    places[0], shares[0] = angle, 1.0
+    if sine <= 0.0:
+        return 1, angle, 0.0
     total = sample_over_l + detector_over_l
-    limit = total / np.sqrt(1.0 + total * total)
-    plateau = max(2.0 * min(sample_over_l, detector_over_l), 1e-12)
-    m = found.shape[0]
-    counts, spans, width = np.empty(m, np.int64), np.empty(m), found[:, 4]
-    sines, cosines = np.empty(m), np.empty(m)
-    strongest = 0.0
-    for i in range(m):
-        strongest = max(strongest, found[i, 1] / width[i])
-    for i in range(m):
-        angle = found[i, 0] / DEGREE
-        sine, cosine = np.sin(angle), np.cos(angle)
-        sines[i], cosines[i] = sine, cosine
-        height = found[i, 1] / width[i] / strongest
-        # A tail is rise^2 / 2 cot(2theta) long where that is small. Twice that decides for most lines without more.
-        rough = total * total * abs(cosine) / sine if sine > 0.0 else 0.0
-        ratio = DEGREE * rough / width[i]
-        if sine > 0.0 and DEGREE * rough < SHORT_DEG and ratio * ratio * height < NARROW * NARROW:
-            counts[i], spans[i] = 1, 0.0
-            continue
-        psi = np.arcsin(min(limit / sine, 1.0)) if sine > 0.0 else 0.0
-        spans[i] = abs(angle - np.arctan2(sine * np.cos(psi), cosine))
-        ratio = DEGREE * spans[i] / width[i]
+    limit = total / np.sqrt(1.0 + total * total) / sine
+    cot = cosine / sine
+    # A tail is rise^2 / 2 cot(2theta) long where that is small. Twice that decides for most lines without more.
+    ratio = DEGREE * total * total * abs(cot) / width
+    one = limit < STEEP and ratio * ratio * height < NARROW * NARROW
+    psi, span, count = 0.0, 0.0, 1
+    if not one:
+        psi = np.arcsin(min(limit, 1.0))
+        span = DEGREE * abs(angle / DEGREE - np.arctan2(sine * np.cos(psi), cosine))
+        ratio = span / width
         one = ratio * ratio * height < NARROW * NARROW
-        counts[i] = 1 if one else min(FEWEST + int(np.ceil(DENSITY * ratio)), MAX_NODES)
-    total_count = 0
-    for count in counts:
-        total_count += count
-    out = np.empty((total_count, 6))
-    n = 0
-    for i in range(found.shape[0]):
-        angle = found[i, 0] / DEGREE
-        sine, cosine = sines[i], cosines[i]
-        count = counts[i]
-        if count == 1:
-            shift = (sample_over_l**2 + detector_over_l**2) / 6.0 * cosine / sine if sine > 0.0 else 0.0
-            if DEGREE * spans[i] > SHORT_DEG:
-                psi = np.arcsin(min(limit / sine, 1.0))
-                whole, shift = 0.0, 0.0
-                for j in range(MEAN_NODES):
-                    turned = psi * NODES[MEAN_NODES, j]
-                    up = (np.sin(turned) * sine) ** 2
-                    share = WEIGHTS[MEAN_NODES, j] * min((total - np.sqrt(up / (1.0 - up))) / plateau, 1.0)
-                    whole += share
-                    shift += share * (angle - np.arctan2(sine * np.cos(turned), cosine))
-                shift /= whole
-            out[n, 0] = (angle - shift) * DEGREE
-            for k in range(1, 6):
-                out[n, k] = found[i, k]
-            n += 1
-            continue
-        psi = np.arcsin(min(limit / sine, 1.0))
-        whole = 0.0
-        for j in range(count):
-            turned = psi * NODES[count, j]
-            up = (np.sin(turned) * sine) ** 2
-            share = WEIGHTS[count, j] * min((total - np.sqrt(up / (1.0 - up))) / plateau, 1.0)
-            whole += share
-            out[n + j, 0] = DEGREE * np.arctan2(sine * np.cos(turned), cosine)
-            out[n + j, 1] = share * found[i, 1]
-            for k in range(2, 6):
-                out[n + j, k] = found[i, k]
-        for j in range(count):
-            out[n + j, 1] /= whole
-        n += count
-    return out
+    if one and limit <= STEEP:
+        shift = cot / 2.0 * (second + (fourth - second * second) / (2.0 * sine * sine))
+        shift += cot * (cot * cot - 1.0) * fourth / 8.0
+        places[0] = angle - DEGREE * shift
+        return 1, places[0], span
+    nodes = MEAN_NODES if one else min(FEWEST + int(np.ceil(DENSITY * ratio)), MAX_NODES)
+    plateau = max(2.0 * min(sample_over_l, detector_over_l), 1e-12)
+    whole, centroid = 0.0, 0.0
+    for j in range(nodes):
+        turned = psi * NODES[nodes, j]
+        up = (np.sin(turned) * sine) ** 2
+        share = WEIGHTS[nodes, j] * min((total - np.sqrt(up / (1.0 - up))) / plateau, 1.0)
+        place = DEGREE * np.arctan2(sine * np.cos(turned), cosine)
+        whole += share
+        centroid += share * place
+        places[j], shares[j] = place, share
+    centroid /= whole
+    if one:
+        places[0], shares[0] = centroid, 1.0
+        return 1, centroid, span
+    count = nodes
+    for j in range(count):
+        shares[j] /= whole
+    return count, centroid, span
 
 
 @_loose
-def add_lorentzian(out, ramp, lo, hi, offset, scale_x, height):  # type: ignore[no-untyped-def]
-    """out[i] += height / (1 + (offset + scale_x i)^2) for lo <= i < hi."""
-    for i in range(lo, hi):
-        u = offset + scale_x * ramp[i]
-        out[i] += height / (1.0 + u * u)
+def add_lorentzian(out, ramp, lo, hi, place, unit, height):  # type: ignore[no-untyped-def]
+    """out[i] += height / (1 + unit^2 (i - place)^2) for lo <= i < hi; place in steps of the grid.
+
+    In float32 from the nearest point on, which costs 3e-7 of the height: it is the division that takes the time.
+    """
+    centre = np.rint(place)
+    offset, scale32, height32 = np.float32((centre - place) * unit), np.float32(unit), np.float32(height)
+    first = np.float32(lo - centre)
+    for i in range(hi - lo):
+        u = offset + scale32 * (first + ramp[i])
+        out[lo + i] += height32 / (_ONE + u * u)
 
 
 @_loose
 def add_gaussian(out, lo, hi, position, start, step, fwhm, height):  # type: ignore[no-untyped-def]
     """out[i] += height * exp(-4 ln 2 (x - position)^2 / fwhm^2) for lo <= i < hi.
 
-    Along the grid the exponential follows from two multiplications a point: exp(-(x + d)^2) is a product.
+    Along the grid the exponential follows from two multiplications a point: exp(-(x + d)^2) is a product. Both sides
+    of the centre are walked together, which keeps the processor busy.
     """
     k = 4.0 * np.log(2.0) / (fwhm * fwhm)
     centre = min(max(int(np.rint((position - start) / step)), lo), hi - 1)
     x = start + step * centre - position
     first = height * np.exp(-k * x * x)
     ratio2 = np.exp(-2.0 * k * step * step)
-    value, ratio = first, np.exp(-k * step * (2.0 * x + step))
-    for i in range(centre, hi):
-        out[i] += value
-        value *= ratio
-        ratio *= ratio2
-    value, ratio = first, np.exp(-k * step * (step - 2.0 * x))
-    for i in range(centre - 1, lo - 1, -1):
-        value *= ratio
-        ratio *= ratio2
-        out[i] += value
+    up, up_ratio = first, np.exp(-k * step * (2.0 * x + step))
+    down, down_ratio = first, np.exp(-k * step * (step - 2.0 * x))
+    both = min(hi - centre, centre - lo + 1)
+    out[centre] += first
+    for i in range(1, both):
+        up *= up_ratio
+        down *= down_ratio
+        up_ratio *= ratio2
+        down_ratio *= ratio2
+        out[centre + i] += up
+        out[centre - i] += down
+    for i in range(centre + both, hi):
+        up *= up_ratio
+        up_ratio *= ratio2
+        out[i] += up
+    for i in range(centre - both, lo - 1, -1):
+        down *= down_ratio
+        down_ratio *= ratio2
+        out[i] += down
 
 
 @_loose
@@ -404,38 +467,62 @@ def add_voigt(out, ramp, lo, hi, position, start, step, gauss, lorentz, area):  
 
 
 @_compiled
-def draw(out, ramp, start, step, found, voigt):  # type: ignore[no-untyped-def]
+def window(centre, reach, start, step, n):  # type: ignore[no-untyped-def]
+    """First point and end of what lies within `reach` degrees of `centre`."""
+    lo = min(max(int(np.ceil((centre - reach - start) / step)), 0), n)
+    return lo, max(min(int(np.floor((centre + reach - start) / step)) + 1, n), lo)
+
+
+@_compiled
+def draw(out, ramp, start, step, found, strongest, fade, sample_over_l, detector_over_l, second, fourth, voigt):  # type: ignore[no-untyped-def]
     """Add all lines to `out`: `render_numpy.draw`."""
-    n, m = out.shape[0], found.shape[0]
-    strongest = 0.0
-    for i in range(m):
-        strongest = max(strongest, found[i, 1] / found[i, 4])
-    if strongest <= 0.0:
-        return
-    root, log2 = 2.0 / np.pi, np.log(2.0)
-    for i in range(m):
-        p, area, w, eta = found[i, 0], found[i, 1], found[i, 4], found[i, 5]
-        far = max(0.5 * np.sqrt(eta * area / (w * strongest * FADE)), GAUSS_REACH)
-        lo = max(0, int(np.ceil((p - far * w - start) / step)))
-        hi = min(n, int(np.floor((p + far * w - start) / step)) + 1)
-        if lo >= hi:
-            continue
+    n = out.shape[0]
+    log2 = np.log(2.0)
+    to_lorentz, to_gauss = 2.0 / np.pi, 2.0 * np.sqrt(log2 / np.pi)
+    places, shares = np.empty(MAX_NODES), np.empty(MAX_NODES)
+    axial = sample_over_l + detector_over_l > 0.0
+    for i in range(found.shape[0]):
+        area, w, eta = found[i, 1], found[i, 4], found[i, 5]
+        seen = area / (w * strongest * fade)
+        count, centroid, span = 1, found[i, 0], 0.0
+        places[0], shares[0] = centroid, 1.0
+        if axial:
+            count, centroid, span = split(
+                found[i, 0], found[i, 6], found[i, 7], sample_over_l, detector_over_l, second, fourth, FADE * seen, w,
+                places, shares,
+            )  # fmt: skip
+        far = w * max(0.5 * np.sqrt(eta * seen), TAIL) if eta > 0.0 else 0.0
+        core = w * np.sqrt(max(np.log(seen / GAUSS_FADE), 0.0) / (4.0 * log2))
+        lo, hi = window(centroid, max(far, core) if voigt else far, start, step, n)
         if voigt:
-            add_voigt(out, ramp, lo, hi, p, start, step, max(found[i, 2], MIN_FWHM_DEG), found[i, 3], area)
-            continue
-        if eta > 0.0:
-            add_lorentzian(out, ramp, lo, hi, 2.0 * (start - p) / w, 2.0 * step / w, eta * area * root / w)
-        if eta < 1.0:
-            lo = max(0, int(np.ceil((p - GAUSS_REACH * w - start) / step)))
-            hi = min(n, int(np.floor((p + GAUSS_REACH * w - start) / step)) + 1)
             if lo < hi:
-                add_gaussian(out, lo, hi, p, start, step, w, (1.0 - eta) * area * 2.0 * np.sqrt(log2 / np.pi) / w)
+                g, x = max(found[i, 2], MIN_FWHM_DEG), found[i, 3]
+                for j in range(count):
+                    add_voigt(out, ramp, lo, hi, places[j], start, step, g, x, shares[j] * area)
+            continue
+        if eta > 0.0 and lo < hi:
+            height, unit = eta * area * to_lorentz / w, 2.0 * step / w
+            near_lo, near_hi = lo, hi
+            if count > 1:
+                near_lo, near_hi = window(centroid, min(span + NEAR * np.sqrt(span * w), far), start, step, n)
+                place = (centroid - start) / step
+                add_lorentzian(out, ramp, lo, near_lo, place, unit, height)
+                add_lorentzian(out, ramp, near_hi, hi, place, unit, height)
+            for j in range(count):
+                place = (places[j] - start) / step
+                add_lorentzian(out, ramp, near_lo, near_hi, place, unit, shares[j] * height)
+        if eta < 1.0:
+            height = (1.0 - eta) * area * to_gauss / w
+            for j in range(count):
+                lo, hi = window(places[j], core, start, step, n)
+                if lo < hi:
+                    add_gaussian(out, lo, hi, places[j], start, step, w, shares[j] * height)
 
 
 @_compiled
 def clean(  # type: ignore[no-untyped-def]
     out, ramp, records, at, lattice, rotations, hkl, strength, start, step, lo, hi, u_total, seed, index,
-    jitter, perturbation,
+    jitter, perturbation, fade, second, fourth,
 ):  # fmt: skip
     """Lines of one phase into `out`, any scale: steps 1 to 7. Whether a line stands in the measured range."""
     c = records[at]
@@ -465,16 +552,15 @@ def clean(  # type: ignore[no-untyped-def]
         weight *= np.exp(c.intensity_jitter * normals(seed, index, jitter, m))
     if c.intensity_perturbation > 0.0:
         weight *= 1.0 + c.intensity_perturbation * (2.0 * uniforms(seed, index, perturbation, m) - 1.0)
-    found = lines(c, inv_d2, weight, u_total)
-    if c.sample_over_l + c.detector_over_l > 0.0:
-        found = split_lines(found, c.sample_over_l, c.detector_over_l)
+    found, strongest = lines(c, inv_d2, weight, u_total, fade)
     n = out.shape[0]
     shown = False
     for i in range(found.shape[0]):
         shown = shown or start + lo * step <= found[i, 0] <= start + (hi - 1) * step
     if not shown:
         return False
-    draw(out, ramp, start, step, found, c.shape == 4)
+    heights = c.sample_over_l, c.detector_over_l
+    draw(out, ramp, start, step, found, strongest, fade, *heights, second, fourth, c.shape == 4)
     if c.slit_tilt != 0.0:
         # exp(a + b i) along the grid by repeated multiplication.
         value = np.exp(-SLIT_PIVOT * c.slit_tilt)
@@ -652,6 +738,35 @@ def mix(y, other, share):  # type: ignore[no-untyped-def]
         y[i] = (1.0 - share) * y[i] + share * other[i]
 
 
+@_compiled
+def pattern(  # type: ignore[no-untyped-def]
+    y, ramp, records, at, start, step, lo, hi, seed, index, second, fourth,
+    lattice, rotations, hkl, strength, u_total, jitter, perturbation,
+    other_lattice, other_rotations, other_hkl, other_strength, other_u_total, share, other_jitter, other_perturbation,
+    noise, multiplicative, counts,
+):  # fmt: skip
+    """One pattern into zeros: `render_numpy.pattern`, with a second phase where `share` is above 0."""
+    shown = clean(
+        y, ramp, records, at, lattice, rotations, hkl, strength, start, step, lo, hi, u_total, seed, index,
+        jitter, perturbation, FADE, second, fourth,
+    )  # fmt: skip
+    if not shown:
+        return
+    scale(y, lo, hi)
+    if share > 0.0:
+        other = np.zeros(y.shape[0])
+        shown = clean(
+            other, ramp, records, at, other_lattice, other_rotations, other_hkl, other_strength, start, step, lo, hi,
+            other_u_total, seed, index, other_jitter, other_perturbation, min(FADE / share, PALEST), second, fourth,
+        )  # fmt: skip
+        if shown:
+            scale(other, lo, hi)
+            mix(y, other, share)
+            scale(y, lo, hi)
+    add_background(y, ramp, records, at, start, step)
+    counted(y, records, at, seed, index, lo, hi, noise, multiplicative, counts)
+
+
 def render(
     phases: Sequence[Phase],
     records: NDArray[np.void],
@@ -662,47 +777,31 @@ def render(
 ) -> NDArray[np.float64]:
     """See `render.render`."""
     out = np.zeros((len(records), grid.points))
-    ramp = np.arange(grid.points, dtype=np.float64)
-    start, step = grid.start_deg, grid.step_deg
+    ramp = np.arange(grid.points, dtype=np.float32)  # exact: whole numbers below 2^24
+    start, step = float(grid.start_deg), float(grid.step_deg)
     lo = np.clip(np.ceil((records["first_deg"] - 1e-6 - start) / step), 0, grid.points).astype(np.int64)
     hi = np.clip(np.floor((records["last_deg"] + 1e-6 - start) / step) + 1, lo, grid.points).astype(np.int64)
-    shares = records["impurity_share"]
-    for at, (phase, impurity) in enumerate(zip(phases, impurities, strict=True)):
-        y, number, ends = out[at], int(index[at]), (int(lo[at]), int(hi[at]))
-        if not _lines(y, ramp, records, at, grid, phase, seed, number, ends, MAIN):
-            continue
-        if impurity is not None and shares[at] > 0:
-            other = np.zeros(grid.points)
-            if _lines(other, ramp, records, at, grid, impurity, seed, number, ends, IMPURITY):
-                mix(y, other, float(shares[at]))
-                scale(y, *ends)
-        add_background(y, ramp, records, at, start, step)
-        counted(y, records, at, seed, number, *ends, *COUNTING)
+    second, fourth = moments(np.asarray(records["sample_over_l"]), np.asarray(records["detector_over_l"]))
+    # Columns as lists: a number taken from a record costs more than one from a list.
+    columns = (lo, hi, np.asarray(index), second, fourth, records["impurity_share"])
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    special = ((records["thermal_offset_A"] > 0) | (records["debye_temperature_K"] > 0)).tolist()
+    plain = records["u_overall_A2"].tolist()
+    for at, (phase, impurity, row) in enumerate(zip(phases, impurities, rows, strict=True)):
+        first, last, number, e2, e4, share = row
+        other = phase if impurity is None else impurity
+        share = 0.0 if impurity is None else share
+        strength, u, other_strength, other_u = phase.strength, plain[at], other.strength, plain[at]
+        if special[at]:
+            strength, u = _prepared(phase, records[at], seed, number, Purpose.OFFSETS)
+            if share > 0:
+                other_strength, other_u = _prepared(other, records[at], seed, number, Purpose.IMPURITY_OFFSETS)
+        pattern(
+            out[at], ramp, records, at, start, step, first, last, seed, number, e2, e4,
+            phase.lattice, phase.rotations, phase.hkl, strength, u, *MAIN,
+            other.lattice, other.rotations, other.hkl, other_strength, other_u, share, *IMPURITY, *COUNTING,
+        )  # fmt: skip
     return out
-
-
-def _lines(
-    y: NDArray[np.float64],
-    ramp: NDArray[np.float64],
-    records: NDArray[np.void],
-    at: int,
-    grid: Grid,
-    phase: Phase,
-    seed: int,
-    index: int,
-    ends: tuple[int, int],
-    purposes: tuple[int, int, int],
-) -> bool:
-    """Lines of one phase into zeros, the strongest point 1. Whether there are any."""
-    jitter, perturbation, offsets = purposes
-    strength, u = _prepared(phase, records[at], seed, index, offsets)
-    found = clean(
-        y, ramp, records, at, phase.lattice, phase.rotations, phase.hkl, strength, grid.start_deg, grid.step_deg, *ends,
-        u, seed, index, jitter, perturbation,
-    )  # fmt: skip
-    if found:
-        scale(y, *ends)
-    return bool(found)
 
 
 def _prepared(phase: Phase, c: Record, seed: int, index: int, purpose: int) -> tuple[NDArray[np.float64], float]:

@@ -26,10 +26,14 @@ Floats = NDArray[np.float64]
 SINE_LIMIT = 0.9999
 """sin(theta) beyond which a line is left out: the Lorentz factor diverges at 1."""
 MIN_FWHM_DEG = 1e-4
-GAUSS_REACH = 3.0
-"""A Gaussian is drawn to this many FWHM on each side, where it is 1e-11 of its height."""
 FADE = 2e-5
-"""A Lorentzian tail is followed until it falls below this share of the strongest line's height."""
+"""Lines weaker than this share of the strongest line of the pattern are left out; a Lorentzian tail ends there."""
+TAIL = 3.0
+"""A Lorentzian tail is at least so many FWHM long: those of many weak lines add up."""
+GAUSS_FADE = 0.05
+"""A Gaussian is followed until it falls below this share of where a Lorentzian ends."""
+PALEST = 0.5
+"""Largest share of its own strongest line that may be left out of a second phase, however little there is of it."""
 SLIT_PIVOT = 0.3
 """Where along the grid the slits' tilt leaves intensities alone."""
 
@@ -60,13 +64,14 @@ def pattern(phase: Phase, c: Record, grid: Grid, seed: int, index: int, impurity
         return np.zeros(grid.points)
     y = scaled(smeared(found, c, grid), measured)
     if impurity is not None and c["impurity_share"] > 0:
+        share = c["impurity_share"]
+        fade = min(FADE / share, PALEST)
         found = lines_of(
             impurity, c, seed, index,
-            Purpose.IMPURITY_INTENSITIES, Purpose.IMPURITY_PERTURBATION, Purpose.IMPURITY_OFFSETS,
+            Purpose.IMPURITY_INTENSITIES, Purpose.IMPURITY_PERTURBATION, Purpose.IMPURITY_OFFSETS, fade,
         )  # fmt: skip
         if shows(found, x[measured]):
-            share = c["impurity_share"]
-            y = scaled((1 - share) * y + share * scaled(smeared(found, c, grid), measured), measured)
+            y = scaled((1 - share) * y + share * scaled(smeared(found, c, grid, fade), measured), measured)
     y = y + background.under(c, x)
     return noise.counted(y, c, seed, index, measured)
 
@@ -95,6 +100,7 @@ def lines_of(
     jitter: Purpose,
     perturbation: Purpose,
     offsets: Purpose,
+    fade: float = FADE,
 ) -> Floats:
     """Position, area and widths of the lines of one phase, (k, 4), areas in any scale (steps 1 to 5)."""
     # 1. Cell and spacings.
@@ -114,13 +120,15 @@ def lines_of(
         weight = weight * (1 + c["intensity_perturbation"] * (2 * random.uniform(seed, index, perturbation, m) - 1))
     # 3. Displacements.
     weight = weight * np.exp(-16 * np.pi**2 * u_total_A2(phase, c) * inv_d2 / 4)
-    # 4. Lines: position, area, and the two widths; 5. split by axial divergence.
-    return split_lines(lines(c, inv_d2, weight), float(c["sample_over_l"]), float(c["detector_over_l"]))
+    # 4. Lines: position, area, and the two widths; 5. those that can be seen.
+    found = lines(c, inv_d2, weight)
+    height = found[:, 1] / shapes(found, c)[0]
+    return found[height >= fade * height.max(initial=0.0)]
 
 
-def smeared(found: Floats, c: Record, grid: Grid) -> Floats:
+def smeared(found: Floats, c: Record, grid: Grid, fade: float = FADE) -> Floats:
     """(points,) the shapes of all lines, and what is left of slits and absorption (steps 6 and 7)."""
-    y = draw(found, c, grid.two_theta_deg)
+    y = draw(found, c, grid.two_theta_deg, fade)
     return y * np.exp(c["slit_tilt"] * (np.linspace(0, 1, grid.points) - SLIT_PIVOT))
 
 
@@ -182,21 +190,6 @@ def lines(c: Record, inv_d2: Floats, weight: Floats) -> Floats:
     return np.concatenate(out) if out else np.zeros((0, 4))
 
 
-def split_lines(found: Floats, sample_over_l: float, detector_over_l: float) -> Floats:
-    """Each line as the sub-lines that axial divergence makes of it, (k', 4)."""
-    if sample_over_l + detector_over_l == 0 or len(found) == 0:
-        return found
-    fwhm = np.maximum(profile.thompson_cox_hastings(found[:, 2], found[:, 3])[0], MIN_FWHM_DEG)
-    height = found[:, 1] / fwhm
-    spans = axial.axial_span_deg(found[:, 0], sample_over_l, detector_over_l)
-    counts = axial.axial_count(spans, fwhm, height / height.max())
-    out = []
-    for (position, area, gauss, lorentz), count in zip(found, counts, strict=True):
-        places, shares = axial.axial_nodes(position, sample_over_l, detector_over_l, int(count))
-        out += [(place, share * area, gauss, lorentz) for place, share in zip(places, shares, strict=True)]
-    return np.array(out)
-
-
 def shapes(found: Floats, c: Record) -> tuple[Floats, Floats]:
     """FWHM in degrees and Lorentzian share of each line by the conditions' shape; of a Voigt, those of its stand-in."""
     gauss, lorentz = found[:, 2], found[:, 3]
@@ -211,23 +204,44 @@ def shapes(found: Floats, c: Record) -> tuple[Floats, Floats]:
     return np.maximum(fwhm, MIN_FWHM_DEG), eta
 
 
-def draw(found: Floats, c: Record, x: Floats) -> Floats:
-    """(points,) the sum of all lines, each drawn where it matters."""
+def draw(found: Floats, c: Record, x: Floats, fade: float = FADE) -> Floats:
+    """(points,) the sum of all lines, each drawn where it matters, as the sub-lines that axial divergence makes of it.
+
+    Args:
+        found: (k, 4) from `lines`.
+        c: conditions.
+        x: (points,) 2theta, degrees.
+        fade: what of the strongest line's height does not matter; FADE, or more for a phase of which there is little.
+    """
     y = np.zeros(len(x))
     if len(found) == 0:
         return y
+    heights = float(c["sample_over_l"]), float(c["detector_over_l"])
     fwhm, eta = shapes(found, c)
-    tail = np.sqrt(eta * found[:, 1] / fwhm / (FADE * (found[:, 1] / fwhm).max())) / 2
+    height = found[:, 1] / fwhm
+    seen = height / (fade * height.max())
+    span = axial.axial_span_deg(found[:, 0], *heights)
+    count = axial.axial_count(span, fwhm, FADE * seen)
+    far = np.where(eta > 0, fwhm * np.maximum(0.5 * np.sqrt(eta * seen), TAIL), 0.0)
+    core = fwhm * np.sqrt(np.log(seen / GAUSS_FADE) / (4 * np.log(2)))
+    near = np.where(count > 1, np.minimum(axial.near_deg(span, fwhm), far), far)
     voigt = SHAPES[int(c["shape"])] == "voigt"
-    for (position, area, gauss, lorentz), w, share, far in zip(found, fwhm, eta, tail, strict=True):
-        u = (x - position) / w
-        near = np.abs(u) <= max(far, GAUSS_REACH)
+    for i, (position, area, gauss, lorentz) in enumerate(found):
+        w, share = fwhm[i], eta[i]
+        places, parts = axial.axial_nodes(position, *heights, int(count[i]))
+        centroid = places @ parts
         if voigt:
-            y[near] += area * profile.voigt(x[near] - position, max(gauss, MIN_FWHM_DEG), lorentz)
+            drawn = np.abs(x - centroid) <= max(far[i], core[i])
+            for place, part in zip(places, parts, strict=True):
+                y[drawn] += part * area * profile.voigt(x[drawn] - place, max(gauss, MIN_FWHM_DEG), lorentz)
             continue
-        if share > 0:
-            y[near] += area * share * profile.lorentzian(x[near] - position, w)
-        if share < 1:
-            core = np.abs(u) <= GAUSS_REACH
-            y[core] += area * (1 - share) * profile.gaussian(x[core] - position, w)
+        inside = np.abs(x - centroid) <= near[i]
+        tail = (np.abs(x - centroid) <= far[i]) & ~inside
+        y[tail] += area * share * profile.lorentzian(x[tail] - centroid, w)
+        for place, part in zip(places, parts, strict=True):
+            if share > 0:
+                y[inside] += part * area * share * profile.lorentzian(x[inside] - place, w)
+            if share < 1:
+                drawn = np.abs(x - place) <= core[i]
+                y[drawn] += part * area * (1 - share) * profile.gaussian(x[drawn] - place, w)
     return y

@@ -29,12 +29,12 @@ from torch import Tensor
 
 from powderlens.core.errors import InputError
 from powderlens.core.random import Purpose, check_seed
-from powderlens.diffraction.axial import DENSITY, FEWEST, MAX_NODES, MEAN_NODES, NARROW, NODES, SHORT_DEG, WEIGHTS
+from powderlens.diffraction.axial import DENSITY, FEWEST, MAX_NODES, MEAN_NODES, NARROW, NODES, STEEP, WEIGHTS
 from powderlens.diffraction.conditions import HUMPS, RECORD, TERMS
 from powderlens.diffraction.phase import Atoms, Phase
-from powderlens.diffraction.render_numpy import MIN_FWHM_DEG, SINE_LIMIT, SLIT_PIVOT
+from powderlens.diffraction.render_numpy import FADE, PALEST, SINE_LIMIT, SLIT_PIVOT
 from powderlens.diffraction.thermal import debye_mean_square_displacement_A2
-from powderlens.diffraction.torch_draw import LOG2, Drawer, Lines, thompson_cox_hastings
+from powderlens.diffraction.torch_draw import LOG2, Drawer, Lines, SubLines, visible
 from powderlens.diffraction.torch_random import normal, normal_at, poisson_inverse, uniform, uniform_at
 from powderlens.pattern.grid import Grid
 
@@ -256,7 +256,8 @@ class TorchRenderer:
         measured = (self._x >= c["first_deg"][:, None] - 1e-6) & (self._x <= c["last_deg"][:, None] + 1e-6)
         ends = [torch.where(measured, self._x, torch.inf).amin(1), torch.where(measured, self._x, -torch.inf).amax(1)]
         purposes = (Purpose.INTENSITIES, Purpose.PERTURBATION, Purpose.OFFSETS)
-        y, shown = self._clean(rows, c, seed, number, purposes, *ends)
+        fade = torch.full_like(c["impurity_share"], FADE)
+        y, shown = self._clean(rows, c, seed, number, purposes, fade, *ends)
         y = _scaled(y, measured)
         which = np.flatnonzero(second >= 0)
         if len(which):
@@ -264,7 +265,8 @@ class TorchRenderer:
             share = c["impurity_share"][where, None].to(self.dtype)
             purposes = (Purpose.IMPURITY_INTENSITIES, Purpose.IMPURITY_PERTURBATION, Purpose.IMPURITY_OFFSETS)
             ends = [end[where] for end in ends]
-            other, both = self._clean(second[which], c.of(which, where), seed, number[where], purposes, *ends)
+            fade = (FADE / c["impurity_share"][where]).clamp(max=PALEST)
+            other, both = self._clean(second[which], c.of(which, where), seed, number[where], purposes, fade, *ends)
             other = (1 - share) * y[where] + share * _scaled(other, measured[where])
             y[where] = torch.where(both[:, None], _scaled(other, measured[where]), y[where])
         y = y + self._under(c)
@@ -277,16 +279,17 @@ class TorchRenderer:
         seed: int,
         number: Tensor,
         purposes: tuple[int, int, int],
+        fade: Tensor,
         first_deg: Tensor,
         last_deg: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """(b, points) lines of one phase each, any scale (steps 1 to 7); (b,) whether one stands in the range."""
-        found = self._lines(rows, c, seed, number, purposes)
-        if c.any("sample_over_l") or c.any("detector_over_l"):
-            found = self._split(found, c)
+        found = self._lines(rows, c, seed, number, purposes, fade)
         inside = (found.position >= first_deg[found.row]) & (found.position <= last_deg[found.row]) & (found.area > 0)
         shown = torch.zeros_like(first_deg).scatter_reduce(0, found.row, inside.to(first_deg.dtype), "amax") > 0
-        y = self._drawer.draw(found, c.host["shape"], c["shape"], c["eta"])
+        axial = c.any("sample_over_l") or c.any("detector_over_l")
+        sub = self._split(found, c) if axial else None
+        y = self._drawer.draw(found, sub, c.host["shape"], c["shape"])
         if (c.host["slit_tilt"] != 0).any():
             y = y * torch.exp(c["slit_tilt"][:, None] * self._along).to(self.dtype)
         return y, shown
@@ -294,9 +297,15 @@ class TorchRenderer:
     # --- lines ---
 
     def _lines(
-        self, rows: NDArray[np.int64], c: _Conditions, seed: int, number: Tensor, purposes: tuple[int, int, int]
+        self,
+        rows: NDArray[np.int64],
+        c: _Conditions,
+        seed: int,
+        number: Tensor,
+        purposes: tuple[int, int, int],
+        fade: Tensor,
     ) -> Lines:
-        """Steps 1 to 4 in float64."""
+        """Steps 1 to 5 in float64."""
         at = self._to(rows)
         row, place = _flattened(self._count[at], int(self.families[rows].sum()))
         source = self._first[at][row] + place
@@ -325,8 +334,8 @@ class TorchRenderer:
             )
         if u_total.any():
             weight = weight * torch.exp(-4 * np.pi**2 * self._to(u_total)[row] * inv_d2)
-        # 4. Lines.
-        return self._emitted(c, row, inv_d2, weight)
+        # 4. Lines; 5. those that can be seen.
+        return self._emitted(c, row, inv_d2, weight, fade)
 
     def _reciprocal_metric(self, at: Tensor, c: _Conditions) -> Tensor:
         """(3, 3, b) G* = G^-1 of the strained cell, `specimen.strained_metric`."""
@@ -426,8 +435,8 @@ class TorchRenderer:
             total = total + (f * cosine).sum(-1) ** 2 + (f * sine).sum(-1) ** 2
         return total.to(torch.float64)
 
-    def _emitted(self, c: _Conditions, row: Tensor, inv_d2: Tensor, weight: Tensor) -> Lines:
-        """Step 4: every emission line of every family, `render_numpy.lines`."""
+    def _emitted(self, c: _Conditions, row: Tensor, inv_d2: Tensor, weight: Tensor, fade: Tensor) -> Lines:
+        """Steps 4 and 5: every emission line of every family, `render_numpy.lines`."""
         ones = torch.ones_like(c["ka2_ratio"])
         emissions = [(c["ka1_A"], ones)]
         emissions += [(c[f"{k}_A"], c[f"{k}_ratio"]) for k in ("ka2", "kbeta") if c.any(f"{k}_ratio")]
@@ -465,50 +474,51 @@ class TorchRenderer:
             lorentz = lorentz + (shape != 1).to(torch.float64)[row] * width
         area = torch.where(there, area, 0.0)
         flat = [v.reshape(-1) for v in (position, area, torch.sqrt(gauss2), lorentz)]
-        return Lines(row.repeat(len(emissions)), *flat)
+        return visible(
+            row.repeat(len(emissions)), *flat,
+            shape=c.host["shape"], shape_b=c["shape"], eta_b=c["eta"], fade_b=fade,
+        )  # fmt: skip
 
-    def _split(self, found: Lines, c: _Conditions) -> Lines:
-        """Step 5: sub-lines of axial divergence, `axial.axial_nodes`; lines without area are left out."""
+    def _split(self, found: Lines, c: _Conditions) -> SubLines:
+        """Sub-lines of axial divergence, `axial.axial_nodes`; of lines without area, none."""
         row = found.row
         rise, flat = c["sample_over_l"] + c["detector_over_l"], torch.minimum(c["sample_over_l"], c["detector_over_l"])
+        s2, h2 = c["sample_over_l"] ** 2, c["detector_over_l"] ** 2
+        second, fourth = ((s2 + h2) / 3)[row], (s2 * s2 / 5 + 2 * s2 * h2 / 3 + h2 * h2 / 5)[row]
         angle = found.position / DEGREE
         sine, cosine = torch.sin(angle), torch.cos(angle)
         lit = sine > 0
         limit = (rise / torch.sqrt(1 + rise * rise))[row] / torch.where(lit, sine, 1.0)
         psi = torch.where(lit, torch.arcsin(limit.clamp(max=1)), 0.0)
-        span = (angle - torch.atan2(sine * torch.cos(psi), cosine)).abs()
-        fwhm = thompson_cox_hastings(found.gauss, found.lorentz)[0].clamp(min=MIN_FWHM_DEG)
-        ratio, height = DEGREE * span / fwhm, found.area / fwhm
-        strongest = torch.zeros(len(c.host), dtype=torch.float64, device=self.device)
-        strongest = strongest.scatter_reduce_(0, row, height, "amax")[row]
-        one = ratio * ratio * (height / strongest) < NARROW * NARROW
+        span = DEGREE * (angle - torch.atan2(sine * torch.cos(psi), cosine)).abs()
+        ratio = span / found.width
+        one = ratio * ratio * (FADE * found.seen) < NARROW * NARROW
         count = torch.where(one, 1, (FEWEST + torch.ceil(DENSITY * ratio)).clamp(max=MAX_NODES)).to(torch.int64)
         count = torch.where(found.area > 0, count, 0)
         line, j = _flattened(count, int(count.sum()))
+        plateau = (2 * flat).clamp(min=1e-12)[row]
         # One node: the centroid.
-        heights = ((c["sample_over_l"] ** 2 + c["detector_over_l"] ** 2) / 6)[row]
-        shift = torch.where(lit, heights * cosine / torch.where(lit, sine, 1.0), 0.0)
+        cot = torch.where(lit, cosine / torch.where(lit, sine, 1.0), 0.0)
+        shift = cot / 2 * (second + (fourth - second * second) / (2 * torch.where(lit, sine, 1.0) ** 2))
+        shift = shift + cot * (cot * cot - 1) * fourth / 8
         turned = psi[:, None] * self._nodes[MEAN_NODES, :MEAN_NODES]
         up = (torch.sin(turned) * sine[:, None]) ** 2
-        share = (rise[row][:, None] - torch.sqrt(up / (1 - up))) / (2 * flat).clamp(min=1e-12)[row][:, None]
+        share = (rise[row][:, None] - torch.sqrt(up / (1 - up))) / plateau[:, None]
         share = self._node_weights[MEAN_NODES, :MEAN_NODES] * share.clamp(max=1)
         places = torch.atan2(sine[:, None] * torch.cos(turned), cosine[:, None])
         mean = (share * (angle[:, None] - places)).sum(1) / share.sum(1)
-        shift = torch.where(DEGREE * span > SHORT_DEG, mean, shift)
-        alone = (angle - shift)[line]
+        alone = angle - torch.where(lit & (limit > STEEP), mean, shift)
         # Several: Gauss-Legendre nodes in the azimuth.
         many = count[line]
         turned = psi[line] * self._nodes[many, j]
         up = (torch.sin(turned) * sine[line]) ** 2
-        plateau = (2 * flat).clamp(min=1e-12)
-        share = ((rise[row][line] - torch.sqrt(up / (1 - up))) / plateau[row][line]).clamp(max=1)
+        share = ((rise[row][line] - torch.sqrt(up / (1 - up))) / plateau[line]).clamp(max=1)
         share = self._node_weights[many, j] * share
         whole = torch.zeros_like(angle).index_add_(0, line, share)
         share = torch.where(many == 1, 1.0, share / whole[line])
-        place = torch.where(many == 1, alone, torch.atan2(sine[line] * torch.cos(turned), cosine[line]))
-        return Lines(
-            row[line], DEGREE * place, share * found.area[line], found.gauss[line], found.lorentz[line]
-        )  # fmt: skip
+        place = torch.where(many == 1, alone[line], torch.atan2(sine[line] * torch.cos(turned), cosine[line]))
+        centroid = torch.zeros_like(angle).index_add_(0, line, share * place)
+        return SubLines(line, DEGREE * place, share, DEGREE * centroid, span, count)
 
     # --- background and counting ---
 

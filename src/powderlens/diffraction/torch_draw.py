@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from powderlens.diffraction.axial import NEAR
 from powderlens.diffraction.conditions import SHAPES
 from powderlens.diffraction.profile import VOIGT_COEFFICIENTS, VOIGT_FAR, VOIGT_L
-from powderlens.diffraction.render_numpy import FADE, GAUSS_REACH, MIN_FWHM_DEG
+from powderlens.diffraction.render_numpy import GAUSS_FADE, MIN_FWHM_DEG, TAIL
 from powderlens.pattern.grid import Grid
 
 LOG2, ROOT_PI = log(2.0), sqrt(pi)
@@ -28,13 +29,32 @@ PSEUDO_VOIGT, GAUSSIAN, LORENTZIAN, VOIGT = (
 
 @dataclass(frozen=True)
 class Lines:
-    """(l,) pattern, position and widths in degrees, area; an area of 0 is no line."""
+    """(l,) pattern, position and widths in degrees, area; an area of 0 is no line.
+
+    Then, by the conditions' shape, FWHM and Lorentzian share (of a Voigt, those of its stand-in), and the height in
+    units of what can just be seen; below 1 a line is left out.
+    """
 
     row: Tensor
     position: Tensor
     area: Tensor
     gauss: Tensor
     lorentz: Tensor
+    width: Tensor
+    eta: Tensor
+    seen: Tensor
+
+
+@dataclass(frozen=True)
+class SubLines:
+    """What axial divergence makes of lines: (s,) line, place in degrees and share; (l,) centroid, span, count."""
+
+    line: Tensor
+    place: Tensor
+    share: Tensor
+    centroid: Tensor
+    span: Tensor
+    count: Tensor
 
 
 @dataclass(frozen=True)
@@ -65,6 +85,41 @@ def thompson_cox_hastings(g: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     fwhm = fifth**0.2
     q = x / fwhm.clamp(min=1e-12)
     return fwhm, (1.36603 * q - 0.47719 * q**2 + 0.11116 * q**3).clamp(0, 1)
+
+
+def visible(
+    row: Tensor,
+    position: Tensor,
+    area: Tensor,
+    gauss: Tensor,
+    lorentz: Tensor,
+    *,
+    shape: NDArray[np.int64],
+    shape_b: Tensor,
+    eta_b: Tensor,
+    fade_b: Tensor,
+) -> Lines:
+    """`render_numpy.shapes`, and the area of what is too weak set to 0.
+
+    The first five are (l,), see `Lines`; `shape` is (b,) each pattern's place in SHAPES on the host, `shape_b` the same
+    on the device, `eta_b` the Lorentzian share of "pseudo-voigt", `fade_b` the weakest line over the strongest.
+    """
+    of = shape_b[row]
+    width, eta = thompson_cox_hastings(gauss, lorentz)
+    stand_ins: tuple[tuple[int, Tensor, Tensor | float], ...] = (
+        (PSEUDO_VOIGT, gauss, eta_b[row]),
+        (GAUSSIAN, gauss, 0.0),
+        (LORENTZIAN, lorentz, 1.0),
+    )
+    for name, w, share in stand_ins:
+        if (shape == name).any():
+            width, eta = torch.where(of == name, w, width), torch.where(of == name, share, eta)
+    width = width.clamp(min=MIN_FWHM_DEG)
+    height = area / width
+    top = torch.zeros(len(shape), dtype=torch.float64, device=row.device)
+    top = top.scatter_reduce(0, row, height, "amax").clamp(min=1e-300)
+    seen = height / (fade_b * top)[row]
+    return Lines(row, position, torch.where(seen >= 1, area, 0.0), gauss, lorentz, width, eta, seen.clamp(min=1))
 
 
 # Shapes: steps from the nearest grid point (l, w); offset of that point from the line and length of a step, both in the
@@ -131,61 +186,71 @@ class Drawer:
         self._buckets = torch.arange(1, len(self.widths) + 2, device=device)
         self._ramp = torch.arange(self.widths[-1], device=device)
 
-    def draw(self, found: Lines, shape: NDArray[np.int64], shape_b: Tensor, eta_b: Tensor) -> Tensor:
+    def draw(self, found: Lines, sub: SubLines | None, shape: NDArray[np.int64], shape_b: Tensor) -> Tensor:
         """The sum of all lines of each pattern, `render_numpy.draw`.
 
         Args:
             found: all lines.
+            sub: their sub-lines; None where no pattern has axial divergence.
             shape: (b,) place of each pattern's shape in SHAPES, on the host.
             shape_b: the same on the device.
-            eta_b: (b,) Lorentzian share of "pseudo-voigt".
 
         Returns:
             (b, points).
         """
-        of, points = shape_b[found.row], self.points
-        width, eta = thompson_cox_hastings(found.gauss, found.lorentz)
-        stand_ins: tuple[tuple[int, Tensor, Tensor | float], ...] = (
-            (PSEUDO_VOIGT, found.gauss, eta_b[found.row]),
-            (GAUSSIAN, found.gauss, 0.0),
-            (LORENTZIAN, found.lorentz, 1.0),
-        )
-        for name, w, share in stand_ins:
-            if (shape == name).any():
-                width, eta = torch.where(of == name, w, width), torch.where(of == name, share, eta)
-        width = width.clamp(min=MIN_FWHM_DEG)
-        height = found.area / width
-        top = torch.zeros(len(shape), dtype=torch.float64, device=self.device)
-        top = top.scatter_reduce(0, found.row, height, "amax").clamp(min=1e-300)
-        far = 0.5 * torch.sqrt(eta * height / (FADE * top[found.row]))
-        there = found.area > 0
-        whole = self._window(found, far.clamp(min=GAUSS_REACH) * width, there)
-        voigt = of == VOIGT
-        parts = []
+        there, voigt, points = found.area > 0, shape_b[found.row] == VOIGT, self.points
+        far = found.width * (0.5 * torch.sqrt(found.eta * found.seen)).clamp(min=TAIL)
+        far = torch.where(found.eta > 0, far, 0.0)
+        core = found.width * torch.sqrt(torch.log(found.seen / GAUSS_FADE) / (4 * LOG2))
+        height = found.area / found.width
+        centroid = found.position if sub is None else sub.centroid
+        whole = self._window(centroid, far, there & ~voigt & (found.eta > 0))
+        per_degree, lorentz = 2 / found.width, (2 / pi) * found.eta * height
+        peak = 2 * sqrt(LOG2 / pi) * (1 - found.eta) * height
+        inner, parts = whole, []
+        if sub is None:
+            everything = torch.arange(len(found.row), device=self.device)
+            sub = SubLines(
+                everything, found.position, torch.ones_like(height), centroid, far, torch.ones_like(everything)
+            )
+        else:
+            near = sub.span + NEAR * torch.sqrt(sub.span * found.width)
+            near_lo, near_hi = self._window(centroid, torch.minimum(near, far), there)
+            one = sub.count <= 1
+            near_lo = torch.where(one, whole[0], torch.minimum(torch.maximum(near_lo, whole[0]), whole[1]))
+            near_hi = torch.where(one, whole[1], torch.maximum(torch.minimum(near_hi, whole[1]), near_lo))
+            inner = (near_lo, near_hi)
+            for tail in ((whole[0], near_lo), (near_hi, whole[1])):
+                parts.append(self._part(_lorentzian, found.row, centroid, tail, per_degree, lorentz))
+        line, place, share = sub.line, sub.place, sub.share
+        row = found.row[line]
         if (shape != VOIGT).any():
-            core = self._window(found, GAUSS_REACH * width, there & ~voigt & (eta < 1))
-            tail = (whole[0], torch.where(~voigt & (eta > 0), whole[1], whole[0]))
-            peak = 2 * sqrt(LOG2 / pi) * (1 - eta) * height
-            parts.append(self._part(_lorentzian, found, tail, 2 / width, (2 / pi) * eta * height))
-            parts.append(self._part(_gaussian, found, core, 2 * sqrt(LOG2) / width, peak))
+            mine = (inner[0][line], inner[1][line])
+            parts.append(self._part(_lorentzian, row, place, mine, per_degree[line], share * lorentz[line]))
+            mine = self._window(place, core[line], (there & ~voigt & (found.eta < 1))[line])
+            per_degree = 2 * sqrt(LOG2) / found.width
+            parts.append(self._part(_gaussian, row, place, mine, per_degree[line], share * peak[line]))
         if (shape == VOIGT).any():
-            parts += self._voigt_parts(found, (whole[0], torch.where(voigt, whole[1], whole[0])))
+            lo, hi = self._window(centroid, torch.maximum(far, core), there & voigt)
+            area = share * found.area[line]
+            parts += self._voigt_parts(row, place, (lo[line], hi[line]), found.gauss[line], found.lorentz[line], area)
         # Windows are rounded up, so the last one may reach beyond the last pattern.
         out = torch.zeros(len(shape) * points + self.widths[-1], dtype=self.dtype, device=self.device)
         self._add(out, parts)
         return out[: len(shape) * points].view(len(shape), points)
 
-    def _window(self, found: Lines, reach_deg: Tensor, there: Tensor) -> Window:
+    def _window(self, position: Tensor, reach_deg: Tensor, there: Tensor) -> Window:
         """First point and end of what lies within a reach; empty where there is no line."""
         start, step, points = self.start_deg, self.step_deg, self.points
-        lo = torch.ceil((found.position - reach_deg - start) / step).clamp(0, points)
-        hi = (torch.floor((found.position + reach_deg - start) / step) + 1).clamp(0, points)
+        lo = torch.ceil((position - reach_deg - start) / step).clamp(0, points)
+        hi = (torch.floor((position + reach_deg - start) / step) + 1).clamp(0, points)
         return lo, torch.where(there, torch.maximum(hi, lo), lo)
 
     def _part(
         self,
         shape: Callable[..., Tensor],
-        found: Lines,
+        row: Tensor,
+        position: Tensor,
         window: Window,
         per_degree: Tensor,
         height: Tensor,
@@ -193,23 +258,25 @@ class Drawer:
     ) -> _Part:
         """A component whose own unit is 1 / per_degree."""
         lo, hi = window
-        place = (found.position - self.start_deg) / self.step_deg
+        place = (position - self.start_deg) / self.step_deg
         centre, unit = torch.round(place), self.step_deg * per_degree
         columns = tuple(column.to(self.dtype) for column in ((centre - place) * unit, unit, height, *more))
-        return _Part(shape, found.row, lo, hi - lo, centre, columns)
+        return _Part(shape, row, lo, hi - lo, centre, columns)
 
-    def _voigt_parts(self, found: Lines, whole: Window) -> list[_Part]:
+    def _voigt_parts(
+        self, row: Tensor, position: Tensor, whole: Window, gauss: Tensor, lorentz: Tensor, area: Tensor
+    ) -> list[_Part]:
         """True Voigts: the series near the centre, the fraction on both sides of it."""
-        per_degree = 2 * sqrt(LOG2) / found.gauss.clamp(min=MIN_FWHM_DEG)
-        y = 0.5 * found.lorentz * per_degree
+        per_degree = 2 * sqrt(LOG2) / gauss.clamp(min=MIN_FWHM_DEG)
+        y = 0.5 * lorentz * per_degree
         lo, hi = whole
         reach = torch.sqrt((VOIGT_FAR**2 - y * y).clamp(min=0)) / per_degree
-        near_lo, near_hi = self._window(found, reach, y < VOIGT_FAR)
+        near_lo, near_hi = self._window(position, reach, y < VOIGT_FAR)
         near_lo = torch.minimum(torch.maximum(near_lo, lo), hi)
         near_hi = torch.maximum(torch.minimum(near_hi, hi), near_lo)
-        height = found.area * per_degree / ROOT_PI
+        height = area * per_degree / ROOT_PI
         windows = (_voigt_near, (near_lo, near_hi)), (_voigt_far, (lo, near_lo)), (_voigt_far, (near_hi, hi))
-        return [self._part(shape, found, window, per_degree, height, y) for shape, window in windows]
+        return [self._part(shape, row, position, window, per_degree, height, y) for shape, window in windows]
 
     def _add(self, out: Tensor, parts: Sequence[_Part]) -> None:
         """Add all parts to the patterns, which lie one after the other in `out`."""
