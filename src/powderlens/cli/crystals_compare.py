@@ -1,0 +1,68 @@
+"""`powderlens crystals compare`: what two crystal tables have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from powderlens.cli.console import console, print_json
+from powderlens.cli.extras import need
+from powderlens.cli.options import Json, NoColor
+
+if TYPE_CHECKING:
+    from powderlens.corpus.compare import Overlap
+
+
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A.parquet", help="A crystal table.")],
+    b: Annotated[Path, typer.Argument(metavar="B.parquet", help="Another.")],
+    as_json: Json = False,
+    no_color: NoColor = False,
+) -> None:
+    """Count the crystals that two tables share, and those that each repeats.
+
+    By three measures: the same crystal; alike by fingerprint within composition and space group; structure type and
+    composition the same.
+    """
+    need("comparing crystal tables", "pyarrow", "scipy")
+    from powderlens.corpus.compare import Crystals
+    from powderlens.corpus.compare import compare as compare_crystals
+    from powderlens.corpus.crystal_table import CrystalTable
+
+    one, other = (Crystals.of_table(CrystalTable.load(path)) for path in (a, b))
+    found = compare_crystals(one, other)
+    if as_json:
+        print_json(
+            {"a": str(a), "b": str(b)} | {"overlap": {measure: entry.as_dict() for measure, entry in found.items()}}
+        )
+        return
+    _show(a.name, b.name, found, no_color=no_color)
+
+
+def _show(a: str, b: str, found: dict[str, Overlap], *, no_color: bool) -> None:
+    from rich.table import Table
+
+    from powderlens.corpus.compare import MEASURES
+
+    screen = console(no_color)
+    sides = next(iter(found.values()))
+    screen.print(f"A  {a}: {sides.a.crystals:,} crystals", markup=False)
+    screen.print(f"B  {b}: {sides.b.crystals:,} crystals", markup=False)
+    total = sides.a.crystals + sides.b.crystals
+    for measure, entry in found.items():
+        screen.print(f"\n{MEASURES[measure]}:", markup=False)
+        table = Table(box=None, pad_edge=False)
+        for name in ("", "unique", "equivalent", "share of all"):
+            table.add_column(name, justify="right" if name else "left")
+        for name, part in (("in A alone", entry.only_a), ("in B alone", entry.only_b), ("in both", entry.both)):
+            share = (part.unique + part.equivalent) / max(1, total)
+            table.add_row(name, f"{part.unique:,}", f"{part.equivalent:,}", f"{share:.1%}")
+        screen.print(table)
+        for name, side, other in (("A", entry.a, "B"), ("B", entry.b, "A")):
+            screen.print(
+                f"{name}: {side.unique:,} kinds; {side.equivalent:,} equivalent inside; "
+                f"{side.shared:,} have their like in {other} ({side.shared / max(1, side.crystals):.1%})",
+                markup=False,
+            )
