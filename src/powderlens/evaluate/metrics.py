@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.symmetry.subgroups import within_edges
+
 ACCURACIES = ("crystal_system", "space_group", "space_group_top5")
 """The figures of a record that are shares of right answers."""
 
@@ -39,11 +41,15 @@ def calibration_error(probability: Floats, truth: Ints, bins: int = 10) -> float
 
 
 def classification(system: Floats, group: Floats, true_group: Ints, true_system: Ints) -> dict[str, float]:
-    """The figures of a record, from (b, 7) and (b, 230) probabilities and class indices from 0."""
+    """The figures of a record, from (b, 7) and (b, 230) probabilities and class indices from 0.
+
+    Within one edge: the first group is the true one or one step away in the graph of maximal subgroups.
+    """
     figures = {
         "crystal_system": top_k(system, true_system, 1),
         "space_group": top_k(group, true_group, 1),
         "space_group_top5": top_k(group, true_group, 5),
+        "space_group_within_one_edge": within_edges(group.argmax(axis=1) + 1, true_group + 1, 1),
         "space_group_log_loss": log_loss(group, true_group),
         "crystal_system_calibration_error": calibration_error(system, true_system),
         "space_group_calibration_error": calibration_error(group, true_group),

@@ -57,6 +57,8 @@ def test_the_figures_of_a_record() -> None:
     found = classification(system, group, np.array([0, 135, 220, 13]), np.array([0, 3, 6, 2]))
     assert found["crystal_system"] == 0.75
     assert found["space_group"] == 0.75
+    # 225 for 221: Pm-3m lies one step above Fm-3m, in a cell twice as long.
+    assert found["space_group_within_one_edge"] == 1.0
     assert found["space_group_log_loss"] == pytest.approx(-(3 * np.log(0.9) + np.log(0.1 / 229)) / 4, abs=1e-4)
     assert found["crystal_system_calibration_error"] == pytest.approx(0.9 + 0.1 / 7 - 0.75, abs=1e-4)
     assert found["space_group_calibration_error"] == pytest.approx(0.15, abs=1e-4)
