@@ -10,7 +10,7 @@ import base64
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def iter_amcsd(path: str | Path) -> Iterator[Structure | Reject]:
             rows = connection.execute(_QUERY)
         except sqlite3.DatabaseError as error:
             raise StructureError(f"{path}: not an AMCSD database ({error})") from None
-        for row in rows:
+        for row in _each(rows, path):
             source = f"amcsd:{row['id']}"
             try:
                 yield _structure(row, present[row["id"]], source)
@@ -73,6 +73,13 @@ def iter_amcsd(path: str | Path) -> Iterator[Structure | Reject]:
                 yield Reject(source, str(error))
     finally:
         connection.close()
+
+
+def _each(rows: Iterable[sqlite3.Row], path: str | Path) -> Iterator[sqlite3.Row]:
+    try:
+        yield from rows
+    except sqlite3.DatabaseError as error:
+        raise StructureError(f"{path}: a damaged or truncated database ({error}); fetch it again") from None
 
 
 def _structure(row: sqlite3.Row, present: set[str], source: str) -> Structure:

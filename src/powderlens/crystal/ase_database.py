@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from powderlens.core.errors import StructureError
 from powderlens.crystal.elements import ELEMENTS
 from powderlens.crystal.structure import Reject, Structure
+
+HEAVY_HYDROGEN_U = 1.5
+"""Hydrogen with a mass beyond this is deuterium."""
 
 
 def iter_ase_database(path: str | Path) -> Iterator[Structure | Reject]:
@@ -36,22 +40,31 @@ def iter_ase_database(path: str | Path) -> Iterator[Structure | Reject]:
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     stem = path.stem.split("-")[0]
     try:
-        query = "SELECT id, numbers, positions, cell, pbc, key_value_pairs FROM systems ORDER BY id"
+        query = "SELECT id, numbers, positions, cell, pbc, key_value_pairs, masses FROM systems ORDER BY id"
         try:
             rows = connection.execute(query)
         except sqlite3.DatabaseError as error:
             raise StructureError(f"{path}: not an ASE database ({error})") from None
-        for entry, numbers, positions, cell, pbc, pairs in rows:
+        for entry, numbers, positions, cell, pbc, pairs, masses in _each(rows, path):
             source = f"{stem}:{entry}"
             try:
-                yield _structure(numbers, positions, cell, pbc, pairs, source)
+                yield _structure(numbers, positions, cell, pbc, pairs, masses, source)
             except (ValueError, IndexError, TypeError, np.linalg.LinAlgError) as error:
                 yield Reject(source, str(error))
     finally:
         connection.close()
 
 
-def _structure(numbers: bytes, positions: bytes, cell: bytes, pbc: int, pairs: str | None, source: str) -> Structure:
+def _each(rows: Iterable[tuple[Any, ...]], path: Path) -> Iterator[tuple[Any, ...]]:
+    try:
+        yield from rows
+    except sqlite3.DatabaseError as error:
+        raise StructureError(f"{path}: a damaged or truncated database ({error}); fetch it again") from None
+
+
+def _structure(
+    numbers: bytes, positions: bytes, cell: bytes, pbc: int, pairs: str | None, masses: bytes | None, source: str
+) -> Structure:
     if pbc != 7:
         raise StructureError("cell: not periodic in all three directions")
     lattice = np.frombuffer(cell, dtype="<f8").reshape(3, 3).copy()
@@ -62,9 +75,13 @@ def _structure(numbers: bytes, positions: bytes, cell: bytes, pbc: int, pairs: s
         raise StructureError(f"atoms: atomic number {z.min() if z.min() < 1 else z.max()}")
     cartesian = np.frombuffer(positions, dtype="<f8").reshape(-1, 3)
     labels = json.loads(pairs) if pairs else {}
+    elements = [ELEMENTS[i - 1] for i in z]
+    if masses:
+        heavy = np.frombuffer(masses, dtype="<f8") > HEAVY_HYDROGEN_U
+        elements = ["D" if e == "H" and m else e for e, m in zip(elements, heavy, strict=True)]
     return Structure(
         lattice=lattice,
-        elements=tuple(ELEMENTS[i - 1] for i in z),
+        elements=tuple(elements),
         frac=cartesian @ np.linalg.inv(lattice),
         occupancy=np.ones(len(z)),
         u_iso_A2=np.full(len(z), np.nan),

@@ -6,6 +6,7 @@ Source of the data names: core CIF dictionary 2.4 and its DDLm successor, Intern
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,30 @@ def read_cif(path: str | Path, block: str | None = None) -> Structure:
         raise StructureError(f"{path.name}: {error}") from None
 
 
+def cif_blocks(text: str) -> list[tuple[str, Callable[[], Structure]]]:
+    """The structures in a CIF's text: name of each block with a cell and atoms, and what reads it.
+
+    Where no block has both, the first that has one of them is listed, so that reading it says what is missing.
+
+    Raises:
+        StructureError: not a readable CIF, or nothing of a structure in it. What is listed raises its own.
+    """
+    try:
+        document = gemmi.cif.read_string(text)
+    except (RuntimeError, ValueError) as error:
+        raise StructureError(f"not a readable CIF ({' '.join(str(error).split())})") from None
+    blocks = [block for block in document if _has_structure(block)] or [_choose(document, None)]
+
+    def reader(block: gemmi.cif.Block) -> Callable[[], Structure]:
+        return lambda: _structure(block, f"cif:{block.name}")
+
+    return [(block.name, reader(block)) for block in blocks]
+
+
+def _has_structure(block: gemmi.cif.Block) -> bool:
+    return bool(_loop(block, "_atom_site_fract_x") and _pair(block, tuple("_cell_" + tag for tag in _CELL[:1])))
+
+
 def _choose(document: gemmi.cif.Document, name: str | None) -> gemmi.cif.Block:
     names = [block.name for block in document]
     if name is not None:
@@ -64,7 +89,7 @@ def _choose(document: gemmi.cif.Document, name: str | None) -> gemmi.cif.Block:
                 return block
         raise StructureError(f"no data block {name!r}; it has {', '.join(names) or 'none'}")
     for block in document:
-        if _loop(block, "_atom_site_fract_x") and _pair(block, tuple("_cell_" + tag for tag in _CELL[:1])):
+        if _has_structure(block):
             return block
     if len(document) == 0:
         raise StructureError("no data block; is it a CIF?")

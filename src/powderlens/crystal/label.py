@@ -73,21 +73,55 @@ class Symmetry:
         d = self._dataset
         return self._rebuild(d.prim_std_cell, np.array(d.prim_std_linear), primitive=True)
 
-    def _rebuild(self, cell: moyopy.Cell, linear: NDArray[np.float64], *, primitive: bool) -> Structure:
-        """A cell of moyo with elements, occupancies and displacements of the structure put back."""
-        d, s = self._dataset, self.structure
-        lattice, frac = np.array(cell.basis), np.array(cell.positions)
+    @cached_property
+    def standard_rows(self) -> NDArray[np.intp]:
+        """Row of `structure` that each atom of `standard` comes from."""
+        return self._standard_rows[0]
+
+    @cached_property
+    def _standard_rows(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        return self._rows_of_cell(self._dataset.std_cell)
+
+    @property
+    def primitive_sites(self) -> int:
+        """Number of sites in the primitive cell; a mixed site counts once."""
+        return self._dataset.prim_std_cell.num_atoms
+
+    @property
+    def standard_sites(self) -> int:
+        """Number of sites in the conventional cell; a mixed site counts once."""
+        return self._dataset.std_cell.num_atoms
+
+    @property
+    def primitive_basis_A(self) -> NDArray[np.float64]:
+        """(3, 3) rows: the basis of `primitive` as the structure's own, unrefined lattice has it."""
+        linear = np.array(self._dataset.prim_std_linear)
+        basis: NDArray[np.float64] = linear.T @ self.structure.lattice
+        return basis
+
+    def _rows_of_cell(self, cell: moyopy.Cell) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Rows of the structure that the sites of a cell of moyo come from, and how many each site has."""
+        d = self._dataset
         prim_frac = np.array(d.prim_std_cell.positions)
         site_of_prim = np.empty(len(prim_frac), dtype=np.intp)
         mapping = np.array(d.mapping_std_prim)
         site_of_prim[mapping[::-1]] = np.arange(len(mapping))[::-1]
         # A conventional cell repeats the primitive one: each of its atoms is one of those, modulo that lattice.
-        in_prim = frac @ lattice @ np.linalg.inv(np.array(d.prim_std_cell.basis))
-        rest = in_prim[:, None, :] - prim_frac[None, :, :]
-        rest -= np.round(rest)
-        sites = site_of_prim[np.argmin((rest**2).sum(axis=-1), axis=1)]
-        rows = np.concatenate([self._rows_of[site] for site in sites])
-        repeats = [len(self._rows_of[site]) for site in sites]
+        in_prim = np.array(cell.positions) @ np.array(cell.basis) @ np.linalg.inv(np.array(d.prim_std_cell.basis))
+        nearest = []
+        for some in np.array_split(in_prim, 1 + len(in_prim) * len(prim_frac) // 10**6):
+            rest = some[:, None, :] - prim_frac[None, :, :]
+            rest -= np.round(rest)
+            nearest.append(np.argmin((rest**2).sum(axis=-1), axis=1))
+        sites = site_of_prim[np.concatenate(nearest)]
+        repeats = np.array([len(self._rows_of[site]) for site in sites], dtype=np.intp)
+        return np.concatenate([self._rows_of[site] for site in sites]), repeats
+
+    def _rebuild(self, cell: moyopy.Cell, linear: NDArray[np.float64], *, primitive: bool) -> Structure:
+        """A cell of moyo with elements, occupancies and displacements of the structure put back."""
+        s = self.structure
+        lattice, frac = np.array(cell.basis), np.array(cell.positions)
+        rows, repeats = self._rows_of_cell(cell) if primitive else self._standard_rows
         beta = None
         if s.beta is not None:
             inverse = np.linalg.inv(linear)
@@ -137,7 +171,7 @@ def find_symmetry(structure: Structure, symprec_A: float = SYMPREC_A) -> Symmetr
         orbit=first[orbits[site_of_row]],
         structure=structure,
         _dataset=dataset,
-        _rows_of=np.split(order, np.cumsum(np.bincount(site_of_row))[:-1]),
+        _rows_of=_runs(order, np.cumsum(np.bincount(site_of_row))),
     )
 
 
@@ -152,6 +186,17 @@ def find_space_groups(structures: Iterable[Structure], symprec_A: float = SYMPRE
             yield _search(structure, first, kinds, symprec_A)[0].number
         except StructureError:
             yield None
+
+
+def group_and_basis(structure: Structure, symprec_A: float) -> tuple[int, NDArray[np.float64]]:
+    """Space-group number and a primitive basis (3, 3) in A, rows, as the structure's own lattice has it.
+
+    Raises:
+        StructureError: as `find_symmetry`.
+    """
+    first, _, kinds = _sites(structure)
+    dataset, _ = _search(structure, first, kinds, symprec_A)
+    return dataset.number, np.array(dataset.prim_std_linear).T @ structure.lattice
 
 
 def with_symmetry(structure: Structure, symprec_A: float = SYMPREC_A) -> Structure:
@@ -216,6 +261,11 @@ def _search(
         except ValueError as error:
             failure = error
     raise StructureError(f"{structure.source or structure.name}: no symmetry found ({failure})")
+
+
+def _runs(order: NDArray[np.intp], ends: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Slices of an array that end where they are told to."""
+    return [order[start:end] for start, end in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)]
 
 
 def _wrapped(translations: NDArray[np.float64]) -> NDArray[np.float64]:

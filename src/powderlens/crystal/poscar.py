@@ -6,6 +6,7 @@ the first line or the end of each coordinate line names them.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +29,30 @@ def read_poscar(path: str | Path) -> Structure:
     except OSError as error:
         raise StructureError(f"{path.name}: cannot be read ({error.strerror})") from None
     try:
-        return _parse(lines, path.name)
+        return replace(_parse(lines), source=f"poscar:{path.name}")
+    except StructureError as error:
+        raise StructureError(f"{path.name}: {error}") from None
+
+
+def poscar_structure(text: str) -> Structure:
+    """A structure from the text of a POSCAR; see `read_poscar`.
+
+    Raises:
+        StructureError: as `read_poscar`.
+    """
+    return _parse(text.splitlines())
+
+
+def _parse(lines: list[str]) -> Structure:
+    try:
+        return _read(lines)
     except (ValueError, IndexError) as error:
-        reason = str(error) if isinstance(error, StructureError) else "not a POSCAR: a number or line is missing"
-        raise StructureError(f"{path.name}: {reason}") from None
+        if isinstance(error, StructureError):
+            raise
+        raise StructureError("not a POSCAR: a number or line is missing") from None
 
 
-def _parse(lines: list[str], name: str) -> Structure:
+def _read(lines: list[str]) -> Structure:
     rows = np.array([[float(v) for v in line.split()[:3]] for line in lines[2:5]])
     lattice = _scaled(rows, [float(v) for v in lines[1].split()])
     at = 5
@@ -64,7 +82,7 @@ def _parse(lines: list[str], name: str) -> Structure:
         occupancy=np.ones(n),
         u_iso_A2=np.full(n, np.nan),
         name=lines[0].strip(),
-        source=f"poscar:{name}",
+        source="poscar",
     )
 
 

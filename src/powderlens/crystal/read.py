@@ -49,16 +49,26 @@ def read_structure(source: object, block: str | None = None) -> Structure:
     )
 
 
+def is_cif_name(name: str) -> bool:
+    """Whether a file's name, in small letters, is that of a CIF."""
+    return name.endswith((".cif", ".mcif"))
+
+
+def is_poscar_name(name: str) -> bool:
+    """Whether a file's name, in small letters, is that of a POSCAR."""
+    return name.startswith(("poscar", "contcar")) or name.endswith((".vasp", ".poscar", ".contcar"))
+
+
 def _read_file(path: Path, block: str | None) -> Structure:
     if not path.exists():
         raise StructureError(f"{path}: no such file; check the name")
     if path.is_dir():
         raise StructureError(f"{path}: is a directory; give one file")
     name = path.name.lower()
-    if name.endswith((".cif", ".mcif")):
+    if is_cif_name(name):
         return read_cif(path, block)
     if block is not None:
         raise StructureError(f"{path.name}: block {block!r}: only a CIF has data blocks")
-    if name.startswith(("poscar", "contcar")) or name.endswith((".vasp", ".poscar", ".contcar")):
+    if is_poscar_name(name):
         return read_poscar(path)
     raise StructureError(f"{path.name}: what format is it? The name must be that of a {_READABLE}")

@@ -1,0 +1,1 @@
+"""Floor 3: synthetic crystals: Wyckoff and lattice statistics of a database, and crystals drawn from them."""
