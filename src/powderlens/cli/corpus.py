@@ -8,6 +8,13 @@ from typing import Annotated
 import typer
 
 from powderlens.cli.console import complain, print_json
+from powderlens.cli.corpus_audit import audit
+from powderlens.cli.corpus_bench import bench
+from powderlens.cli.corpus_build import build
+from powderlens.cli.corpus_export import export
+from powderlens.cli.corpus_import import import_patterns
+from powderlens.cli.corpus_info import info
+from powderlens.cli.corpus_verify import verify
 from powderlens.cli.databases import KINDS, open_database
 from powderlens.cli.extras import need
 
@@ -17,6 +24,15 @@ app = typer.Typer(help="Crystals and their reflections on disk.", no_args_is_hel
 @app.callback()
 def _group() -> None:
     pass
+
+
+app.command()(build)
+app.command()(info)
+app.command()(verify)
+app.command()(audit)
+app.command()(bench)
+app.command()(export)
+app.command("import")(import_patterns)
 
 
 @app.command()

@@ -1,160 +1,258 @@
-"""Patterns for training, drawn when asked for: crystals by weight, conditions fresh, no two alike."""
+"""`Stream`: patterns for training without end, each a pure function of its number, and `Batch`, what a stream gives.
+
+The kinds are in modules of their own: `stream_crystals` (crystals under fresh conditions), `stream_corpus` (a corpus in
+shuffled epochs), `stream_synthetic` (synthetic crystals) and `stream_mixture` (several streams by weight).
+`stream_workers` draws any of them in several processes.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core import random
 from powderlens.core.errors import InputError
-from powderlens.core.random import Purpose
-from powderlens.corpus.reflection_table import ReflectionTable
-from powderlens.diffraction.phase import Phase
-from powderlens.diffraction.protocol import Protocol
-from powderlens.diffraction.render import render
+from powderlens.core.random import check_seed
 from powderlens.pattern.grid import Grid
 from powderlens.pattern.prepare import network_input
+from powderlens.symmetry.extinction import extinction_class
 from powderlens.symmetry.groups import system_index
 
-DFT_SOURCES = ("mp", "oqmd")
-DFT_STRAIN, DFT_STRAIN_SIGMA = -0.008, 0.010
-"""Cells relaxed with PBE are some 0.8 % too long, with a scatter of 1 % (docs/notes/first-light.md)."""
 MAX_ATTEMPTS, ATTEMPT = 64, 2**44
-"""How often an empty pattern is drawn anew, and how far apart these lie in the numbering."""
-ANIONS = frozenset(["O", "F", "S", "Cl", "Br", "I", "Se", "Te", "As", "N", "P", "C"])
+"""How often a pattern that cannot be drawn is replaced, and how far apart the replacements lie in the numbering."""
 
 
-def origin(crystal_id: str) -> str:
-    """Database of a crystal: what stands before the colon of its id."""
-    return crystal_id.split(":")[0]
+class StreamPurpose(IntEnum):
+    """What streams draw random numbers for; above all of `core.random.Purpose`."""
+
+    SHUFFLE = 64
+    MIXTURE = 65
+    BALANCE = 66
 
 
-def sampling_weights(table: ReflectionTable, rows: NDArray[np.int64], shares: dict[str, float]) -> NDArray[np.float64]:
-    """Probability of each row: databases by share; inside one, rare groups and rarely listed phases are raised.
-
-    A crystal weighs 1 / sqrt(crystals of its group) / sqrt(entries of its name), twice as much when it holds an
-    anion-forming element (powder samples are oxides and salts far more often than alloys).
-
-    Args:
-        table: all crystals.
-        rows: the rows to weigh.
-        shares: database -> share of the draws.
-
-    Returns:
-        (len(rows),) probabilities that sum to 1.
-    """
-    origins = np.array([origin(table.ids[i]) for i in rows])
-    unknown = set(origins) - set(shares)
-    if unknown:
-        raise InputError(f"no sampling share for {sorted(map(str, unknown))}; shares are given for {sorted(shares)}")
-    weights = np.zeros(len(rows))
-    for name, share in shares.items():
-        mine = np.flatnonzero(origins == name)
-        if not len(mine):
-            continue
-        groups = table.space_group[rows[mine]]
-        names = np.array([table.names[i] or table.ids[i] for i in rows[mine]])
-        _, inverse, count = np.unique(names, return_inverse=True, return_counts=True)
-        anion = np.array([bool(ANIONS & set(table.elements[i].split())) for i in rows[mine]])
-        w = (1 + anion) / np.sqrt(np.bincount(groups, minlength=231)[groups]) / np.sqrt(count[inverse])
-        weights[mine] = share * w / w.sum()
-    return weights / weights.sum()
+FIELDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
+    "numbers": (np.int64, ()),
+    "measured": (np.int32, (2,)),
+    "crystal": (np.int64, ()),
+    "space_group": (np.int16, ()),
+    "system": (np.int8, ()),
+    "extinction_class": (np.int16, ()),
+    "cell": (np.float32, (6,)),
+    "niggli": (np.float32, (6,)),
+    "replaced": (np.int64, ()),
+}
+"""Type and shape, after the first axis, of everything in a batch but the patterns."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Batch:
-    """x (b, 2, points) float32; space_group (b,) 0..229; system (b,) 0..6; niggli (b, 6) A and degrees."""
+    """b patterns with their labels.
 
-    x: NDArray[np.float32]
-    space_group: NDArray[np.int64]
-    system: NDArray[np.int64]
+    Attributes:
+        patterns: (b, *shape) float32, of most streams (b, points) with the strongest point at the protocol's scale.
+        numbers: (b,) int64, of the patterns in their stream.
+        measured: (b, 2) int32, first point measured and the one after the last; the others are zero.
+        crystal: (b,) int64, of the crystal: its row in a table, or its number under the seed of the generator.
+        space_group: (b,) int16, International Tables number, 1 to 230.
+        system: (b,) int8, index into `symmetry.groups.SYSTEMS`.
+        extinction_class: (b,) int16, the id.
+        cell: (b, 6) float32, conventional cell as drawn from, A and degrees.
+        niggli: (b, 6) float32, the Niggli cell.
+        replaced: (b,) int64, how often a crystal or its conditions were replaced because no pattern came of them.
+    """
+
+    patterns: NDArray[np.float32]
+    numbers: NDArray[np.int64]
+    measured: NDArray[np.int32]
+    crystal: NDArray[np.int64]
+    space_group: NDArray[np.int16]
+    system: NDArray[np.int8]
+    extinction_class: NDArray[np.int16]
+    cell: NDArray[np.float32]
     niggli: NDArray[np.float32]
+    replaced: NDArray[np.int64]
+
+    @classmethod
+    def zeros(cls, count: int, shape: tuple[int, ...]) -> Batch:
+        """A batch of zeros, to be filled with `put`."""
+        labels: dict[str, Any] = {name: np.zeros((count, *tail), kind) for name, (kind, tail) in FIELDS.items()}
+        return cls(patterns=np.zeros((count, *shape), np.float32), **labels)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Every array by its name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def put(self, rows: slice | NDArray[np.intp], other: Batch) -> None:
+        """Copy a batch into some rows of this one."""
+        for name, array in other.arrays().items():
+            getattr(self, name)[rows] = array
+
+    def __len__(self) -> int:
+        return len(self.numbers)
 
 
-class PatternStream:
-    """Endless patterns of the given crystals: pattern `index` of a seed is always the same.
+class Stream(ABC):
+    """Batches without end; batch i is the same whoever draws it, and whatever was drawn before.
 
     Args:
-        table: reflections of the crystals.
-        rows: which of them.
-        probabilities: (len(rows),) how often each is drawn.
-        grid: where to draw.
-        protocol: how the conditions are distributed.
-        seed: of crystals, conditions and noise.
+        size: patterns a batch.
+        grid: the points of a pattern.
+        seed: of everything random.
+        per_crystal: how many patterns of a crystal follow each other (ML4pXRDs: two).
+
+    Attributes:
+        size, grid, seed, per_crystal: as above.
+        shape: of one pattern, (points,) unless a kind says otherwise.
 
     Raises:
-        InputError: the protocol moves atoms, of which the table knows nothing.
+        InputError: sizes below 1, a batch that would split the patterns of a crystal, or a seed out of range.
     """
 
-    def __init__(
-        self,
-        table: ReflectionTable,
-        rows: NDArray[np.int64],
-        probabilities: NDArray[np.float64],
-        grid: Grid,
-        protocol: Protocol,
-        seed: int,
-    ) -> None:
-        if protocol.wants_offsets:
+    def __init__(self, *, size: int, grid: Grid, seed: int, per_crystal: int = 1) -> None:
+        if size < 1 or per_crystal < 1 or size % per_crystal:
             raise InputError(
-                f"protocol {protocol.name}: moves atoms, and a reflection table holds none; take one without offsets"
+                f"batches of {size} with {per_crystal} patterns a crystal: both must be at least 1, and the first a "
+                "multiple of the second"
             )
-        self.table, self.rows, self.grid, self.protocol, self.seed = table, rows, grid, protocol, seed
-        self.cumulative = np.cumsum(probabilities)
-        self.relaxed = np.array([origin(i) in DFT_SOURCES for i in table.ids])
+        self.size, self.grid, self.seed, self.per_crystal = size, grid, check_seed(seed), per_crystal
+        self.shape: tuple[int, ...] = (grid.points,)
 
-    def pick(self, index: NDArray[np.int64], purpose: Purpose = Purpose.CRYSTAL) -> NDArray[np.int64]:
-        """(n,) row numbers of the crystals of patterns `index`, or with `Purpose.IMPURITY` of their second phases."""
-        u = random.uniform(self.seed, index, purpose, 1)[:, 0]
-        at = np.searchsorted(self.cumulative, u * self.cumulative[-1], side="right")
-        return np.asarray(self.rows[np.minimum(at, len(self.rows) - 1)])
+    @abstractmethod
+    def draw(self, numbers: NDArray[np.int64]) -> Batch:
+        """The patterns of these numbers, in their order; a pattern does not depend on the others.
 
-    def draw(self, index: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(n, points) patterns of the given crystals, intensities with noise; zero where not measured."""
-        return self._draw(index, rows)[0]
-
-    def batch(self, first: int, size: int, rows: NDArray[np.int64] | None = None) -> Batch:
-        """Patterns `first` to `first + size`: crystals drawn by weight, or the rows given.
-
-        Where no line falls in the measured range, another crystal or other conditions take the place.
+        Raises:
+            InputError: a pattern cannot be drawn, and neither can what replaces it; its number and reason are named.
         """
-        x = np.empty((size, 2, self.grid.points), np.float32)
-        chosen = np.empty(size, np.int64)
-        index = first + np.arange(size, dtype=np.int64)
-        empty = np.arange(size)
-        for attempt in range(MAX_ATTEMPTS):
-            again = index[empty] + attempt * ATTEMPT
-            chosen[empty] = self.pick(again) if rows is None else rows[empty]
-            patterns, measured = self._draw(again, chosen[empty])
-            for at, pattern, mask in zip(empty, patterns, measured, strict=True):
-                x[at] = network_input(pattern, mask) if pattern.any() else 0.0
-            empty = empty[x[empty, 0].max(axis=1) <= 0]
-            if not len(empty):
-                break
-        else:
-            raise InputError(f"{self.table.ids[chosen[empty[0]]]}: no line falls on the grid; widen it")
-        groups = self.table.space_group[chosen].astype(np.int64)
-        return Batch(
-            x=x,
-            space_group=groups - 1,
-            system=np.array([system_index(int(g)) for g in groups], np.int64),
-            niggli=self.table.niggli[chosen],
-        )
 
-    def _draw(self, index: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        records = self.protocol.draw(self.seed, index)
-        relaxed = self.relaxed[rows]
-        if relaxed.any():
-            z = random.normal(self.seed, index[relaxed], Purpose.CELL, 1)
-            records["strain"][np.flatnonzero(relaxed)[:, None], [0, 1, 2]] += DFT_STRAIN + DFT_STRAIN_SIGMA * z
-        impurities: list[Phase | None] = [None] * len(rows)
-        mixed = np.flatnonzero(records["impurity_share"] > 0)
-        for at, row in zip(mixed, self.pick(index[mixed], Purpose.IMPURITY) if len(mixed) else (), strict=True):
-            impurities[at] = self.table.phase(int(row))
-        phases = [self.table.phase(int(row)) for row in rows]
-        patterns = render(phases, records, self.grid, seed=self.seed, index=index, impurities=impurities)
-        x = self.grid.two_theta_deg
-        measured = (x >= records["first_deg"][:, None] - 1e-6) & (x <= records["last_deg"][:, None] + 1e-6)
-        return patterns, measured
+    def batch(self, i: int) -> Batch:
+        """Batch i: the patterns i * size to (i + 1) * size - 1.
+
+        Raises:
+            InputError: as `draw`, or i below 0.
+        """
+        return self.draw(self.numbers(i))
+
+    def numbers(self, i: int) -> NDArray[np.int64]:
+        """(size,) numbers of the patterns of batch i."""
+        if i < 0:
+            raise InputError(f"batch {i}: batches are numbered from 0")
+        return i * self.size + np.arange(self.size, dtype=np.int64)
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """What decides the patterns, as JSON knows it: two streams of one identity give the same batches."""
+
+    def shared(self, folder: Path) -> Stream:
+        """The same stream with its tables in files that processes map into memory: quick to send, held once.
+
+        Args:
+            folder: where to write them; they must stay as long as the stream is used.
+        """
+        return self
+
+    def with_size(self, size: int) -> Self:
+        """The same patterns in batches of another size.
+
+        Raises:
+            InputError: a size that would split the patterns of a crystal.
+        """
+        if size < 1 or size % self.per_crystal:
+            raise InputError(f"batches of {size}: give a multiple of {self.per_crystal}, the patterns of a crystal")
+        other = copy.copy(self)
+        other.size = size
+        return other
+
+    def _identity(self, **more: Any) -> dict[str, Any]:
+        grid = [self.grid.start_deg, self.grid.step_deg, self.grid.points, self.grid.wavelength_A]
+        return {
+            "kind": type(self).__name__,
+            "size": self.size,
+            "grid": grid,
+            "seed": self.seed,
+            "per_crystal": self.per_crystal,
+            **more,
+        }
+
+
+class NetworkStream(Stream):
+    """A stream as a network takes it: (2, points), square roots above the floor and the mask of what was measured.
+
+    See `pattern.prepare.network_input`, through which measured patterns go as well.
+
+    Args:
+        inner: a stream of plain patterns.
+    """
+
+    def __init__(self, inner: Stream) -> None:
+        super().__init__(size=inner.size, grid=inner.grid, seed=inner.seed, per_crystal=inner.per_crystal)
+        self.inner = inner
+        self.shape = (2, inner.grid.points)
+
+    def draw(self, numbers: NDArray[np.int64]) -> Batch:
+        """See `Stream.draw`."""
+        plain = self.inner.draw(numbers)
+        out = Batch.zeros(len(plain), self.shape)
+        mask = np.zeros(self.grid.points, bool)
+        for x, pattern, (first, end) in zip(out.patterns, plain.patterns, plain.measured, strict=True):
+            mask[:] = False
+            mask[first:end] = True
+            x[:] = network_input(pattern.astype(np.float64), mask)
+        labels = {name: array for name, array in plain.arrays().items() if name != "patterns"}
+        return Batch(patterns=out.patterns, **labels)
+
+    def identity(self) -> dict[str, Any]:
+        """See `Stream.identity`."""
+        return self._identity(of=self.inner.identity())
+
+    def shared(self, folder: Path) -> NetworkStream:
+        """See `Stream.shared`."""
+        return type(self)(self.inner.shared(folder)).with_size(self.size)
+
+
+def group_labels(space_group: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Crystal system and extinction class of space groups, as `Batch` holds them.
+
+    Args:
+        space_group: (b,) International Tables numbers.
+    """
+    systems, classes = _by_group()
+    return {
+        "space_group": space_group.astype(np.int16),
+        "system": systems[space_group],
+        "extinction_class": classes[space_group],
+    }
+
+
+def measured_points(records: NDArray[np.void], grid: Grid) -> NDArray[np.int32]:
+    """(b, 2) first point that conditions measure, and the one after the last."""
+    x = grid.two_theta_deg
+    first = np.searchsorted(x, records["first_deg"] - 1e-6, side="left")
+    end = np.searchsorted(x, records["last_deg"] + 1e-6, side="right")
+    return np.stack([first, np.maximum(first, end)], axis=1).astype(np.int32)
+
+
+def digest(parts: Mapping[str, Any]) -> str:
+    """Short sha256 of arrays, texts and numbers by name."""
+    made = hashlib.sha256()
+    for name, value in parts.items():
+        made.update(name.encode())
+        made.update(np.ascontiguousarray(value).tobytes() if isinstance(value, np.ndarray) else str(value).encode())
+    return made.hexdigest()[:16]
+
+
+@cache
+def _by_group() -> tuple[NDArray[np.int8], NDArray[np.int16]]:
+    """Crystal system and extinction class by space-group number; index 0 stands for none."""
+    systems = np.array([-1, *(system_index(number) for number in range(1, 231))], np.int8)
+    classes = np.array([0, *(extinction_class(number).id for number in range(1, 231))], np.int16)
+    return systems, classes

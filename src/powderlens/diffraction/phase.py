@@ -86,6 +86,7 @@ def phase_of(
     dispersion_wavelength_A: float | None = None,
     table: Table = "it92",
     offsets: bool = False,
+    labelled: bool = False,
 ) -> Phase:
     """Prepare a structure.
 
@@ -96,30 +97,29 @@ def phase_of(
         dispersion_wavelength_A: add f' and f'' for this wavelength.
         table: of form factors, see `scattering.form_factors`.
         offsets: keep what thermal offsets need: the atoms, and families that vanish in the structure at rest only.
+        labelled: its operators are those of its whole space group, as in a table of crystals: none are looked for.
 
     Raises:
         InputError: no reflection in range, or what the structure's symmetry and elements raise.
     """
-    labelled = with_whole_symmetry(structure)
-    masses = np.array([atomic_mass_u(element) for element in labelled.elements])
+    whole = structure if labelled else with_whole_symmetry(structure)
+    masses = np.array([atomic_mass_u(element) for element in whole.elements])
     atoms = None
     if offsets:
-        hkl, atoms = _atoms_of(labelled, d_min_A, dispersion_wavelength_A, table)
+        hkl, atoms = _atoms_of(whole, d_min_A, dispersion_wavelength_A, table)
         strength = strength_of(atoms, hkl, atoms.frac)
     else:
-        found = reflections(
-            labelled, d_min_A=d_min_A, dispersion_wavelength_A=dispersion_wavelength_A, form_factors=table
-        )
+        found = reflections(whole, d_min_A=d_min_A, dispersion_wavelength_A=dispersion_wavelength_A, form_factors=table)
         hkl, strength = found.hkl, found.multiplicity * found.f_squared
     return Phase(
-        lattice=np.ascontiguousarray(labelled.lattice, float),
-        rotations=kernel.distinct(np.ascontiguousarray(labelled.rotations, np.int64), False),
+        lattice=np.ascontiguousarray(whole.lattice, float),
+        rotations=kernel.distinct(np.ascontiguousarray(whole.rotations, np.int64), False),
         hkl=np.ascontiguousarray(hkl),
         strength=strength,
-        mean_mass_u=float(masses @ labelled.occupancy / labelled.occupancy.sum()),
-        space_group=labelled.space_group,
-        name=labelled.name,
-        source=labelled.source,
+        mean_mass_u=float(masses @ whole.occupancy / whole.occupancy.sum()),
+        space_group=whole.space_group,
+        name=whole.name,
+        source=whole.source,
         atoms=atoms,
     )
 

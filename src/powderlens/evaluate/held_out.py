@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.split import split_indices
-from powderlens.corpus.stream import PatternStream, origin, sampling_weights
+from powderlens.corpus.stream import NetworkStream
+from powderlens.corpus.stream_crystals import CrystalStream, origin, sampling_weights
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.evaluate.metrics import classification, lattice
 from powderlens.models.runtime import Network
@@ -44,21 +45,22 @@ def evaluate_held_out(
     if not len(rows):
         raise InputError(f"no crystal in the part {part!r}; larger tables have some")
     weights = sampling_weights(table, rows, shares)
-    stream = PatternStream(table, rows, weights, network.grid, load_protocol(protocol), seed)
-    chosen = stream.pick(np.arange(patterns))
+    stream = NetworkStream(
+        CrystalStream(table, rows, weights, load_protocol(protocol), size=BATCH, seed=seed, grid=network.grid)
+    )
     groups, systems, cells, parts = [], [], [], []
     for i in range(0, patterns, BATCH):
-        batch = stream.batch(i, len(chosen[i : i + BATCH]), chosen[i : i + BATCH])
-        prediction = network(batch.x)
+        batch = stream.draw(np.arange(i, min(i + BATCH, patterns)))
+        prediction = network(batch.patterns)
         groups.append(_softmax(prediction.group_logits))
         systems.append(_softmax(prediction.system_logits))
         cells.append(prediction.niggli)
         parts.append(batch)
     group, system, cell = np.concatenate(groups), np.concatenate(systems), np.concatenate(cells)
-    true_group = np.concatenate([b.space_group for b in parts])
-    true_system = np.concatenate([b.system for b in parts])
+    true_group = np.concatenate([b.space_group for b in parts]).astype(np.int64) - 1
+    true_system = np.concatenate([b.system for b in parts]).astype(np.int64)
     true_cell = np.concatenate([b.niggli for b in parts]).astype(float)
-    origins = np.array([origin(table.ids[i]) for i in chosen])
+    origins = np.array([origin(table.ids[i]) for b in parts for i in b.crystal])
 
     def figures(at: NDArray[np.int64]) -> dict[str, object]:
         return {

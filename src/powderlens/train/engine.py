@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset
 
 from powderlens import __version__
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256, make_folder
 from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.split import split_indices
-from powderlens.corpus.stream import Batch, PatternStream, sampling_weights
+from powderlens.corpus.stream import Batch, NetworkStream
+from powderlens.corpus.stream_crystals import CrystalStream, sampling_weights
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.models.prism import Prism
 from powderlens.train.curve import Curve
+from powderlens.train.datasets import StreamDataset
 from powderlens.train.losses import joint_loss
 from powderlens.train.recipe import Recipe
 
@@ -32,22 +34,14 @@ VALIDATION_FIRST = 2**40
 """Number of the first validation pattern under the recipe's seed: far beyond what training reaches."""
 
 
-def _tensors(batch: Batch) -> Tensors:
-    arrays = (batch.x, batch.system, batch.space_group, batch.niggli)
-    return tuple(torch.from_numpy(a) for a in arrays)  # type: ignore[return-value]
-
-
-class StreamDataset(IterableDataset[Tensors]):
-    """Batch number i is a function of (seed, i) alone: the same on any number of workers, and after a resume."""
-
-    def __init__(self, stream: PatternStream, batch: int, first: int, steps: int) -> None:
-        self.stream, self.batch, self.first, self.steps = stream, batch, first, steps
-
-    def __iter__(self) -> Iterator[Tensors]:
-        info = get_worker_info()
-        offset, stride = (info.id, info.num_workers) if info else (0, 1)
-        for i in range(self.first + offset, self.steps, stride):
-            yield _tensors(self.stream.batch(i * self.batch, self.batch))
+def tensors(batch: Batch) -> Tensors:
+    """What a step takes: patterns (b, 2, points), system (b,) 0..6, space group (b,) 0..229, Niggli cell (b, 6)."""
+    return (
+        torch.from_numpy(batch.patterns),
+        torch.from_numpy(batch.system.astype(np.int64)),
+        torch.from_numpy(batch.space_group.astype(np.int64) - 1),
+        torch.from_numpy(batch.niggli),
+    )
 
 
 class _Fixed(Dataset[Tensors]):
@@ -123,7 +117,7 @@ class PrismModule(lightning.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def make_streams(recipe: Recipe, tables: list[Path]) -> tuple[PatternStream, PatternStream, dict[str, int]]:
+def make_streams(recipe: Recipe, tables: list[Path]) -> tuple[NetworkStream, NetworkStream, dict[str, int]]:
     """Training and validation streams, and the number of crystals in each part.
 
     Raises:
@@ -137,13 +131,16 @@ def make_streams(recipe: Recipe, tables: list[Path]) -> tuple[PatternStream, Pat
         if not len(parts[part]):
             raise InputError(f"none of {len(table)} crystals is in the part {part!r}; give more crystals")
     streams = [
-        PatternStream(
-            table,
-            parts[part],
-            sampling_weights(table, parts[part], recipe.data.shares),
-            recipe.grid.grid(),
-            load_protocol(recipe.data.protocol),
-            recipe.seed,
+        NetworkStream(
+            CrystalStream(
+                table,
+                parts[part],
+                sampling_weights(table, parts[part], recipe.data.shares),
+                load_protocol(recipe.data.protocol),
+                size=recipe.batch,
+                seed=recipe.seed,
+                grid=recipe.grid.grid(),
+            )
         )
         for part in ("train", "validation")
     ]
@@ -195,7 +192,7 @@ def train(
         first = int(torch.load(last, map_location="cpu", weights_only=False)["global_step"])
     size = min(recipe.batch, recipe.data.validation_patterns)
     fixed = [
-        _tensors(validation.batch(VALIDATION_FIRST + i * size, size))
+        tensors(validation.draw(VALIDATION_FIRST + np.arange(i * size, (i + 1) * size)))
         for i in range(recipe.data.validation_patterns // size)
     ]
     with atomic_write(output / "run.json") as aside:
@@ -225,10 +222,7 @@ def train(
     trainer.fit(
         PrismModule(recipe),
         DataLoader(
-            StreamDataset(training, recipe.batch, first, recipe.steps),
-            batch_size=None,
-            num_workers=workers,
-            prefetch_factor=4 if workers else None,
+            StreamDataset(training, workers=workers, first=first, stop=recipe.steps, convert=tensors), batch_size=None
         ),
         DataLoader(_Fixed(fixed), batch_size=None),
         ckpt_path=last if first else None,

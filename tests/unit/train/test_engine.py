@@ -16,9 +16,11 @@ from torch.utils.data import DataLoader
 
 from powderlens.core.errors import InputError
 from powderlens.corpus.reflection_table import ReflectionTable
-from powderlens.corpus.stream import Batch, PatternStream
+from powderlens.corpus.stream import NetworkStream
+from powderlens.corpus.stream_crystals import CrystalStream
 from powderlens.diffraction.protocol import load_protocol
-from powderlens.train.engine import PrismModule, StreamDataset, Tensors, make_streams
+from powderlens.train.datasets import StreamDataset
+from powderlens.train.engine import PrismModule, Tensors, make_streams, tensors
 from powderlens.train.recipe import Recipe
 
 Train = Callable[..., Path]
@@ -115,8 +117,8 @@ def interrupt(monkeypatch: pytest.MonkeyPatch, at: int) -> list[int]:
     drawn: list[int] = []
     draw = StreamDataset.__iter__
 
-    def until(self: StreamDataset) -> Iterator[Tensors]:
-        for i, batch in enumerate(draw(self), start=self.first):
+    def until(self: StreamDataset[Tensors]) -> Iterator[Tensors]:
+        for i, batch in enumerate(draw(self), start=self.next_batch):
             if i == at:
                 raise Stopped
             drawn.append(i)
@@ -209,25 +211,31 @@ def test_data_that_cannot_be_trained_with(recipe: Recipe, small_table_path: Path
 
 
 def test_training_and_validation_crystals_are_others(recipe: Recipe, small_table_path: Path) -> None:
-    training, validation, counts = make_streams(recipe, [small_table_path])
+    streams = make_streams(recipe, [small_table_path])
+    counts = streams[2]
+    training, validation = streams[0].inner, streams[1].inner
+    assert isinstance(training, CrystalStream)
+    assert isinstance(validation, CrystalStream)
     assert not set(training.rows.tolist()) & set(validation.rows.tolist())
     assert (len(training.rows), len(validation.rows)) == (counts["train"], counts["validation"])
     assert training.protocol.name == validation.protocol.name == recipe.data.protocol
     assert training.seed == recipe.seed
 
 
-def of_all(recipe: Recipe, table: ReflectionTable) -> PatternStream:
-    return PatternStream(
-        table, np.arange(600), np.full(600, 1 / 600), recipe.grid.grid(), load_protocol(recipe.data.protocol), seed=3
+def of_all(recipe: Recipe, table: ReflectionTable) -> NetworkStream:
+    protocol, grid = load_protocol(recipe.data.protocol), recipe.grid.grid()
+    return NetworkStream(
+        CrystalStream(table, np.arange(600), np.full(600, 1 / 600), protocol, size=2, seed=3, grid=grid)
     )
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_batch_i_is_the_same_on_any_number_of_workers(recipe: Recipe, small_table: ReflectionTable) -> None:
+    """Of a DataLoader, whose processes are forked; `test_datasets` has the dataset's own."""
     stream = of_all(recipe, small_table)
 
     def batches(first: int, workers: int) -> list[list[torch.Tensor]]:
-        data = StreamDataset(stream, 2, first=first, steps=5)
+        data = StreamDataset(stream, first=first, stop=5, convert=tensors)
         return [list(batch) for batch in DataLoader(data, batch_size=None, num_workers=workers)]
 
     alone, shared, late = batches(0, 0), batches(0, 2), batches(3, 0)
@@ -239,9 +247,9 @@ def test_batch_i_is_the_same_on_any_number_of_workers(recipe: Recipe, small_tabl
 
 def test_batches_depend_on_seed_and_number_alone(recipe: Recipe, small_table: ReflectionTable) -> None:
     stream = of_all(recipe, small_table)
-    first = next(iter(StreamDataset(stream, 2, first=4, steps=5)))
-    expected: Batch = stream.batch(8, 2)
-    assert first[0].numpy().tobytes() == expected.x.tobytes()
+    first = next(iter(StreamDataset(stream, first=4, stop=5, convert=tensors)))
+    expected = stream.batch(4)
+    assert first[0].numpy().tobytes() == expected.patterns.tobytes()
     assert first[1].tolist() == expected.system.tolist()
-    assert first[2].tolist() == expected.space_group.tolist()
+    assert first[2].tolist() == (expected.space_group - 1).tolist()
     assert first[3].numpy().tolist() == expected.niggli.tolist()

@@ -15,7 +15,8 @@ from onnx import TensorProto
 
 from powderlens.core.errors import InputError
 from powderlens.corpus.reflection_table import ReflectionTable
-from powderlens.corpus.stream import PatternStream
+from powderlens.corpus.stream import NetworkStream
+from powderlens.corpus.stream_crystals import CrystalStream
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.models.prism import Prism
 from powderlens.models.runtime import load_network as load_exported
@@ -46,8 +47,9 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
 def x(recipe: Recipe, small_table: ReflectionTable) -> np.ndarray:
     """Nine patterns as the network learns from them."""
     lab = load_protocol("lab")
-    stream = PatternStream(small_table, np.arange(600), np.full(600, 1 / 600), recipe.grid.grid(), lab, seed=0)
-    return stream.batch(0, 9).x
+    every, grid = np.arange(600), recipe.grid.grid()
+    plain = CrystalStream(small_table, every, np.full(600, 1 / 600), lab, size=9, seed=0, grid=grid)
+    return NetworkStream(plain).batch(0).patterns
 
 
 def answer(model: onnx.ModelProto, x: np.ndarray) -> list[np.ndarray]:

@@ -1,0 +1,52 @@
+"""`powderlens corpus build`: crystals and a protocol in, a corpus out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from powderlens.cli.console import print_json
+from powderlens.cli.extras import need
+
+
+def build(
+    crystals: Annotated[Path, typer.Option(help="A table of crystals, as `crystals curate` writes them.")],
+    protocol: Annotated[str, typer.Option(help="Conditions: a protocol's name or file.")],
+    output: Annotated[Path, typer.Option(help="The folder of the corpus; it must not be there yet.")],
+    per_crystal: Annotated[int, typer.Option(min=1, help="Patterns of each crystal.")] = 33,
+    split: Annotated[
+        str,
+        typer.Option(
+            help="in-library, out-of-library, out-of-library-consecutive, structure-type, composition, or a .csv file "
+            "with the columns id and part."
+        ),
+    ] = "in-library",
+    seed: Annotated[int, typer.Option(min=0, help="Of conditions, noise and split.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Build a corpus: crystals, reflections and condition seeds, of which patterns are drawn when they are asked for.
+
+    Interrupted, it goes on from the parts on disk when the same command is given again.
+    """
+    need("a corpus", "pyarrow")
+    from powderlens.corpus.build import build_corpus
+    from powderlens.corpus.corpus_info import corpus_summary
+
+    build_corpus(
+        crystals,
+        output,
+        protocol=protocol,
+        per_crystal=per_crystal,
+        split=split,
+        seed=seed,
+        workers=workers,
+        progress=_tell,
+    )
+    print_json(corpus_summary(output))
+
+
+def _tell(message: str) -> None:
+    print(f"powderlens: {message}", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,165 @@
+"""SimXRD's records: rows of an ASE database whose key-value pairs hold a pattern as text. Read and written without ASE.
+
+Source of the layout: ase.db.sqlite of ASE 3.2x, version 9 of its tables; SimXRD's released databases (Cao et al., ICLR
+2025) for the pairs `tager`, `chem_form`, `simulation_param`, `latt_dis` and `intensity`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core.errors import InputError
+
+SYSTEM_CODES = ("cubic", "hexagonal", "tetragonal", "orthorhombic", "trigonal", "monoclinic", "triclinic")
+"""Crystal systems of the codes 1 to 7."""
+AXIS, INTENSITY = "latt_dis", "intensity"
+PAIRS = ("tager", "chem_form", "simulation_param", AXIS, INTENSITY)
+NO_DATA = (8).to_bytes(8, "little") + b"{}"
+"""An empty `data` column."""
+PERIODIC = 7
+
+COLUMNS = (
+    "unique_id", "ctime", "mtime", "username", "numbers", "positions", "cell", "pbc", "initial_magmoms",
+    "initial_charges", "masses", "tags", "momenta", "constraints", "calculator", "calculator_parameters", "energy",
+    "free_energy", "forces", "stress", "dipole", "magmoms", "magmom", "charges", "data", "natoms", "fmax", "smax",
+    "volume", "mass", "charge",
+)  # fmt: skip
+"""Columns of `systems` beside `id` and `key_value_pairs`, in the order of the table but for the latter."""
+
+_REAL = {"ctime", "mtime", "energy", "free_energy", "magmom", "fmax", "smax", "volume", "mass", "charge"}
+_TEXT = {"unique_id", "username", "constraints", "calculator", "calculator_parameters"}
+_INTEGER = {"pbc", "natoms"}
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """A row.
+
+    Attributes:
+        entry: its number in the database.
+        columns: what is not null of `COLUMNS`.
+        pairs: key-value pairs, text or numbers.
+    """
+
+    entry: int
+    columns: dict[str, Any]
+    pairs: dict[str, Any]
+
+
+def read_records(path: Path) -> Iterator[Record]:
+    """Rows of an ASE sqlite database, in the order of their numbers.
+
+    Raises:
+        InputError: the file is missing, damaged, or no such database.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give SimXRD's database (.db)")
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    query = f"SELECT id, key_value_pairs, {', '.join(COLUMNS)} FROM systems ORDER BY id"
+    try:
+        for entry, pairs, *values in connection.execute(query):
+            columns = {name: value for name, value in zip(COLUMNS, values, strict=True) if value is not None}
+            yield Record(entry, columns, json.loads(pairs) if pairs else {})
+    except (sqlite3.DatabaseError, ValueError) as error:
+        raise InputError(f"{path}: not an ASE database of version 9, or a damaged one ({error})") from None
+    finally:
+        connection.close()
+
+
+def write_records(records: Iterable[Record], path: Path) -> int:
+    """Write a database that `ase.db` reads; the same records give the same bytes.
+
+    Args:
+        records: their numbers are given anew, from 1.
+        path: where to; must not be there.
+
+    Returns:
+        How many were written.
+    """
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN", *_tables()):
+            connection.execute(statement)
+        connection.execute("INSERT INTO information VALUES ('version', '9')")
+        entry = 0
+        for entry, record in enumerate(records, start=1):
+            _insert(connection, entry, record)
+        for statement in _INDICES:
+            connection.execute(statement)
+        connection.execute("COMMIT")
+    except sqlite3.OperationalError as error:
+        raise OSError(str(error)) from error
+    finally:
+        connection.close()
+    return entry
+
+
+def number_list(values: NDArray[np.floating[Any]]) -> str:
+    """Numbers as SimXRD writes them, "[1.5, 2.0]", with as many digits as tell their type apart."""
+    if values.dtype == np.float64:
+        return str(values.tolist())
+    form = "%.9g" if values.dtype == np.float32 else "%.5g"
+    return "[" + ", ".join([form] * len(values)) % tuple(values.tolist()) + "]"
+
+
+def _insert(connection: sqlite3.Connection, entry: int, record: Record) -> None:
+    names = list(record.columns)
+    places = ", ".join("?" * (len(names) + 2))
+    connection.execute(
+        f"INSERT INTO systems (id, key_value_pairs{''.join(', ' + name for name in names)}) VALUES ({places})",
+        (entry, json.dumps(record.pairs), *record.columns.values()),
+    )
+    numbers = np.frombuffer(record.columns.get("numbers", b""), dtype="<i4")
+    connection.executemany(
+        "INSERT INTO species VALUES (?, ?, ?)", [(z, n, entry) for z, n in sorted(Counter(numbers.tolist()).items())]
+    )
+    connection.executemany("INSERT INTO keys VALUES (?, ?)", [(key, entry) for key in record.pairs])
+    for table, kinds in (("text_key_values", str), ("number_key_values", (int, float))):
+        rows = [(key, value, entry) for key, value in record.pairs.items() if isinstance(value, kinds)]
+        connection.executemany(f"INSERT INTO {table} VALUES (?, ?, ?)", rows)
+
+
+def _tables() -> tuple[str, ...]:
+    order = [*COLUMNS[: COLUMNS.index("data")], "key_value_pairs", *COLUMNS[COLUMNS.index("data") :]]
+    systems = ", ".join(f"{name} {_kind(name)}" for name in order)
+    reference = "id INTEGER, FOREIGN KEY (id) REFERENCES systems(id)"
+    return (
+        f"CREATE TABLE systems (id INTEGER PRIMARY KEY AUTOINCREMENT, {systems})",
+        f"CREATE TABLE species (Z INTEGER, n INTEGER, {reference})",
+        f"CREATE TABLE keys (key TEXT, {reference})",
+        f"CREATE TABLE text_key_values (key TEXT, value TEXT, {reference})",
+        f"CREATE TABLE number_key_values (key TEXT, value REAL, {reference})",
+        "CREATE TABLE information (name TEXT, value TEXT)",
+    )
+
+
+def _kind(name: str) -> str:
+    if name == "unique_id":
+        return "TEXT UNIQUE"
+    if name in _TEXT or name == "key_value_pairs":
+        return "TEXT"
+    return "REAL" if name in _REAL else "INTEGER" if name in _INTEGER else "BLOB"
+
+
+_INDICES = tuple(
+    f"CREATE INDEX {name} ON {place}"
+    for name, place in (
+        ("unique_id_index", "systems(unique_id)"),
+        ("ctime_index", "systems(ctime)"),
+        ("username_index", "systems(username)"),
+        ("calculator_index", "systems(calculator)"),
+        ("species_index", "species(Z)"),
+        ("key_index", "keys(key)"),
+        ("text_index", "text_key_values(key)"),
+        ("number_index", "number_key_values(key)"),
+    )
+)
