@@ -1,7 +1,8 @@
 """Every fenced block of the README is executed.
 
-`sh` and `python` blocks run as they are, each in a directory of its own with a copy of `examples/`. `console` blocks
-set up a clone: of their commands, `make` targets must exist, and what `make demo` runs at its end is run here.
+`sh` and `python` blocks run as they are, those of a section one after the other, each section in a directory of its own
+with a copy of `examples/`. `console` blocks set up a clone: of their commands, `make` targets must exist, and what
+`make demo` runs at its end is run here.
 """
 
 import os
@@ -24,8 +25,11 @@ def blocks(language: str) -> list[str]:
     return [text for name, text in BLOCKS if name == language]
 
 
-def first_words(text: str) -> str:
-    return " ".join(text.split()[:4])
+def sections() -> list[str]:
+    """Sections with something to execute."""
+    return [
+        text for text in re.split(r"^## ", README, flags=re.MULTILINE) if re.search(r"^```(sh|python)$", text, re.M)
+    ]
 
 
 @pytest.fixture
@@ -56,18 +60,17 @@ def test_every_block_is_of_a_kind_that_is_executed() -> None:
     assert {name for name, _ in BLOCKS} == {"sh", "python", "console"}
 
 
-@pytest.mark.parametrize("text", blocks("sh"), ids=first_words)
-def test_shell_block(text: str, environment: dict[str, str], workplace: Path) -> None:
-    run(["bash", "-euo", "pipefail", "-c", text], environment, workplace)
-    for words in (shlex.split(line, comments=True) for line in text.splitlines()):
-        for option in ("--output", "--plot", ">"):
-            if option in words:
-                assert (workplace / words[words.index(option) + 1]).stat().st_size > 0
-
-
-@pytest.mark.parametrize("text", blocks("python"), ids=first_words)
-def test_python_block(text: str, environment: dict[str, str], workplace: Path) -> None:
-    assert run([sys.executable, "-c", text], environment, workplace).strip()
+@pytest.mark.parametrize("section", sections(), ids=lambda section: section.splitlines()[0])
+def test_sections(section: str, environment: dict[str, str], workplace: Path) -> None:
+    for language, text in BLOCK.findall(section):
+        if language == "python":
+            assert run([sys.executable, "-c", text], environment, workplace).strip()
+        elif language == "sh":
+            run(["bash", "-euo", "pipefail", "-c", text], environment, workplace)
+            for words in (shlex.split(line, comments=True) for line in text.splitlines()):
+                for option in ("--output", "--plot", ">"):
+                    if option in words:
+                        assert (workplace / words[words.index(option) + 1]).stat().st_size > 0
 
 
 def console_commands() -> list[list[str]]:
