@@ -1,12 +1,14 @@
 # Everything sets itself up: Python >= 3.11, pip and make are enough.
 #   make demo         identify a measured mineral, in an environment without torch
 #   make test         pass the tests, in an environment with everything
-# Another interpreter: make test PYTHON=python3.12. Arguments for pytest: make test ARGS="-k rutile -x".
+# Another interpreter: make test PYTHON=python3.12. Arguments for pytest: make test ARGS="-k rutile -x". It takes a
+# process for each core; JOBS=0 takes none but its own.
 
 PYTHON ?= python3
 VENV ?= .venv
 VENV_DEMO ?= .venv-demo
 ARGS ?=
+JOBS ?= auto
 PIP = $(PYTHON) -m pip --disable-pip-version-check
 BIN = $(VENV)/bin
 
@@ -22,7 +24,7 @@ demo: $(VENV_DEMO)/.ready
 	@echo "The pattern and the best candidates are drawn in output/demo.png"
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -47,7 +49,7 @@ train-small: $(VENV)/.ready
 
 # An environment is made anew when what it installs has changed.
 $(VENV)/.ready: pyproject.toml constraints.txt
-	$(call make_environment,$(VENV),.[train$(,)dev])
+	$(call make_environment,$(VENV),.[train$(,)cluster$(,)dev])
 
 $(VENV_DEMO)/.ready: pyproject.toml constraints.txt
 	$(call make_environment,$(VENV_DEMO),.)
@@ -67,7 +69,7 @@ endef
 # Pin what a new environment with every extra gets today.
 constraints:
 	@rm -rf .venv-constraints && $(PYTHON) -m venv --without-pip .venv-constraints
-	@$(PIP) --python .venv-constraints/bin/python install --quiet '.[train$(,)dev]'
+	@$(PIP) --python .venv-constraints/bin/python install --quiet '.[train$(,)cluster$(,)dev]'
 	@{ sed -n '/^#/p' constraints.txt; \
 	   $(PIP) --python .venv-constraints/bin/python freeze --exclude powderlens | sed 's/+.*//' | sort -f; } > constraints.new
 	@mv constraints.new constraints.txt && rm -rf .venv-constraints

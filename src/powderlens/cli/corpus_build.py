@@ -10,6 +10,7 @@ import typer
 
 from powderlens.cli.console import print_json
 from powderlens.cli.extras import need
+from powderlens.cli.workers import Ray, RayAddress, Workers, mapper_for
 
 
 def build(
@@ -25,7 +26,9 @@ def build(
         ),
     ] = "in-library",
     seed: Annotated[int, typer.Option(min=0, help="Of conditions, noise and split.")] = 0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    workers: Workers = None,
+    ray: Ray = False,
+    ray_address: RayAddress = None,
 ) -> None:
     """Build a corpus: crystals, reflections and condition seeds, of which patterns are drawn when they are asked for.
 
@@ -42,7 +45,7 @@ def build(
         per_crystal=per_crystal,
         split=split,
         seed=seed,
-        workers=workers,
+        mapper=mapper_for(workers, ray, ray_address),
         progress=_tell,
     )
     print_json(corpus_summary(output))

@@ -10,6 +10,7 @@ import typer
 
 from powderlens.cli.console import complain, print_json
 from powderlens.cli.extras import need
+from powderlens.cli.workers import Ray, RayAddress, Workers, mapper_for
 
 REPORT_S = 5.0
 
@@ -21,7 +22,9 @@ def export(
     part: Annotated[str, typer.Option("--split", help="Part of the split; an imported corpus has one, all.")],
     dtype: Annotated[str, typer.Option(help="Of the intensities: float16 or float32.")] = "float32",
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first patterns.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    workers: Workers = None,
+    ray: Ray = False,
+    ray_address: RayAddress = None,
 ) -> None:
     """Draw the patterns of one part of a corpus and write them.
 
@@ -29,7 +32,6 @@ def export(
     """
     need("exporting a corpus", "pyarrow")
     from powderlens.corpus.export import export_corpus
-    from powderlens.corpus.parallel import in_processes
 
     told = time.monotonic()
 
@@ -46,7 +48,7 @@ def export(
         part=part,
         dtype=dtype,
         limit=limit,
-        mapper=in_processes(workers),
+        mapper=mapper_for(workers, ray, ray_address),
         progress=progress,
     )
     print_json({key: manifest[key] for key in ("patterns", "axis", "job", "files")})

@@ -35,7 +35,7 @@ RRUFF_WAVELENGTH_A = 1.541838
 """RRUFF's powder patterns are taken with copper; its DIF files state this mean of the doublet."""
 DIF_STEP_DEG = 0.01
 FORMATS = ("rruff", "dif", "folder", "opxrd")
-_NUMBER = re.compile(r"(?<![A-Za-z])[-+]?\d[\d.,]*(?:e[-+]?\d+)?")
+_NUMBER = re.compile(r"(?<![A-Za-z])[-+]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?")
 REFUSED_SHOWN = 200
 """Names of files in the manifest, beside the counts."""
 
@@ -67,7 +67,7 @@ def import_measured(
         raise InputError(f"a table of labels goes with --format folder; {form} files carry their own labels")
     fallback = None if wavelength is None else parse_radiation(wavelength).wavelength_A
     if source.suffix == ".npz" and form == "rruff":
-        found: Found = ((item.id, partial(_as_it_is, item)) for item in read_set(source))
+        found: Found = read_set(source)
         origin: dict[str, Any] = {"name": source.name, "sha256": file_sha256(source)}
     else:
         files = _files(source)
@@ -85,10 +85,6 @@ def import_measured(
                 reasons[_NUMBER.sub("N", reason)] += 1
                 refused.append({"file": name, "reason": reason})
         return writer.finish(reasons, refused=refused[:REFUSED_SHOWN], source=origin)
-
-
-def _as_it_is(item: Item) -> Item:
-    return item
 
 
 def _files(source: Path) -> list[Path]:

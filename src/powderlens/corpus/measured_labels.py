@@ -73,6 +73,8 @@ def label_of(
     """
     number, centring = (None, None) if group in (None, "") else _group(group, cell)
     given = None if cell is None else tuple(float(value) for value in cell)
+    if given is not None:
+        lattice_from_cell(given)  # refuses what is no cell
     return Labelled(
         space_group=number,
         crystal_system=None if number is None else crystal_system(number),

@@ -1,7 +1,8 @@
 """opXRD's files: one JSON object a pattern, whose label and metadata are JSON texts inside it.
 
-Source of the layout: the packages opxrd 0.1.0 and xrdpattern 0.9.9 (`xrd/data.py`, `serialization.py`), and their
-example; Hollarek et al., "opXRD: Open Experimental Powder X-ray Diffraction Database" (2025), arXiv:2503.05577.
+Source of the layout: the packages opxrd 0.1.0 and xrdpattern 0.9.9 (`xrd/data.py`, `serialization.py`), and the example
+that xrdpattern carried at 0.9.1 and 0.9.2; Hollarek et al., "opXRD: Open Experimental Powder X-ray Diffraction
+Database" (2025), arXiv:2503.05577.
 """
 
 from __future__ import annotations
@@ -90,23 +91,42 @@ def _wavelength(label: dict[str, Any], path: Path) -> float | None:
 
 def _label(phase: dict[str, Any]) -> Labelled:
     group = phase.get("spacegroup")
-    lattice = re.findall(r"\d+\.?\d*(?:e[-+]?\d+)?", str(phase.get("lattice") or ""))
-    if len(lattice) != 6:  # older files have two lists
-        lattice = [*(phase.get("lengths") or ()), *(phase.get("angles") or ())]
-    cell = [float(value) for value in lattice] if len(lattice) == 6 else None
     formula = phase.get("chemical_composition")
     return label_of(
         group=None if group in (None, "", "None") else str(group).removesuffix(".0"),
-        cell=cell,
+        cell=_cell(phase),
         formula=None if formula in (None, "", "None") else str(formula),
     )
 
 
+def _cell(phase: dict[str, Any]) -> list[float] | None:
+    """The cell, written as one text of six numbers, or by older programs as lengths and angles; None if not whole."""
+    stated: list[Any] = re.findall(r"\d+\.?\d*(?:e[-+]?\d+)?", str(phase.get("lattice") or ""))
+    if len(stated) != 6:
+        stated = [value for name in ("lengths", "angles") for value in _three(phase.get(name))]
+    cell = [value for value in map(_float, stated) if value is not None]
+    return cell if len(cell) == 6 else None
+
+
+def _three(value: Any) -> list[Any]:
+    """A list, or the values of an object; either may be written as a text."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return []
+    if isinstance(value, dict):
+        value = list(value.values())
+    return value if isinstance(value, list) else []
+
+
 def _float(value: Any) -> float | None:
+    """A finite number, or None."""
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError):
         return None
+    return number if np.isfinite(number) else None
 
 
 def _true(value: Any) -> bool:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
+from powderlens.core.files import file_sha256
 
 FILES: dict[str, tuple[str, int]] = {
     "lattice_A": ("<f8", 9),
@@ -60,11 +61,16 @@ def map_reflections(path: Path, sha256: str) -> ReflectionMap:
         sha256: as the manifest states it; unpacked files of another table are not taken.
 
     Raises:
-        InputError: the file is damaged, or there is no room to unpack it.
+        InputError: the file was changed, or there is no room to unpack it.
     """
     folder = path.parent / f".unpacked-{sha256[:16]}"
     kept = None
     if not folder.is_dir():
+        if file_sha256(path) != sha256:
+            raise InputError(
+                f"{path}: was changed, its sha256 is not that of the manifest; `powderlens corpus verify` says where, "
+                "copy it again"
+            )
         try:
             aside = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=path.parent))
         except OSError:  # a corpus that may only be read

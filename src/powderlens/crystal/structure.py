@@ -34,7 +34,7 @@ def lattice_from_cell(cell: Sequence[float]) -> NDArray[np.float64]:
     ca, cb, cg = (np.cos(np.radians(v)) if v != 90.0 else 0.0 for v in (alpha, beta, gamma))
     sg = np.sin(np.radians(gamma))
     volume2 = 1 - ca * ca - cb * cb - cg * cg + 2 * ca * cb * cg
-    if volume2 <= 1e-8 or not 0 < gamma < 180:
+    if volume2 <= 1e-8 or not all(0 < angle < 180 for angle in (alpha, beta, gamma)):
         raise StructureError(f"cell angles {alpha:g}, {beta:g}, {gamma:g} degrees close no cell")
     return np.array(
         [

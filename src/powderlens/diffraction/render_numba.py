@@ -54,6 +54,7 @@ VOIGT_TAIL = 20.0
 # Purposes are arguments of compiled code, not its constants: for each constant it would be compiled anew.
 MAIN = int(Purpose.INTENSITIES), int(Purpose.PERTURBATION)
 IMPURITY = int(Purpose.IMPURITY_INTENSITIES), int(Purpose.IMPURITY_PERTURBATION)
+OFFSETS, IMPURITY_OFFSETS = int(Purpose.OFFSETS), int(Purpose.IMPURITY_OFFSETS)
 COUNTING = int(Purpose.NOISE), int(Purpose.MULTIPLICATIVE), int(Purpose.COUNTS)
 
 
@@ -793,9 +794,9 @@ def render(
         share = 0.0 if impurity is None else share
         strength, u, other_strength, other_u = phase.strength, plain[at], other.strength, plain[at]
         if special[at]:
-            strength, u = _prepared(phase, records[at], seed, number, Purpose.OFFSETS)
+            strength, u = _prepared(phase, records[at], seed, number, OFFSETS)
             if share > 0:
-                other_strength, other_u = _prepared(other, records[at], seed, number, Purpose.IMPURITY_OFFSETS)
+                other_strength, other_u = _prepared(other, records[at], seed, number, IMPURITY_OFFSETS)
         pattern(
             out[at], ramp, records, at, start, step, first, last, seed, number, e2, e4,
             phase.lattice, phase.rotations, phase.hkl, strength, u, *MAIN,

@@ -173,6 +173,16 @@ def test_what_is_no_corpus(own_copy: Path, tmp_path: Path) -> None:
         Corpus.open(own_copy)
 
 
+def test_changed_reflections_are_not_drawn_from(built: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(built("lab"), tmp_path / "c", ignore=shutil.ignore_patterns(".*")))
+    path = folder / "reflections.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"reflections\.parquet: was changed, its sha256 is not that of the manifest"):
+        Corpus.open(folder).draw(np.array([0]))
+
+
 def test_a_newer_version_is_refused_by_name(own_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = read_manifest(own_copy)
     monkeypatch.setattr("powderlens.corpus.manifest.SCHEMA_VERSION", 2)
