@@ -1,6 +1,7 @@
 # Everything sets itself up: Python >= 3.11, pip and make are enough.
 #   make demo         identify a measured mineral, in an environment without torch
 #   make test         pass the tests, in an environment with everything
+#   make test-long    the tests that take minutes: every network learns 32 patterns by heart
 # Another interpreter: make test PYTHON=python3.12. Arguments for pytest: make test ARGS="-k rutile -x". It takes a
 # process for each core; JOBS=0 takes none but its own.
 
@@ -13,10 +14,10 @@ PIP = $(PYTHON) -m pip --disable-pip-version-check
 BIN = $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types layers check train-small constraints clean
+.PHONY: help demo test test-long lint format types layers check train-small constraints clean
 
 help:
-	@echo "make demo | test | lint | format | types | layers | check | train-small | constraints | clean"
+	@echo "make demo | test | test-long | lint | format | types | layers | check | train-small | constraints | clean"
 
 demo: $(VENV_DEMO)/.ready
 	@mkdir -p output
@@ -25,6 +26,9 @@ demo: $(VENV_DEMO)/.ready
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+test-long: $(VENV)/.ready
+	$(BIN)/python -m pytest -n $(JOBS) -m long $(ARGS)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 import powderlens
-from powderlens.cli import corpus, crystals, evaluate, library, protocol
+from powderlens.cli import corpus, crystals, evaluate, library, models, protocol
 from powderlens.cli.fit import fit
 from powderlens.cli.identify import identify
 from powderlens.cli.simulate import simulate
@@ -36,6 +36,7 @@ app.command()(export)
 app.add_typer(crystals.app, name="crystals")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(library.app, name="library")
+app.add_typer(models.app, name="models")
 app.add_typer(protocol.app, name="protocol")
 app.add_typer(evaluate.app, name="evaluate")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import typer
 
 from powderlens.cli.console import print_json
 from powderlens.cli.extras import need
+from powderlens.cli.workers import Ray, RayAddress, ray_cluster
 
 
 class Accelerator(StrEnum):
@@ -23,6 +25,13 @@ class Accelerator(StrEnum):
     cpu = "cpu"
     gpu = "gpu"
     auto = "auto"
+
+
+class Size(StrEnum):
+    """Of a network of the registry."""
+
+    full = "full"
+    small = "small"
 
 
 @contextmanager
@@ -36,25 +45,109 @@ def _progress_on_stderr() -> Iterator[None]:
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, such as recipes/prism.toml.")],
-    data: Annotated[
-        list[Path], typer.Option(help="Reflection table from `powderlens corpus reflections`; may be given often.")
-    ],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, such as recipes/simxrd-small.toml.")],
     output: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, metrics.csv, run.json.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Reflection table from `powderlens corpus reflections`; may be given often."),
+    ] = None,
+    corpus: Annotated[Path | None, typer.Option(help="Corpus whose training part is learnt.")] = None,
+    network: Annotated[str | None, typer.Option(help="Another network than the recipe's.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="This task only; may be given often.")] = None,
+    loss: Annotated[str | None, typer.Option(help="Another loss: focal, gemd, or with its number gemd=2.")] = None,
+    size: Annotated[Size | None, typer.Option(help="Another size of the network.")] = None,
+    as_published: Annotated[
+        bool, typer.Option("--as-published", help="Repeat the network's published faults.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another seed.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that draw patterns.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that draw patterns; 1 if not given, on Ray as many as it has CPUs."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the network.")] = 2,
     accelerator: Annotated[Accelerator, typer.Option(help="What the network is trained on.")] = Accelerator.cpu,
+    devices: Annotated[int, typer.Option(min=1, help="Devices that share every batch.")] = 1,
+    memory_gb: Annotated[float, typer.Option(min=0, help="A corpus that takes less is drawn once.")] = 4.0,
+    cache: Annotated[Path | None, typer.Option(help="Folder where drawn patterns are kept for other runs.")] = None,
+    ray: Ray = False,
+    ray_address: RayAddress = None,
 ) -> None:
-    """Train a network on patterns drawn on the fly; the validation of held-out crystals chooses the checkpoint."""
-    need("training", "torch", "lightning", "pyarrow")
-    from powderlens.train.engine import train as run
-    from powderlens.train.recipe import load_recipe
+    """Train a network; the validation of held-out patterns chooses the checkpoint.
 
-    chosen = load_recipe(recipe)
-    with _progress_on_stderr():
-        best = run(chosen, data, output, resume=resume, workers=workers, threads=threads, accelerator=accelerator.value)
-    print_json({"checkpoint": best.name, "run": output.name})
+    Recipes for networks of the registry (`powderlens models list`) take --corpus or --data as their data ask for, and
+    what is chosen here; recipes for prism take --data.
+    """
+    need("training", "torch", "lightning", "pyarrow")
+    from powderlens.core.errors import InputError
+    from powderlens.train.recipe_zoo import is_zoo_recipe, load_zoo_recipe, with_choices
+
+    crew = 1 if workers is None else workers
+    if is_zoo_recipe(recipe):
+        if ray or ray_address is not None:
+            raise InputError(f"{recipe}: recipes of the registry do not draw on Ray; leave --ray out")
+        chosen = with_choices(
+            load_zoo_recipe(recipe),
+            network=network,
+            size=None if size is None else size.value,
+            as_published=as_published,
+            tasks=task or [],
+            loss=loss,
+            seed=seed,
+        )
+        from powderlens.train.batches import Machine
+        from powderlens.train.zoo_engine import train_zoo
+
+        with _progress_on_stderr():
+            best = train_zoo(
+                chosen,
+                output,
+                corpus=corpus,
+                tables=data or [],
+                resume=resume,
+                machine=Machine(workers=crew, memory_GB=memory_gb, cache=cache),
+                threads=threads,
+                accelerator=accelerator.value,
+                devices=devices,
+                report=_tell,
+            )
+    else:
+        choices = (
+            network,
+            task,
+            loss,
+            size,
+            as_published or None,
+            seed,
+            corpus,
+            cache,
+            None if devices == 1 else devices,
+        )
+        if any(choice is not None for choice in choices):
+            raise InputError(f"{recipe}: a recipe of prism, which takes none of the choices; see --help")
+        from powderlens.train.engine import train as run
+        from powderlens.train.recipe import load_recipe
+
+        old = load_recipe(recipe)
+        if not data:
+            raise InputError("no reflection table is given with --data; make one with `powderlens corpus reflections`")
+        with ray_cluster(workers, ray, ray_address) as cluster, _progress_on_stderr():
+            best = run(
+                old,
+                data,
+                output,
+                resume=resume,
+                workers=crew,
+                threads=threads,
+                accelerator=accelerator.value,
+                cluster=cluster,
+            )
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # one of several devices speaks for all
+        print_json({"checkpoint": best.name, "run": output.name})
+
+
+def _tell(message: str) -> None:
+    print(f"powderlens: {message}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def export(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from lightning.pytorch.loggers import Logger
@@ -32,18 +32,22 @@ class Curve(Logger):
     Args:
         path: the file.
         first: the step from which the run goes on; rows from there on are dropped, they are repeated.
+        columns: of the file; what else is logged is left out.
+        counting: seconds that are logged begin at 0 again when a run is resumed.
     """
 
-    def __init__(self, path: Path, first: int = 0) -> None:
+    def __init__(self, path: Path, first: int = 0, columns: Sequence[str] = COLUMNS, *, counting: bool = True) -> None:
         super().__init__()
-        self.path = path
+        self.path, self.columns = path, columns
         rows: list[Mapping[str, object]] = []
         if first > 0 and path.exists():
             with path.open(newline="") as handle:
                 rows = [row for row in csv.DictReader(handle) if int(row["step"]) < first]
-        self.seconds = max((float(str(row["seconds"])) for row in rows if row.get("seconds")), default=0.0)
+        self.seconds = 0.0
+        if counting:
+            self.seconds = max((float(str(row["seconds"])) for row in rows if row.get("seconds")), default=0.0)
         with atomic_write(path) as aside, aside.open("w", newline="") as handle:
-            writer = csv.DictWriter(handle, COLUMNS, extrasaction="ignore")
+            writer = csv.DictWriter(handle, self.columns, extrasaction="ignore")
             writer.writeheader()
             writer.writerows(rows)
 
@@ -66,4 +70,4 @@ class Curve(Logger):
         if "seconds" in row:
             row["seconds"] += self.seconds
         with self.path.open("a", newline="") as handle:
-            csv.DictWriter(handle, COLUMNS, extrasaction="ignore").writerow({**row, "step": step})
+            csv.DictWriter(handle, self.columns, extrasaction="ignore").writerow({**row, "step": step})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from torch.utils.data import IterableDataset, get_worker_info
 from powderlens.core.errors import InputError
 from powderlens.corpus.stream import Batch, Stream
 from powderlens.corpus.stream_workers import AHEAD, Start, StreamWorkers
+
+if TYPE_CHECKING:
+    from powderlens.corpus.cluster.connect import Cluster
 
 T = TypeVar("T")
 
@@ -40,6 +43,8 @@ class StreamDataset(IterableDataset[T]):
         convert: what becomes of each batch; None makes `as_tensors`.
         ahead: batches that are drawn ahead.
         start: how processes begin, see `StreamWorkers`.
+        cluster: draw on this Ray instead, see `corpus.cluster.stream.ClusterStream`; it says how many draw and how far
+            ahead.
 
     Attributes:
         next_batch: number of the batch that comes next.
@@ -55,22 +60,32 @@ class StreamDataset(IterableDataset[T]):
         convert: Callable[[Batch], T] | None = None,
         ahead: int = AHEAD,
         start: Start = "spawn",
+        cluster: Cluster | None = None,
     ) -> None:
         if workers < 0 or first < 0:
             raise InputError(f"{workers} workers from batch {first}: neither can be below 0")
+        if workers and cluster is not None:
+            raise InputError(f"{workers} workers and a Ray of {cluster.workers}: give one or the other")
         self.stream, self.workers, self.next_batch, self.stop = stream, workers, first, stop
         self.convert = cast("Callable[[Batch], T]", as_tensors) if convert is None else convert
-        self.ahead, self.start = ahead, start
+        self.ahead, self.start, self.cluster = ahead, start, cluster
 
     def __iter__(self) -> Iterator[T]:
         info = get_worker_info()
         if info is not None:
-            if self.workers:
+            if self.workers or self.cluster is not None:
+                own = f"{self.workers} workers" if self.workers else "a Ray"
                 raise InputError(
-                    f"{self.workers} workers of the dataset inside {info.num_workers} of a DataLoader; give one or the "
-                    "other"
+                    f"{own} of the dataset inside {info.num_workers} of a DataLoader; give one or the other"
                 )
             yield from self._alone(self.next_batch + info.id, info.num_workers)
+        elif self.cluster is not None:
+            from powderlens.corpus.cluster.stream import ClusterStream
+
+            with ClusterStream(self.stream, self.cluster, first=self.next_batch, stop=self.stop) as drawn:
+                for batch in drawn:
+                    self.next_batch = drawn.next_batch
+                    yield self.convert(batch)
         elif self.workers == 0:
             yield from self._alone(self.next_batch, 1)
         else:

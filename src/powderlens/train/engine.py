@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lightning
 import numpy as np
@@ -28,6 +28,9 @@ from powderlens.train.curve import Curve
 from powderlens.train.datasets import StreamDataset
 from powderlens.train.losses import joint_loss
 from powderlens.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from powderlens.corpus.cluster.connect import Cluster
 
 Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
 VALIDATION_FIRST = 2**40
@@ -156,6 +159,7 @@ def train(
     workers: int = 1,
     threads: int = 2,
     accelerator: str = "cpu",
+    cluster: Cluster | None = None,
 ) -> Path:
     """Train and leave checkpoints (`best.ckpt`, `last.ckpt`), `metrics.csv` and `run.json` in `output`.
 
@@ -167,6 +171,7 @@ def train(
         workers: processes that draw patterns.
         threads: torch threads.
         accelerator: as Lightning names it.
+        cluster: a Ray that draws patterns instead of `workers`.
 
     Returns:
         The checkpoint that the validation chose.
@@ -219,11 +224,17 @@ def train(
         )
     except MisconfigurationException as error:
         raise InputError(f"accelerator {accelerator}: {str(error).splitlines()[0]}") from None
+    drawn = StreamDataset(
+        training,
+        workers=0 if cluster is not None else workers,
+        first=first,
+        stop=recipe.steps,
+        convert=tensors,
+        cluster=cluster,
+    )
     trainer.fit(
         PrismModule(recipe),
-        DataLoader(
-            StreamDataset(training, workers=workers, first=first, stop=recipe.steps, convert=tensors), batch_size=None
-        ),
+        DataLoader(drawn, batch_size=None),
         DataLoader(_Fixed(fixed), batch_size=None),
         ckpt_path=last if first else None,
     )

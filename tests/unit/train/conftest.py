@@ -1,13 +1,15 @@
-"""A run of six steps, made once."""
+"""Runs made once: six steps of `prism`, two epochs of a network of the registry on a small corpus."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from powderlens.train.recipe import Recipe, load_recipe
+from powderlens.train.recipe_zoo import ZooRecipe, load_zoo_recipe
 
 
 @pytest.fixture(scope="session")
@@ -23,4 +25,124 @@ def run(
     """The folder of a finished run."""
     output = tmp_path_factory.mktemp("run") / "tiny"
     train(recipe, [small_table_path], output)
+    return output
+
+
+COARSE = """
+name = "coarse"
+summary = "Broad lines of crystallites of many sizes on a coarse grid"
+citation = "powderlens"
+scale = 100.0
+
+[grid]
+start_deg = 10.0
+step_deg = 0.1
+points = 701
+wavelength_A = 1.5405929
+
+[profile]
+shape = "gaussian"
+size_shape = "gaussian"
+caglioti_w_deg2 = 0.04
+crystallite_size_nm = { uniform = [10.0, 100.0] }
+
+[counting]
+noise_sigma = 0.002
+"""
+
+ZOO_RECIPE = """
+format = 2
+name = "tiny-zoo"
+seed = 5
+batch = 8
+
+[network]
+name = "cnn5"
+size = "small"
+
+[tasks.crystal_system]
+loss = { kind = "cross_entropy" }
+
+[data]
+kind = "corpus"
+
+[optimiser]
+kind = "adam"
+learning_rate = 1e-3
+
+[schedule]
+kind = "constant"
+
+[limits]
+epochs = 2
+"""
+
+
+@pytest.fixture(scope="session")
+def zoo_recipe_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe of the registry for `minerals`: two epochs of 13 steps, the last step of each half of the next."""
+    path = tmp_path_factory.mktemp("recipe") / "tiny-zoo.toml"
+    path.write_text(ZOO_RECIPE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def zoo_recipe(zoo_recipe_path: Path) -> ZooRecipe:
+    """The same, read."""
+    return load_zoo_recipe(zoo_recipe_path)
+
+
+@pytest.fixture(scope="session")
+def make_minerals(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """From a protocol to the corpus of 25 common minerals: 100 patterns to train, 25 each to validate and test."""
+    import pyarrow as pa
+
+    from powderlens.corpus.build import build_corpus
+    from powderlens.corpus.crystal_table import SCHEMA, crystal_row, write_crystals
+    from powderlens.crystal.common import common_minerals
+    from powderlens.crystal.label import find_symmetry
+
+    def make(protocol: str) -> Path:
+        folder = tmp_path_factory.mktemp("minerals")
+        (folder / "coarse.toml").write_text(protocol)
+        rows = [crystal_row(find_symmetry(mineral)) for mineral in common_minerals()]
+        write_crystals(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "minerals.parquet")
+        how = {"protocol": str(folder / "coarse.toml"), "per_crystal": 6, "split": "in-library", "workers": 1}
+        build_corpus(folder / "minerals.parquet", folder / "corpus", **how)
+        return folder / "corpus"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def minerals(make_minerals: Callable[[str], Path]) -> Path:
+    """Their corpus on a coarse grid."""
+    return make_minerals(COARSE)
+
+
+@pytest.fixture(scope="session")
+def train_zoo() -> Callable[..., Path]:
+    """`powderlens.train.zoo_engine.train_zoo` in this process, on one thread; Lightning's remarks are not heard."""
+    import warnings
+
+    from powderlens.train import zoo_engine
+    from powderlens.train.batches import Machine
+
+    def quiet(*args: Any, **options: Any) -> Path:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+            warnings.filterwarnings("ignore", message="The dirpath has changed from")
+            warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
+            return zoo_engine.train_zoo(*args, **{"machine": Machine(workers=0), "threads": 1, **options})
+
+    return quiet
+
+
+@pytest.fixture(scope="session")
+def zoo_run(
+    zoo_recipe: ZooRecipe, minerals: Path, train_zoo: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of a finished run."""
+    output = tmp_path_factory.mktemp("zoo") / "run"
+    train_zoo(zoo_recipe, output, corpus=minerals)
     return output

@@ -1,0 +1,175 @@
+"""Cost of the training engine: patterns a second against a plain PyTorch loop on tensors that are ready.
+
+Both train the same network from the same weights on the same batches, of a corpus that is held in memory: the plain
+loop has every batch as a tensor beforehand, the engine takes its batches from the stream and looks at the loss.
+They take turns; the record holds the median of each and of their ratios.
+
+    python benchmarks/train_throughput.py --corpus CORPUS --output results/train-throughput.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import platform
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+import powderlens
+from powderlens.core.files import atomic_write
+from powderlens.models.registry import NAMES, build
+from powderlens.train import zoo_engine
+from powderlens.train.batches import Item, Machine
+from powderlens.train.callbacks import Progress
+from powderlens.train.losses import TaskLoss
+from powderlens.train.recipe_zoo import ZooRecipe, load_zoo_recipe, parse_zoo_recipe, with_choices
+from powderlens.train.sources import open_source
+
+WARM = 3
+"""Steps that are not timed."""
+
+
+class Timed(Progress):
+    """Notes when steps end."""
+
+    ends: list[float]
+
+    def on_train_batch_end(self, trainer: Any, module: Any, *args: object) -> None:
+        if trainer.global_step == 1:
+            type(self).ends = []
+        type(self).ends.append(time.perf_counter())
+        super().on_train_batch_end(trainer, module, *args)
+
+
+def plain(recipe: ZooRecipe, batches: list[Item], losses: list[TaskLoss], points: int, device: torch.device) -> float:
+    chosen = recipe.network
+    tasks = zoo_tasks(recipe)
+    network = build(chosen.name, tasks, points=points, size=chosen.size, seed=recipe.seed).to(device)
+    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.optimiser.learning_rate, fused=True)
+    ready = [(x.to(device), {name: t.to(device) for name, t in answers.items()}) for x, answers in batches]
+    for loss in losses:
+        loss.to(device)
+    began = 0.0
+    for i, (x, answers) in enumerate(ready):
+        if i == WARM:
+            synchronise(device)
+            began = time.perf_counter()
+        outputs = network(x)
+        total = torch.stack(
+            [loss(outputs[t.name], answers[t.name]) for t, loss in zip(tasks, losses, strict=True)]
+        ).sum()
+        optimiser.zero_grad()
+        total.backward()
+        if recipe.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip)
+        optimiser.step()
+    synchronise(device)
+    return (len(ready) - WARM) * recipe.batch / (time.perf_counter() - began)
+
+
+def engine(recipe: ZooRecipe, corpus: Path, cache: Path, threads: int, accelerator: str) -> float:
+    zoo_engine.Progress = Timed  # type: ignore[misc]
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        zoo_engine.train_zoo(
+            recipe,
+            Path(folder) / "run",
+            corpus=corpus,
+            machine=Machine(workers=0, cache=cache),
+            threads=threads,
+            accelerator=accelerator,
+        )
+    ends = Timed.ends
+    return (len(ends) - WARM) * recipe.batch / (ends[-1] - ends[WARM - 1])
+
+
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def zoo_tasks(recipe: ZooRecipe) -> list[Any]:
+    from powderlens.models.task import TASKS
+
+    return [TASKS[name]() for name in recipe.tasks]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", type=Path, required=True)
+    parser.add_argument("--recipe", type=Path, default=Path("recipes/simxrd-small.toml"))
+    parser.add_argument("--networks", nargs="*", default=list(NAMES))
+    parser.add_argument("--size", choices=["small", "full"], default="small")
+    parser.add_argument("--steps", type=int, default=23)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--accelerator", choices=["cpu", "gpu"], default="cpu")
+    parser.add_argument("--note", default="", help="what else the machine did")
+    parser.add_argument("--output", type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    device = torch.device("cuda" if given.accelerator == "gpu" else "cpu")
+    base = load_zoo_recipe(given.recipe).model_dump(mode="json")
+    limited = parse_zoo_recipe({**base, "limits": {"steps": given.steps}}, str(given.recipe))
+    networks: dict[str, dict[str, float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder)
+        source = open_source(limited, corpus=given.corpus, machine=Machine(workers=0, cache=cache))
+        if source.epoch_patterns < given.steps * limited.batch:
+            sys.exit(
+                f"{given.corpus}: {source.epoch_patterns} training patterns, fewer than the steps show; lower --steps"
+            )
+        batches = list(source.batches(0, given.steps))
+        counts = source.counts or {}
+        for name in given.networks:
+            recipe = with_choices(limited, network=name, size=given.size)
+            losses = [TaskLoss(t, recipe.tasks[t.name].loss, counts.get(t.name)) for t in source.tasks]
+            rates: list[tuple[float, float]] = []
+            for _ in range(given.rounds):
+                one = plain(recipe, batches, losses, source.grid.points, device)
+                rates.append((one, engine(recipe, given.corpus, cache, given.threads, given.accelerator)))
+            networks[name] = {
+                "plain_per_s": round(median(a for a, _ in rates), 1),
+                "engine_per_s": round(median(b for _, b in rates), 1),
+                "cost_percent": round(100 * (median(a / b for a, b in rates) - 1), 1),
+            }
+            print(name, networks[name], file=sys.stderr, flush=True)
+    record = {
+        "what": "training throughput, engine and stream against a plain PyTorch loop on ready tensors",
+        "command": "python benchmarks/train_throughput.py --corpus CORPUS --output results/train-throughput.json",
+        "recipe": limited.model_dump(mode="json"),
+        "size": given.size,
+        "data": source.about,
+        "steps": given.steps,
+        "rounds": given.rounds,
+        "hardware": {
+            "machine": platform.machine(),
+            "cores": os.cpu_count(),
+            "threads": given.threads,
+            "accelerator": torch.cuda.get_device_name() if device.type == "cuda" else "none",
+        },
+        "versions": {"powderlens": powderlens.__version__, "torch": torch.__version__},
+        "note": given.note,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "networks": networks,
+    }
+    text = json.dumps(record, indent=2) + "\n"
+    if given.output is None:
+        print(text, end="")
+        return
+    with atomic_write(given.output) as aside:
+        aside.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

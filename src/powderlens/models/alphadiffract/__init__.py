@@ -1,0 +1,1 @@
+"""AlphaDiffract: a ConvNeXt in one dimension."""

@@ -1,0 +1,1 @@
+"""Networks of powderlens itself, as the registry sees them."""

@@ -1,0 +1,169 @@
+"""Every network by name: `cards` lists them without torch, `build` makes one.
+
+A network's file, `powderlens/models/FAMILY/NAME.py`, holds what `build` calls:
+
+- `body(points, *, as_published, small) -> nn.Module`: (b, 1, points) to (b, features), with the attribute `features`,
+  and optionally a method `for_outputs(outputs)` that is told how many classes each classification has;
+- `head(features, outputs, *, as_published, small) -> nn.Module`: (b, features) to logits (b, outputs);
+- optionally `lattice_head(features, *, as_published, small) -> nn.Module`: (b, features) to raw (b, 6), where
+  `head(features, 6, as_published=False, small=small)` would not do;
+- optionally `cell(raw_B6) -> Tensor`: raw lattice output to A and degrees, instead of `network.bounded_cell`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from difflib import get_close_matches
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
+
+from powderlens.core.errors import InputError
+from powderlens.models.alphadiffract.cards import CARDS as ALPHADIFFRACT
+from powderlens.models.card import Card
+from powderlens.models.ml4pxrds.cards import CARDS as ML4PXRDS
+from powderlens.models.powderlens.cards import CARDS as POWDERLENS
+from powderlens.models.simxrd.cards import CARDS as SIMXRD
+from powderlens.models.task import Task
+
+if TYPE_CHECKING:
+    from powderlens.models.network import Network
+
+Size = Literal["full", "small"]
+
+_CARDS: dict[str, Card] = {card.name: card for card in (*SIMXRD, *ML4PXRDS, *ALPHADIFFRACT, *POWDERLENS)}
+
+NAMES: tuple[str, ...] = tuple(_CARDS)
+"""Every network, in the order of the tables."""
+
+
+def cards() -> tuple[Card, ...]:
+    """All cards, in the order of `NAMES`."""
+    return tuple(_CARDS.values())
+
+
+def card(name: str) -> Card:
+    """The card of a network.
+
+    Raises:
+        InputError: no such network; names that look alike are listed.
+    """
+    if name in _CARDS:
+        return _CARDS[name]
+    near = get_close_matches(name.lower().replace("-", "").replace(" ", ""), NAMES, n=4, cutoff=0.5)
+    near = near or get_close_matches(name.lower(), NAMES, n=4, cutoff=0.4)
+    meant = f"near it: {', '.join(near)}; " if near else ""
+    raise InputError(f"no network {name!r}; {meant}`powderlens models list` names all {len(NAMES)}")
+
+
+def check_build(
+    name: str, tasks: Sequence[Task], *, points: int, as_published: bool = False, size: Size = "full"
+) -> Card:
+    """Say whether a network can be built so, without torch.
+
+    Args:
+        name: one of `NAMES`.
+        tasks: one or several, of different names.
+        points: length of the grid.
+        as_published: see `build`.
+        size: see `build`.
+
+    Returns:
+        The network's card.
+
+    Raises:
+        InputError: unknown name or size, a grid that it cannot take, no task or one twice, or `as_published` where
+            nothing differs.
+    """
+    known = card(name)
+    if size not in ("full", "small"):
+        raise InputError(f"size {size!r}: full or small")
+    if points < known.min_points:
+        raise InputError(
+            f"{name}: a grid of {points} points is too short; it needs at least {known.min_points}: take a finer grid"
+        )
+    if as_published and known.fixed_points and points != known.points:
+        raise InputError(
+            f"{name}: as published it takes {known.points} points only, not {points}; "
+            "put the patterns on such a grid, or leave as_published out: it then resamples them"
+        )
+    if as_published and not known.faults:
+        raise InputError(f"{name}: as_published has no effect, nothing in it was repaired; leave it out")
+    names = [task.name for task in tasks]
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"{name}: tasks {', '.join(names) or 'none'}; give at least one, and none twice")
+    return known
+
+
+def count_parameters(
+    name: str, tasks: Sequence[Task], *, points: int, as_published: bool = False, size: Size = "full"
+) -> int:
+    """Trainable parameters of a network, counted on one that is built without memory for them; needs torch.
+
+    Args:
+        name: as for `build`.
+        tasks: as for `build`.
+        points: as for `build`.
+        as_published: as for `build`.
+        size: as for `build`.
+
+    Raises:
+        InputError: see `check_build`.
+    """
+    check_build(name, tasks, points=points, as_published=as_published, size=size)
+    import torch
+
+    with torch.device("meta"):
+        network = build(name, tasks, points=points, as_published=as_published, size=size)
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def build(
+    name: str,
+    tasks: Sequence[Task],
+    *,
+    points: int,
+    as_published: bool = False,
+    size: Size = "full",
+    seed: int | None = None,
+) -> Network:
+    """Build a network with fresh weights; needs torch.
+
+    Args:
+        name: one of `NAMES`.
+        tasks: one head each, see `powderlens.models.task`.
+        points: length of the grid on which patterns come.
+        as_published: repeat the faults that the card lists; else the network is as its inventors meant it.
+        size: "small" for the reduced network of the card.
+        seed: of the weights; None takes torch's present random state.
+
+    Returns:
+        In training mode, on the CPU.
+
+    Raises:
+        InputError: see `check_build`.
+    """
+    known = check_build(name, tasks, points=points, as_published=as_published, size=size)
+    import torch
+
+    from powderlens.models.network import Network, bounded_cell
+
+    file = import_module(f"powderlens.models.{known.family}.{name}")
+    length = known.points if known.fixed_points else points
+    how = {"as_published": as_published, "small": size == "small"}
+    with nullcontext() if seed is None else torch.random.fork_rng(devices=[]):
+        if seed is not None:
+            torch.manual_seed(seed)
+        body = file.body(length, **how)
+        if hasattr(body, "for_outputs"):
+            body.for_outputs(tuple(task.outputs for task in tasks if task.kind == "classes"))
+        heads = {}
+        for task in tasks:
+            if task.kind == "classes":
+                heads[task.name] = file.head(body.features, task.outputs, **how)
+            elif hasattr(file, "lattice_head"):
+                heads[task.name] = file.lattice_head(body.features, **how)
+            else:
+                heads[task.name] = file.head(body.features, task.outputs, **{**how, "as_published": False})
+    cell = getattr(file, "cell", bounded_cell)
+    return Network(known, body, heads, tasks, points=points, length=length, cell=cell)

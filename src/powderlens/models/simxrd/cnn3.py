@@ -1,0 +1,45 @@
+"""CNN3: the three-convolution network after Lee et al. 2020, as the SimXRD benchmark built it. 4501 points."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from powderlens.models.simxrd.stack import FlatBody, dense_head
+
+LENGTH = 4501
+
+
+def body(points: int, *, as_published: bool, small: bool) -> nn.Module:
+    """Three convolutions with LeakyReLU and max pools, and LeakyReLU once more: (b, 1, points) to (b, 8064).
+
+    The second pool, two points wide, moves by three and so skips every third point: SimXRD's layout, not known to be
+    Lee's own.
+
+    Args:
+        points: any length, resampled to 4501.
+        as_published: makes no difference here.
+        small: 20 channels for 64.
+    """
+    c = 20 if small else 64
+    return FlatBody(
+        LENGTH,
+        [
+            *(nn.Conv1d(1, c, 20, padding=9), nn.LeakyReLU(), nn.MaxPool1d(3, 3, padding=1)),
+            *(nn.Conv1d(c, c, 15, padding=7), nn.LeakyReLU(), nn.MaxPool1d(2, 3, padding=1)),
+            *(nn.Conv1d(c, c, 10, stride=2, padding=5), nn.LeakyReLU(), nn.MaxPool1d(2, 2, padding=1)),
+            nn.LeakyReLU(),
+        ],
+    )
+
+
+def head(features: int, outputs: int, *, as_published: bool, small: bool) -> nn.Module:
+    """Hidden layers of 2500 and 1000 with LeakyReLU: (b, features) to (b, outputs).
+
+    Args:
+        features: of the body.
+        outputs: width of the answer.
+        as_published: ends in a softmax.
+        small: hidden 400 and 200.
+    """
+    hidden = (400, 200) if small else (2500, 1000)
+    return dense_head(features, hidden, outputs, activation=nn.LeakyReLU, softmaxes=int(as_published))

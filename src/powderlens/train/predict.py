@@ -1,0 +1,278 @@
+"""What a trained network says about a part of a corpus: a Parquet table, a row for every pattern."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from powderlens import __version__
+from powderlens.core.errors import InputError, PowderlensError
+from powderlens.core.files import atomic_write, file_sha256
+from powderlens.corpus.corpus import Corpus, Labels
+from powderlens.corpus.stored import StoredCorpus, is_stored
+from powderlens.corpus.stream_corpus import CorpusStream
+from powderlens.corpus.stream_workers import StreamWorkers
+from powderlens.models.network import Network
+from powderlens.models.task import Task
+from powderlens.pattern.grid import Grid
+from powderlens.train.checkpoint import load_network
+from powderlens.train.drawn import FEW, draw_part
+from powderlens.train.targets import class_values, known, targets
+
+TOP = 10
+"""Classes whose probabilities are kept."""
+BATCH = 100
+NO_LABEL, OTHER_CLASS, NOT_DRAWN, NO_NUMBER = "no label", "class not in the list", "not drawn", "answer is no number"
+
+
+def predict(
+    checkpoint: Path,
+    corpus: Path,
+    part: str,
+    output: Path,
+    *,
+    passes: int = 1,
+    workers: int = 0,
+    cache: Path | None = None,
+    threads: int = 2,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Ask a network about all patterns of a part.
+
+    Columns: `pattern` (number in the corpus) and `crystal` (id); for every task with classes NAME_true, NAME_predicted,
+    NAME_top and NAME_probability, classes by their own names (space-group number, index of the crystal system, id of
+    the extinction class), the likeliest first; for the lattice niggli_true and niggli_predicted (A and degrees). What
+    is not known is null, and so is what the network could not say: no row is left out.
+
+    Args:
+        checkpoint: of a run of the zoo, or the folder of the run: then the one that counts there.
+        corpus: drawn, stored or measured; patterns of the latter two are put on the network's grid.
+        part: of its split; "all" of stored ones.
+        output: the table, `.parquet`.
+        passes: above 1, dropout stays on and answers are means over so many passes (CNN7 as its authors meant it).
+        workers: processes that draw; 0 draws in this one.
+        cache: a folder where drawn patterns are kept, see `draw_part`.
+        threads: torch threads.
+        device: as torch names it.
+
+    Returns:
+        `patterns`, `predicted`, `missing` (reason -> patterns), and what the table is of.
+
+    Raises:
+        InputError: a checkpoint that cannot be used, a corpus on another grid, or one without the label of a task.
+    """
+    torch.set_num_threads(threads)
+    if checkpoint.is_dir():
+        checkpoint = _chosen(checkpoint)
+    network, grid, about = load_network(checkpoint)
+    opened = open_corpus(corpus, grid)
+    numbers = opened.numbers(part)
+    if not len(numbers):
+        raise InputError(f"{corpus}: its part {part!r} holds no patterns")
+    labels = opened.labels(numbers)
+    missing = _missing_labels(network, labels, corpus)
+    columns = _empty(network, labels, len(numbers))
+    network = network.to(device)
+    drawn = np.zeros(len(numbers), bool)
+    for rows, patterns in _draw(opened, part, numbers, missing, workers=workers, cache=cache):
+        drawn[rows] = True
+        answers = _ask(network, torch.from_numpy(patterns).to(device), passes)
+        _put(columns, network.tasks, rows, answers)
+    said = np.ones(len(numbers), bool)
+    for task in network.tasks:
+        said &= columns[_answer(task)][1]
+    if silent := int((drawn & ~said).sum()):
+        missing[NO_NUMBER] = silent
+    _write(output, opened, numbers, columns)
+    return {
+        "powderlens": __version__,
+        "checkpoint": {"sha256": file_sha256(checkpoint), "step": about["step"], **about["network"]},
+        "corpus": {"name": corpus.name, "sha256": opened.manifest["sha256"], "part": part},
+        "passes": passes,
+        "patterns": len(numbers),
+        "predicted": int(said.sum()),
+        "missing": missing,
+    }
+
+
+def open_corpus(path: Path, grid: Grid) -> Corpus | StoredCorpus:
+    """A corpus whose patterns lie on a network's grid.
+
+    Raises:
+        InputError: patterns that are drawn on another one.
+    """
+    if is_stored(path):
+        return StoredCorpus.open(path, grid)
+    corpus = Corpus.open(path)
+    if corpus.grid != grid:
+        raise InputError(
+            f"{path}: its patterns are drawn at {_words(corpus.grid)}, and the network was trained at {_words(grid)}; "
+            "build a corpus on that grid"
+        )
+    return corpus
+
+
+def _words(grid: Grid) -> str:
+    return (
+        f"{grid.points} points from {grid.start_deg:g} in steps of {grid.step_deg:g} degrees, {grid.wavelength_A:g} A"
+    )
+
+
+def _chosen(run: Path) -> Path:
+    try:
+        outcome = json.loads((run / "outcome.json").read_text())
+    except OSError:
+        raise InputError(f"{run}: no run of the zoo that has ended; give a checkpoint of it") from None
+    if outcome["checkpoint"] is None:
+        raise InputError(f"{run}: this run ended before its first checkpoint ({outcome['stopped_by']})")
+    return run / str(outcome["checkpoint"])
+
+
+def _missing_labels(network: Network, labels: Labels, corpus: Path) -> dict[str, int]:
+    """What is not known of the patterns, counted."""
+    missing: Counter[str] = Counter()
+    right = targets(network.tasks, labels)
+    for task in network.tasks:
+        has = known(task, right[task.name])
+        if task.kind == "lattice":
+            missing[f"{task.name}: {NO_LABEL}"] += int((~has).sum())
+        else:
+            labelled = _labelled(task, class_values(task, labels))
+            missing[f"{task.name}: {NO_LABEL}"] += int((~labelled).sum())
+            missing[f"{task.name}: {OTHER_CLASS}"] += int((~has.numpy() & labelled).sum())
+            if labelled.any() and not has.any():
+                raise InputError(
+                    f"{corpus}: none of its patterns is of the {task.outputs} classes of {task.name} that the "
+                    "checkpoint knows; take another corpus, or train with its classes"
+                )
+        if not has.any():
+            raise InputError(f"{corpus}: no pattern has a label for {task.name}; take another corpus or another task")
+    return {what: number for what, number in missing.items() if number}
+
+
+def _labelled(task: Task, values: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return np.asarray(values > (-1 if task.name == "crystal_system" else 0))
+
+
+Column = tuple[NDArray[Any], NDArray[np.bool_]]
+
+
+def _answer(task: Task) -> str:
+    return "niggli_predicted" if task.kind == "lattice" else f"{task.name}_predicted"
+
+
+def _empty(network: Network, labels: Labels, n: int) -> dict[str, Column]:
+    """Values and whether they are there, by column; true ones filled in."""
+    columns: dict[str, Column] = {}
+    for task in network.tasks:
+        if task.kind == "lattice":
+            columns["niggli_true"] = (
+                labels.niggli.astype(np.float32),
+                np.asarray(np.isfinite(labels.niggli).all(axis=1)),
+            )
+            columns["niggli_predicted"] = np.zeros((n, 6), np.float32), np.zeros(n, bool)
+            continue
+        values = class_values(task, labels)
+        top = min(TOP, task.outputs)
+        columns[f"{task.name}_true"] = values.astype(np.int16), _labelled(task, values)
+        columns[f"{task.name}_predicted"] = np.zeros(n, np.int16), np.zeros(n, bool)
+        columns[f"{task.name}_top"] = np.zeros((n, top), np.int16), np.zeros(n, bool)
+        columns[f"{task.name}_probability"] = np.zeros((n, top), np.float32), np.zeros(n, bool)
+    return columns
+
+
+def _draw(
+    corpus: Corpus | StoredCorpus,
+    part: str,
+    numbers: NDArray[np.int64],
+    missing: dict[str, int],
+    *,
+    workers: int,
+    cache: Path | None,
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+    """Rows and their patterns; stored ones that cannot be put on the grid are counted as missing."""
+    batches = [np.arange(i, min(i + BATCH, len(numbers))) for i in range(0, len(numbers), BATCH)]
+    if isinstance(corpus, StoredCorpus):
+        for rows in batches:
+            found = {}
+            for row in rows.tolist():
+                try:
+                    found[row] = corpus.draw(numbers[row : row + 1])[0].astype(np.float32)
+                except PowderlensError as error:
+                    reason = f"{NOT_DRAWN}: {type(error).__name__}"
+                    missing[reason] = missing.get(reason, 0) + 1
+            if found:
+                yield np.array(list(found)), np.stack(list(found.values()))
+    elif cache is not None:
+        held = draw_part(corpus, part, "float32", workers=workers, cache=cache)
+        for rows in batches:
+            yield rows, np.array(held[rows])
+    elif workers and len(numbers) > FEW:
+        stream = CorpusStream(corpus, part, size=BATCH, seed=0, shuffle=False)
+        with StreamWorkers(stream, workers=workers, stop=len(batches)) as crew:
+            for rows, batch in zip(batches, crew, strict=True):
+                yield rows, batch.patterns[: len(rows)]
+    else:
+        for rows in batches:
+            yield rows, corpus.draw(numbers[rows])
+
+
+def _ask(network: Network, x_BL: Tensor, passes: int) -> dict[str, Tensor]:
+    """Probabilities or cells by task."""
+    if passes > 1:
+        return {name: answer.cpu() for name, answer in network.mean_of_passes(x_BL, passes).items()}
+    with torch.inference_mode():
+        outputs = network(x_BL)
+    return {
+        task.name: (outputs[task.name] if task.kind == "lattice" else outputs[task.name].softmax(dim=1)).cpu()
+        for task in network.tasks
+    }
+
+
+def _put(
+    columns: dict[str, Column], tasks: tuple[Task, ...], rows: NDArray[np.intp], answers: dict[str, Tensor]
+) -> None:
+    for task in tasks:
+        answer = answers[task.name].float()
+        good = torch.isfinite(answer).all(dim=1).numpy()
+        where = rows[good]
+        if task.kind == "lattice":
+            made = {"niggli_predicted": answer.numpy()}
+        else:
+            best = answer.topk(min(TOP, task.outputs), dim=1)
+            names = np.array(task.classes, np.int16)[best.indices.numpy()]
+            made = {
+                f"{task.name}_predicted": names[:, 0],
+                f"{task.name}_top": names,
+                f"{task.name}_probability": best.values.numpy(),
+            }
+        for name, values in made.items():
+            columns[name][0][where] = values[good]
+            columns[name][1][where] = True
+
+
+def _write(output: Path, corpus: Corpus | StoredCorpus, numbers: NDArray[np.int64], columns: dict[str, Column]) -> None:
+    if isinstance(corpus, Corpus):
+        ids = [corpus.crystals.column("id")[row] for row in corpus.crystal_of(numbers).tolist()]
+    else:
+        ids = corpus.rows(numbers, ["id"])["id"].to_pylist()
+    table = {"pattern": pa.array(numbers), "crystal": pa.array(ids, pa.string())}
+    for name, (values, there) in columns.items():
+        mask = ~there
+        if values.ndim == 1:
+            table[name] = pa.array(values, mask=mask)
+        else:
+            flat = pa.array(values.reshape(-1))
+            table[name] = pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=pa.array(mask))
+    with atomic_write(output) as aside:
+        pq.write_table(pa.table(table), aside, compression="zstd")

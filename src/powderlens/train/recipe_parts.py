@@ -1,0 +1,225 @@
+"""Parts of a recipe for the zoo: losses, data, optimiser, schedule, limits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from powderlens.pattern.grid import Grid
+
+
+class Part(BaseModel):
+    """A table of a recipe: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Share = Annotated[float, Field(gt=0)]
+Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
+
+
+class CrossEntropy(Part):
+    """Plain."""
+
+    kind: Literal["cross_entropy"]
+
+
+class Weighted(Part):
+    """By inverse class frequency in the training part."""
+
+    kind: Literal["weighted"]
+
+
+class Smoothed(Part):
+    """With label smoothing."""
+
+    kind: Literal["smoothed"]
+    smoothing: float = Field(0.1, gt=0, lt=1, description="share of the truth that is spread over all classes")
+
+
+class Focal(Part):
+    """Focal loss."""
+
+    kind: Literal["focal"]
+    gamma: float = Field(2.0, ge=0, description="exponent of 1 - p")
+    alpha: float = Field(1.0, gt=0, description="factor of the whole")
+
+
+class Gemd(Part):
+    """Cross-entropy and graph earth mover's distance."""
+
+    kind: Literal["gemd"]
+    mu: float = Field(1.0, ge=0, description="weight of the expected graph distance")
+
+
+class SquaredCell(Part):
+    """Mean squared error of the cell in A and degrees."""
+
+    kind: Literal["squared"]
+
+
+class LogHuberCell(Part):
+    """Huber loss of log lengths and of angles."""
+
+    kind: Literal["log_huber"]
+
+
+ClassLoss = CrossEntropy | Weighted | Smoothed | Focal | Gemd
+CellLoss = SquaredCell | LogHuberCell
+LossRecipe = ClassLoss | CellLoss
+LOSSES: dict[str, type[ClassLoss] | type[CellLoss]] = {
+    "cross_entropy": CrossEntropy,
+    "weighted": Weighted,
+    "smoothed": Smoothed,
+    "focal": Focal,
+    "gemd": Gemd,
+    "squared": SquaredCell,
+    "log_huber": LogHuberCell,
+}
+"""Losses by the names that recipes use."""
+
+CELL_LOSSES = ("squared", "log_huber")
+CLASS_LOSSES = tuple(name for name in LOSSES if name not in CELL_LOSSES)
+
+NUMBER_OF = {"smoothed": "smoothing", "focal": "gamma", "gemd": "mu"}
+"""The one number of a loss that the command line can set."""
+
+
+class TaskRecipe(Part):
+    """One head."""
+
+    loss: Annotated[LossRecipe, Field(discriminator="kind", description="loss of this head")]
+    weight: float = Field(1.0, gt=0, description="of this head's loss in the sum")
+    classes: tuple[int, ...] | Literal["all", "present"] = Field(
+        "all", description="space groups that are told apart: all 230, those of the training crystals, or a list"
+    )
+
+
+class NoiseRecipe(Part):
+    """Noise that every pattern gets anew each time it is shown (AlphaDiffract, section 5.2, eqs. 1 to 3)."""
+
+    counts_at_max: Range = Field(description="counts at the strongest point, drawn evenly from these")
+    relative_sigma: Range = Field(description="standard deviation, maximum 1, drawn evenly from these")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> NoiseRecipe:
+        for name in ("counts_at_max", "relative_sigma"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ValueError(f"{name} {low:g} to {high:g}: the first must not be above the second")
+        if self.counts_at_max[0] <= 0:
+            raise ValueError("counts_at_max: counts must be above 0")
+        return self
+
+
+class CorpusData(Part):
+    """The part `train` of a corpus, given on the command line, in shuffled epochs."""
+
+    kind: Literal["corpus"]
+    validation: str = Field("validation", min_length=1, description="part of the corpus that is validated on")
+    precision: Literal["float16", "float32"] = Field("float32", description="to which patterns are rounded")
+    noise: NoiseRecipe | None = Field(None, description="added on the fly, in training and validation")
+
+
+class _Endless(Part):
+    protocol: str = Field(min_length=1, description="name or file of the protocol that draws the conditions")
+    epoch_patterns: int = Field(gt=0, description="patterns between validations")
+    validation_patterns: int = Field(gt=0, description="fixed patterns of other crystals")
+
+
+class CrystalData(_Endless):
+    """Crystals of reflection tables, given on the command line, under conditions that never repeat."""
+
+    kind: Literal["crystals"]
+    shares: dict[str, Share] = Field(
+        min_length=1, description="database (prefix of the crystal ids) -> share of the draws, positive"
+    )
+
+
+class SyntheticData(_Endless):
+    """Synthetic crystals that never repeat."""
+
+    kind: Literal["synthetic"]
+    per_crystal: int = Field(1, gt=0, description="patterns of each crystal")
+
+
+DataRecipe = Annotated[CorpusData | CrystalData | SyntheticData, Field(discriminator="kind")]
+
+
+class GridRecipe(Part):
+    """Where patterns lie."""
+
+    start_deg: float = Field(ge=0, lt=180, description="first 2theta, degrees")
+    step_deg: float = Field(gt=0, description="spacing, degrees")
+    points: int = Field(gt=100, description="number of positions")
+    wavelength_A: float = Field(gt=0, description="wavelength at which the angles are meant, A")
+
+    def grid(self) -> Grid:
+        """As the package's own noun."""
+        return Grid(**self.model_dump())
+
+
+class OptimiserRecipe(Part):
+    """Adam or AdamW."""
+
+    kind: Literal["adam", "adamw"]
+    learning_rate: float = Field(gt=0, description="highest rate of the schedule")
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.9, 0.999), description="decay of the running means of gradient and squared gradient"
+    )
+    eps: float = Field(1e-8, gt=0, description="added to the root of the squared gradient")
+    weight_decay: float = Field(0.0, ge=0, description="adam: added to the gradient; adamw: apart from it")
+
+
+class Constant(Part):
+    """The same rate always."""
+
+    kind: Literal["constant"]
+
+
+class OneCycle(Part):
+    """Up, then down to a 25,000th, by cosines; the betas move against it (torch's OneCycleLR)."""
+
+    kind: Literal["one_cycle"]
+    warmup: float = Field(gt=0, lt=1, description="share of the steps in which the rate rises")
+
+
+class Halving(Part):
+    """Times one half at every so many epochs: exponent floor((1 + epoch) / every), epoch from 0 (ML4pXRDs)."""
+
+    kind: Literal["halving"]
+    every_epochs: int = Field(gt=0, description="epochs between halvings")
+
+
+class Triangular(Part):
+    """From `lowest` to 1 and back linearly, each cycle with half the amplitude (AlphaDiffract)."""
+
+    kind: Literal["triangular"]
+    rise_epochs: float = Field(gt=0, description="epochs of a rise, and of a fall")
+    lowest: float = Field(gt=0, lt=1, description="share of the highest rate at which a cycle begins and ends")
+
+
+ScheduleRecipe = Annotated[Constant | OneCycle | Halving | Triangular, Field(discriminator="kind")]
+
+
+class Limits(Part):
+    """When a run ends, at whichever comes first; the same for every network that is compared."""
+
+    epochs: int | None = Field(None, gt=0, description="times through the training part")
+    steps: int | None = Field(None, gt=0, description="optimiser steps")
+    patterns: int | None = Field(None, gt=0, description="patterns shown")
+    seconds: float | None = Field(None, gt=0, description="time of training and validation on the machine at hand")
+
+    @model_validator(mode="after")
+    def _some(self) -> Limits:
+        if all(value is None for value in (self.epochs, self.steps, self.patterns, self.seconds)):
+            raise ValueError("no limit: give epochs, steps, patterns or seconds")
+        return self
+
+    def total_steps(self, batch: int, epoch_steps: int) -> int | None:
+        """Steps at which the run ends; None where only time ends it."""
+        steps = [self.steps]
+        steps.append(None if self.epochs is None else self.epochs * epoch_steps)
+        steps.append(None if self.patterns is None else -(-self.patterns // batch))
+        return min((number for number in steps if number is not None), default=None)

@@ -1,0 +1,204 @@
+"""A recipe for any network of the registry: one TOML file with `format = 2`, validated, unknown keys refused."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, model_validator
+
+from powderlens.core.errors import InputError
+from powderlens.models.registry import card
+from powderlens.models.task import TASKS
+from powderlens.train.recipe_parts import (
+    CELL_LOSSES,
+    CLASS_LOSSES,
+    NUMBER_OF,
+    CellLoss,
+    CorpusData,
+    CrossEntropy,
+    DataRecipe,
+    Gemd,
+    GridRecipe,
+    Limits,
+    OneCycle,
+    OptimiserRecipe,
+    Part,
+    ScheduleRecipe,
+    SquaredCell,
+    TaskRecipe,
+)
+
+
+class NetworkRecipe(Part):
+    """Which network."""
+
+    name: str = Field(description="in the registry, see `powderlens models list`")
+    size: Literal["full", "small"] = Field("full", description="small is the reduced network of the card")
+    as_published: bool = Field(False, description="repeat the faults that the card lists")
+
+
+class ZooRecipe(Part):
+    """Everything that decides a training run, except where its data lie."""
+
+    format: Literal[2] = Field(description="of this file; recipes without it are of `prism`")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of the experiment")
+    seed: int = Field(ge=0, le=2**32 - 1, description="of weights, order, dropout and noise")
+    network: NetworkRecipe
+    tasks: dict[str, TaskRecipe] = Field(min_length=1, description="a head each")
+    data: DataRecipe
+    grid: GridRecipe | None = Field(None, description="of endless data; left out, the protocol's. A corpus has its own")
+    optimiser: OptimiserRecipe
+    schedule: ScheduleRecipe
+    batch: int = Field(gt=1, description="patterns per step, of all devices together; some networks need two")
+    limits: Limits
+    patience: int | None = Field(None, gt=0, description="validations without improvement after which the run stops")
+    min_delta: float | None = Field(
+        None, ge=0, description="by how much the validation loss must fall to count as improvement; with patience only"
+    )
+    keep: Literal["best", "last"] = Field("best", description="which checkpoint counts")
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = Field("32-true", description="as Lightning names it")
+    gradient_clip: float | None = Field(None, gt=0, description="largest norm of the gradient")
+    checkpoint_steps: int | None = Field(
+        None, gt=0, description="steps between checkpoints, in addition to those of validations"
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ZooRecipe:
+        card(self.network.name)
+        for name, task in self.tasks.items():
+            _check_task(name, task)
+        if isinstance(self.schedule, OneCycle) and self.limits.total_steps(self.batch, 1) is None:
+            raise ValueError(
+                "schedule one_cycle: needs to know its end; limit epochs, steps or patterns, not only seconds"
+            )
+        if self.min_delta is not None and self.patience is None:
+            raise ValueError("min_delta: has no effect without patience; leave it out, or give a patience")
+        if isinstance(self.data, CorpusData):
+            if self.grid is not None:
+                raise ValueError("grid: has no effect, a corpus has its own; leave it out")
+            if self.data.validation == "test" and (self.keep == "best" or self.patience is not None):
+                raise ValueError(
+                    'data.validation: the test part must choose nothing; set keep = "last" and no patience'
+                )
+        return self
+
+
+def is_zoo_recipe(path: str | Path) -> bool:
+    """Whether a file is a recipe of this kind and not one of `prism`; a file that cannot be read is not."""
+    try:
+        with open(path, "rb") as handle:
+            return "format" in tomllib.load(handle)
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return False
+
+
+def load_zoo_recipe(path: str | Path) -> ZooRecipe:
+    """Read a recipe.
+
+    Raises:
+        InputError: missing file, bad TOML, unknown key, network or task, a value out of range or without effect; one
+            line that names the field.
+    """
+    try:
+        with open(path, "rb") as handle:
+            return parse_zoo_recipe(tomllib.load(handle), str(path))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not TOML: {error}") from None
+
+
+def parse_zoo_recipe(content: dict[str, Any], source: str) -> ZooRecipe:
+    """Check the content of a recipe.
+
+    Args:
+        content: as TOML or JSON hold it.
+        source: named in complaints.
+
+    Raises:
+        InputError: see `load_zoo_recipe`.
+    """
+    try:
+        return ZooRecipe.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        said = first["msg"].removeprefix("Value error, ")
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "value_error" or not where:
+            raise InputError(f"{source}: {where}{': ' if where else ''}{said}") from None
+        got = "" if first["type"] in ("missing", "extra_forbidden") else f" (got {first.get('input')!r})"
+        raise InputError(f"{source}: {where}: {said}{got}") from None
+
+
+def with_choices(
+    recipe: ZooRecipe,
+    *,
+    network: str | None = None,
+    size: Literal["full", "small"] | None = None,
+    as_published: bool = False,
+    tasks: Sequence[str] = (),
+    loss: str | None = None,
+    seed: int | None = None,
+) -> ZooRecipe:
+    """The recipe with what the command line chooses.
+
+    Args:
+        recipe: as read.
+        network: another network.
+        size: another size.
+        as_published: with its faults.
+        tasks: these heads only. One that the recipe does not have learns by cross-entropy, the lattice by mean square.
+        loss: of all heads with classes: a name of `LOSSES`, or NAME=NUMBER as `gemd=2`.
+        seed: another seed.
+
+    Raises:
+        InputError: no such network, task or loss, or a loss that does not fit.
+    """
+    content = recipe.model_dump(mode="json")
+    chosen = content["network"]
+    chosen.update({"name": network or chosen["name"], "size": size or chosen["size"]})
+    chosen["as_published"] = chosen["as_published"] or as_published
+    if tasks:
+        kept = {}
+        for name in tasks:
+            if name not in TASKS:
+                raise InputError(f"no task {name!r}; there are {', '.join(TASKS)}")
+            default = SquaredCell(kind="squared") if name == "lattice" else CrossEntropy(kind="cross_entropy")
+            kept[name] = content["tasks"].get(name, {"loss": default.model_dump()})
+        content["tasks"] = kept
+    if loss is not None:
+        wanted = _parse_loss(loss)
+        with_classes = [name for name in content["tasks"] if name != "lattice"]
+        if not with_classes:
+            raise InputError(f"loss {loss}: has no effect, there is no head with classes; leave it out")
+        for name in with_classes:
+            content["tasks"][name]["loss"] = wanted
+    if seed is not None:
+        content["seed"] = seed
+    return parse_zoo_recipe(content, recipe.name)
+
+
+def _parse_loss(text: str) -> dict[str, Any]:
+    name, _, number = text.partition("=")
+    if name not in CLASS_LOSSES:
+        raise InputError(f"no loss {name!r} of classes; there are {', '.join(CLASS_LOSSES)}")
+    if not number:
+        return {"kind": name}
+    if name not in NUMBER_OF:
+        raise InputError(f"loss {text}: {name} takes no number; give {name}")
+    return {"kind": name, NUMBER_OF[name]: number}
+
+
+def _check_task(name: str, task: TaskRecipe) -> None:
+    if name not in TASKS:
+        raise ValueError(f"tasks.{name}: no such task; there are {', '.join(TASKS)}")
+    if (name == "lattice") != isinstance(task.loss, CellLoss):
+        kinds = ", ".join(CELL_LOSSES) if name == "lattice" else ", ".join(CLASS_LOSSES)
+        raise ValueError(f"tasks.{name}.loss: {task.loss.kind} does not fit; there are {kinds}")
+    if isinstance(task.loss, Gemd) and name != "space_group":
+        raise ValueError(f"tasks.{name}.loss: graph distances are between space groups; take another loss")
+    if task.classes != "all" and name != "space_group":
+        raise ValueError(f"tasks.{name}.classes: only space groups can be listed; leave it out")
