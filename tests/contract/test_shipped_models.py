@@ -107,3 +107,9 @@ def test_it_knows_rutile_from_quartz(network: Network, x: np.ndarray) -> None:
     systems = network(x).system_logits.argmax(axis=1)
     assert systems[0] == 3, "rutile is tetragonal"
     assert systems[1] in (4, 5), "quartz is trigonal, and looks hexagonal"
+
+
+def test_no_machine_left_its_paths(name: str) -> None:
+    content = (FOLDER / f"{name}.onnx").read_bytes()
+    assert b"site-packages" not in content
+    assert b".py" not in content

@@ -80,7 +80,19 @@ def to_onnx(network: Prism, points: int) -> onnx.ModelProto:
             verbose=False,
         )
     assert program is not None
-    return program.model_proto
+    return without_traces(program.model_proto)
+
+
+def without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Leave out what the exporter notes of every node: where in which file of this machine it came from."""
+    for part in (model.graph, *model.functions):
+        for entry in (*part.node, *part.value_info):
+            del entry.metadata_props[:]
+            entry.doc_string = ""
+    for entry in (*model.graph.input, *model.graph.output, *model.graph.initializer, model.graph, model):
+        del entry.metadata_props[:]
+        entry.doc_string = ""
+    return model
 
 
 def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
