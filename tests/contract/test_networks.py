@@ -277,7 +277,8 @@ def test_onnx_says_the_same(network: Network, x: Tensor) -> None:
             np.testing.assert_allclose(told, answer.numpy(), rtol=1e-4, atol=1e-4)
 
 
-RATES = dict.fromkeys(NAMES, 1e-3) | {"rnn": 3e-3, "lstm": 5e-3, "gru": 1e-2, "bilstm": 3e-3, "bigru": 3e-3}
+RATES = dict.fromkeys(NAMES, 1e-3) | dict.fromkeys(("cnn7", "rnn", "bilstm", "bigru", "alphadiffract"), 3e-3)
+RATES |= {"lstm": 5e-3, "gru": 1e-2}
 """Adam's learning rates that learn 32 patterns within `STEPS`."""
 
 STEPS = 1000
