@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from powderlens.cli.console import print_json
+from powderlens.cli.evaluate_network import evaluate_network
 from powderlens.cli.extras import need
 
-app = typer.Typer(help="Records of accuracy.", no_args_is_help=True)
+NETWORK = "network"
+
+
+class OrNetwork(TyperGroup):
+    """A group whose command `network` need not be named: what is no command is its RECIPE or CHECKPOINT."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the name in front where there is none; typer's own context and words."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = [NETWORK, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=OrNetwork,
+    help="Records of accuracy: powderlens evaluate RECIPE|CHECKPOINT --on CORPUS, or one of the commands.",
+    no_args_is_help=True,
+)
+app.command(NETWORK)(evaluate_network)
 
 Output = Annotated[Path, typer.Option(help="The record, .json.")]
 

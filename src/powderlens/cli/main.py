@@ -16,9 +16,12 @@ import typer
 
 import powderlens
 from powderlens.cli import corpus, crystals, evaluate, library, models, protocol
+from powderlens.cli.analyse import analyse
+from powderlens.cli.benchmark import benchmark
 from powderlens.cli.fit import fit
 from powderlens.cli.identify import identify
 from powderlens.cli.simulate import simulate
+from powderlens.cli.table import table
 from powderlens.cli.train import export, train
 from powderlens.core.errors import PowderlensError
 
@@ -33,6 +36,9 @@ app.command()(simulate)
 app.command()(fit)
 app.command()(train)
 app.command()(export)
+app.command()(benchmark)
+app.command()(analyse)
+app.command()(table)
 app.add_typer(crystals.app, name="crystals")
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(library.app, name="library")

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -32,16 +28,6 @@ class Size(StrEnum):
 
     full = "full"
     small = "small"
-
-
-@contextmanager
-def _progress_on_stderr() -> Iterator[None]:
-    """Lightning's bar goes where progress belongs, its advertisements and its remarks on a folder in use nowhere."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-    with warnings.catch_warnings(), redirect_stdout(sys.stderr):
-        warnings.filterwarnings("ignore", module=r"lightning\.")
-        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-        yield
 
 
 def train(
@@ -80,6 +66,7 @@ def train(
     """
     need("training", "torch", "lightning", "pyarrow")
     from powderlens.core.errors import InputError
+    from powderlens.train.quiet import quiet_lightning
     from powderlens.train.recipe_zoo import is_zoo_recipe, load_zoo_recipe, with_choices
 
     crew = 1 if workers is None else workers
@@ -98,7 +85,7 @@ def train(
         from powderlens.train.batches import Machine
         from powderlens.train.zoo_engine import train_zoo
 
-        with _progress_on_stderr():
+        with quiet_lightning():
             best = train_zoo(
                 chosen,
                 output,
@@ -131,7 +118,7 @@ def train(
         old = load_recipe(recipe)
         if not data:
             raise InputError("no reflection table is given with --data; make one with `powderlens corpus reflections`")
-        with ray_cluster(workers, ray, ray_address) as cluster, _progress_on_stderr():
+        with ray_cluster(workers, ray, ray_address) as cluster, quiet_lightning():
             best = run(
                 old,
                 data,

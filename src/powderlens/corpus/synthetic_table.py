@@ -23,7 +23,7 @@ from powderlens.corpus.crystal_table import SCHEMA, CrystalTable, check_name, cr
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
 from powderlens.generate.draw import CrystalGenerator, Limits
-from powderlens.generate.randomise import What, check_what, randomised
+from powderlens.generate.randomise import LATTICE, What, check_what, randomised
 from powderlens.generate.statistics import CrystalStatistics, shipped_sha256, shipped_statistics
 
 CHUNK = 500
@@ -133,7 +133,7 @@ def build_synthetic(
 def _described(options: SyntheticOptions) -> Mapping[str, object]:
     """The options without what is left as it is; files by name and sha256."""
     described: dict[str, object] = {}
-    if options.statistics is None and options.what != "coordinates":
+    if options.statistics is None and (options.what is None or options.what in LATTICE):
         described["statistics"] = {"name": "those of powderlens", "sha256": shipped_sha256()}
     for name, value in asdict(options).items():
         if isinstance(value, Path):
@@ -148,7 +148,7 @@ class _Worker:
 
     def __init__(self, options: SyntheticOptions) -> None:
         self._options = options
-        needed = options.what != "coordinates"
+        needed = options.what is None or options.what in LATTICE
         path = options.statistics
         self._statistics: CrystalStatistics | None = None
         if needed or path is not None:
@@ -204,7 +204,7 @@ class _Worker:
         (given,) = occupations(table, [index])
         statistics = self._statistics or _NOTHING
         made = randomised(given, whole.frac[atoms], self._options.what, statistics, seed=seed, index=index)
-        owner = "none" if self._options.what == "coordinates" else statistics.of_group(given.space_group)[1]
+        owner = statistics.of_group(given.space_group)[1] if self._options.what in LATTICE else "none"
         if made is None:
             return None, owner
         return replace(made, name=whole.name, source=f"{self._options.what}:{seed}-{whole.source}"), owner

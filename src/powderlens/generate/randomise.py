@@ -1,7 +1,7 @@
 """Crystals of a table with their coordinates, their lattice or both drawn anew, all else kept.
 
-With them ML4pXRDs finds what in synthetic crystals differs from real ones. Source: Schopmans, Reiser and Friederich
-(2023), sections 3.3 and S3.
+With them ML4pXRDs finds what in synthetic crystals differs from real ones; "nothing" is its reference: the crystals as
+they are, every site filled by one element. Source: Schopmans, Reiser and Friederich (2023), sections 3.3 and S3.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from powderlens.generate.sites import group_sites, has_group
 from powderlens.generate.statistics import CrystalStatistics
 from powderlens.generate.stream import Stream
 
-What = Literal["coordinates", "lattice", "both"]
+What = Literal["nothing", "coordinates", "lattice", "both"]
+LATTICE = ("lattice", "both")
+"""Those that need statistics."""
 PURPOSE = 2
 """A stream of random numbers of its own."""
 
@@ -32,12 +34,12 @@ def check_what(what: str) -> What:
     """The word itself.
 
     Raises:
-        InputError: not one of the three.
+        InputError: not one of the four.
     """
     for known in get_args(What):
         if what == known:
             return known
-    raise InputError(f"randomise {what!r}: choose coordinates, lattice or both")
+    raise InputError(f"randomise {what!r}: choose nothing, coordinates, lattice or both")
 
 
 def randomised(
@@ -52,7 +54,7 @@ def randomised(
         given: group, cell, letter and element of each site.
         frac: (n, 3) all atoms of the conventional cell in the standard setting, the images of a site together.
         what: is drawn anew.
-        statistics: the density estimates; not asked for coordinates.
+        statistics: the density estimates; asked only by those in `LATTICE`.
         seed: with index, says which random numbers are used.
         index: of the crystal.
 
@@ -70,12 +72,12 @@ def randomised(
     elements = tuple(np.repeat(given.elements, many).tolist())
     kinds = [NUMBER[element] for element in elements]
     base = Structure.from_cell(given.cell, elements, frac, space_group=given.space_group)
-    for _ in range(TRIES):
+    for _ in range(1 if what == "nothing" else TRIES):
         drawn = base
-        if what != "lattice":
+        if what in ("coordinates", "both"):
             xyz = stream.uniform(3 * len(positions)).reshape(-1, 3)
             drawn = replace(drawn, frac=np.concatenate([p.sites(at) for p, at in zip(positions, xyz, strict=True)]))
-        if what != "coordinates":
+        if what in LATTICE:
             volume_A3 = statistics.of_group(given.space_group)[0].volumes.draw(stream, given.atomic_A3)
             if not MIN_VOLUME_PER_ATOM_A3 * len(kinds) <= volume_A3 <= MAX_VOLUME_A3:
                 continue

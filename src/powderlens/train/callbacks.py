@@ -29,6 +29,7 @@ class Stops(Callback):
     Attributes:
         reason: why it has ended: "steps", "seconds" or "patience"; empty while it goes on.
         seconds: of the run until now, over all its resumptions.
+        cpu_seconds: that this process has computed meanwhile, with all its threads, and those before it.
         best: lowest validation loss, with the step after which it was found.
     """
 
@@ -38,17 +39,24 @@ class Stops(Callback):
         self.best, self.best_step = math.inf, 0
         self._reference, self._waited = math.inf, 0
         self._before, self._since = 0.0, time.monotonic()
+        self._cpu_before, self._cpu_since = 0.0, time.process_time()
 
     @property
     def seconds(self) -> float:
         """Time that the run has taken."""
         return self._before + time.monotonic() - self._since
 
+    @property
+    def cpu_seconds(self) -> float:
+        """Time that the processor has spent on the run."""
+        return self._cpu_before + time.process_time() - self._cpu_since
+
     def state_dict(self) -> dict[str, Any]:
         """For the checkpoint."""
         return {
             "reason": self.reason,
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
             "best": self.best,
             "best_step": self.best_step,
             "reference": self._reference,
@@ -58,12 +66,13 @@ class Stops(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """From a checkpoint."""
         self.reason, self._before, self._since = state["reason"], state["seconds"], time.monotonic()
+        self._cpu_before, self._cpu_since = state["cpu_seconds"], time.process_time()
         self.best, self.best_step = state["best"], state["best_step"]
         self._reference, self._waited = state["reference"], state["waited"]
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """What was drawn before does not count."""
-        self._since = time.monotonic()
+        self._since, self._cpu_since = time.monotonic(), time.process_time()
 
     def on_train_batch_end(self, trainer: lightning.Trainer, module: Any, *_: object) -> None:
         """Limits; with several devices the first one's clock decides."""

@@ -215,6 +215,7 @@ def _finish(
         "epochs": step / epoch_steps,
         "patterns": step * recipe.batch,
         "seconds": round(stops.seconds, 3),
+        "cpu_seconds": round(stops.cpu_seconds, 3),
         "best_val_loss": stops.best if has_best else None,
         "best_step": stops.best_step if has_best else None,
         "best_epoch": stops.best_step / epoch_steps if has_best else None,

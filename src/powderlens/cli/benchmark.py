@@ -1,0 +1,36 @@
+"""`powderlens benchmark`: a whole comparison of networks from one plan."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from powderlens.cli.console import print_json
+from powderlens.cli.extras import need
+
+
+def benchmark(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan, such as recipes/benchmark-small.toml.")],
+    crystals: Annotated[Path, typer.Option(help="A table of crystals, as `crystals curate` writes them.")],
+    output: Annotated[Path, typer.Option(help="Folder of the benchmark; the same command goes on from what is there.")],
+    workers: Annotated[int, typer.Option(min=1, help="Networks that are trained beside each other.")] = 2,
+) -> None:
+    """Train and test every network of a plan under one budget: rates tried, records written.
+
+    Interrupted or killed, it goes on when the same command is given again. `powderlens table`
+    makes tables of the records.
+    """
+    need("a benchmark", "torch", "lightning", "pyarrow")
+    from powderlens.evaluate.benchmark.plan import load_bench
+    from powderlens.evaluate.benchmark.run import run_benchmark
+
+    command = f"powderlens benchmark {plan.name} --crystals {crystals.name} --output {output.name} --workers {workers}"
+    records = run_benchmark(load_bench(plan), crystals, output, workers=workers, command=command, report=_tell)
+    print_json({"records": records.name, "count": len(list(records.glob("*.json")))})
+
+
+def _tell(message: str) -> None:
+    print(f"powderlens: {message}", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,227 @@
+"""`powderlens evaluate RECIPE|CHECKPOINT --on CORPUS`: train where needed, ask, and write the record."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from powderlens.cli.console import console, print_json
+from powderlens.cli.extras import need
+from powderlens.cli.options import Json, NoColor
+from powderlens.cli.train import Accelerator, Size
+from powderlens.core.errors import InputError
+
+if TYPE_CHECKING:
+    from powderlens.evaluate.zoo_record import ZooRecord
+    from powderlens.train.recipe_zoo import ZooRecipe
+
+
+def evaluate_network(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="RECIPE|CHECKPOINT", help="A recipe (.toml), a run's folder or a checkpoint in it."),
+    ],
+    on: Annotated[str, typer.Option(metavar="CORPUS[:PART]", help="Patterns; the part is test if not named.")],
+    output: Annotated[Path, typer.Option(help="Folder for NAME.json and NAME.parquet, and for runs/ of a recipe.")],
+    name: Annotated[str | None, typer.Option(help="Of the record; made of what it is of if not given.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="listed: take it knowingly that crystals were learnt, or may have been.")
+    ] = None,
+    trained_on: Annotated[
+        Path | None, typer.Option(metavar="CORPUS", help="The corpus that is learnt, where it is not the tested one.")
+    ] = None,
+    passes: Annotated[int, typer.Option(min=1, help="Mean over so many passes with dropout on.")] = 1,
+    timing: Annotated[bool, typer.Option(help="Measure the time of a forward pass on one thread.")] = True,
+    network: Annotated[str | None, typer.Option(help="Another network than the recipe's.")] = None,
+    task: Annotated[list[str] | None, typer.Option(help="This task only; may be given often.")] = None,
+    loss: Annotated[str | None, typer.Option(help="Another loss: focal, gemd, or with its number gemd=2.")] = None,
+    size: Annotated[Size | None, typer.Option(help="Another size of the network.")] = None,
+    as_published: Annotated[
+        bool, typer.Option("--as-published", help="Repeat the network's published faults.")
+    ] = False,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another seed.")] = None,
+    data: Annotated[list[Path] | None, typer.Option(help="Reflection table of a recipe on crystals.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that draw patterns.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the network.")] = 2,
+    accelerator: Annotated[Accelerator, typer.Option(help="Where the network works.")] = Accelerator.cpu,
+    cache: Annotated[Path | None, typer.Option(help="Folder where drawn patterns are kept for other runs.")] = None,
+    as_json: Json = False,
+    no_color: NoColor = False,
+) -> None:
+    """Ask a network about a corpus and write the record; a recipe is trained first, or goes on where it stopped.
+
+    What tested and learnt patterns have in common (the protocol) is found out: another corpus than the learnt one must
+    share no crystal with it. The choices from --network to --data are those of `powderlens train`.
+    """
+    need("evaluating", "torch", "lightning", "pyarrow")
+    from powderlens.evaluate.evaluate_network import check_test
+    from powderlens.evaluate.evaluate_network import evaluate_network as evaluate
+    from powderlens.evaluate.training_run import run_name
+    from powderlens.train.batches import Machine
+    from powderlens.train.quiet import quiet_lightning
+    from powderlens.train.recipe_zoo import with_choices
+    from powderlens.train.zoo_engine import train_zoo
+
+    corpus, part = _corpus_and_part(on)
+    device = _device(accelerator)
+    choices: dict[str, Any] = {
+        "network": network,
+        "task": task,
+        "loss": loss,
+        "size": None if size is None else size.value,
+        "as-published": as_published or None,
+        "seed": seed,
+        "data": data,
+    }
+    chosen = {option: value for option, value in choices.items() if value not in (None, [])}
+    words = {
+        **chosen,
+        "name": name,
+        "protocol": protocol,
+        "trained-on": trained_on,
+        "passes": None if passes == 1 else passes,
+    }
+    checkpoint = source
+    if source.suffix == ".toml":
+        recipe = with_choices(
+            _recipe(source),
+            network=network,
+            size=choices["size"],
+            as_published=as_published,
+            tasks=task or [],
+            loss=loss,
+            seed=seed,
+        )
+        learns = check_test(recipe, corpus, part, protocol=protocol, trained_on=trained_on)
+        checkpoint = output / "runs" / run_name(recipe, None if learns is None else learns.resolve().name)
+        with quiet_lightning():
+            train_zoo(
+                recipe,
+                checkpoint,
+                corpus=learns,
+                tables=data or [],
+                resume=True,
+                machine=Machine(workers=workers, cache=cache),
+                threads=threads,
+                accelerator=accelerator.value,
+                report=_tell,
+            )
+    elif chosen:
+        raise InputError(f"{source}: trained already; --{next(iter(chosen))} is for recipes (.toml), leave it out")
+    record = evaluate(
+        checkpoint,
+        corpus,
+        part,
+        output,
+        name=name,
+        protocol=protocol,
+        trained_on=trained_on,
+        passes=passes,
+        timing=timing,
+        workers=workers,
+        cache=cache,
+        threads=threads,
+        device=device,
+        command=_command(source, corpus.resolve().name + (f":{part}" if part else ""), words),
+    )
+    if as_json:
+        print_json(record.model_dump(mode="json", exclude={"training": {"recipe", "curve"}}))
+    else:
+        _show(record, no_color=no_color)
+
+
+def _corpus_and_part(on: str) -> tuple[Path, str | None]:
+    """A folder that is there is taken as it is; else what stands behind the last colon is the part."""
+    folder, colon, part = on.rpartition(":")
+    if colon and folder and not Path(on).exists():
+        return Path(folder), part
+    return Path(on), None
+
+
+def _recipe(path: Path) -> ZooRecipe:
+    """A recipe of the registry.
+
+    Raises:
+        InputError: no such file, or a recipe of prism.
+    """
+    from powderlens.train.recipe_zoo import is_zoo_recipe, load_zoo_recipe
+
+    if path.is_file() and not is_zoo_recipe(path):
+        raise InputError(f"{path}: no recipe with format = 2; those of prism are trained by `powderlens train`")
+    return load_zoo_recipe(path)
+
+
+def _device(accelerator: Accelerator) -> str:
+    """As torch names it.
+
+    Raises:
+        InputError: none is there.
+    """
+    import torch
+
+    there = torch.cuda.is_available()
+    if accelerator is Accelerator.gpu and not there:
+        raise InputError("accelerator gpu: torch finds none here; leave it out, or give auto")
+    return "cuda" if there and accelerator is not Accelerator.cpu else "cpu"
+
+
+def _command(source: Path, on: str, words: dict[str, Any]) -> str:
+    """The command line that repeats it, with names instead of places."""
+    parts = ["powderlens", "evaluate", source.resolve().name, "--on", on]
+    for option, value in words.items():
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None:
+                parts += [f"--{option}"] if one is True else [f"--{option}", str(getattr(one, "name", one))]
+    return shlex.join([*parts, "--output", "FOLDER"])
+
+
+def _tell(message: str) -> None:
+    print(f"powderlens: {message}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _show(record: ZooRecord, *, no_color: bool) -> None:
+    """For people."""
+    from rich.table import Table
+
+    screen = console(no_color)
+
+    def say(line: str) -> None:
+        screen.print(line, markup=False)
+
+    tested = record.tested
+    say(f"{record.name}: {tested.part} of {tested.corpus}, {record.protocol}; {tested.patterns:,} patterns")
+    say(f"Chosen by {record.training.chosen_by}")
+    if record.classes:
+        table = Table(box=None, pad_edge=False)
+        for column in ("task", "answered", "accuracy", "macro F1", "precision", "recall", "top 5", "within 1 edge"):
+            table.add_column(column, justify="left" if column == "task" else "right")
+        for task, one in record.classes.items():
+            shares = [one.accuracy, one.macro_f1, one.macro_precision, one.macro_recall, one.top_k.get("5")]
+            shares.append(None if one.within_edges is None else one.within_edges["1"])
+            table.add_row(
+                task, f"{one.answered:,} of {one.patterns:,}", *("-" if x is None else f"{x:.1%}" for x in shares)
+            )
+        screen.print(table)
+    if record.lattice is not None:
+        table = Table(box=None, pad_edge=False)
+        for column in ("Niggli cell", "a", "b", "c", "alpha", "beta", "gamma"):
+            table.add_column(column, justify="left" if column == "Niggli cell" else "right")
+        rows = {
+            "mean error, A and degrees": record.lattice.mae,
+            "of the naive mean": record.lattice.naive_mae,
+            "mean error, %": record.lattice.mape_percent,
+            "of the naive mean, %": record.lattice.naive_mape_percent,
+            "R2": record.lattice.r2,
+        }
+        for title, values in rows.items():
+            table.add_row(title, *("-" if value is None else f"{value:.3g}" for value in values))
+        screen.print(table)
+    for reason, number in record.missing.items():
+        say(f"Missing: {reason}, {number:,} patterns")
+    if record.inference is not None:
+        times = f"{record.inference.batch_1_ms:.3g} ms alone, {record.inference.batch_100_ms:.3g} ms in hundreds"
+        say(f"Time of a pattern: {times} ({record.inference.threads} thread, {record.inference.device})")

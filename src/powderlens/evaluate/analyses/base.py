@@ -1,0 +1,294 @@
+"""What every analysis takes and returns: records with their answers, corpora, a table, a figure and sentences.
+
+An analysis draws inside `carry_out`, which sets the style of all figures; it imports matplotlib itself, where it draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from powderlens.core.errors import InputError
+from powderlens.core.files import atomic_write, make_folder
+from powderlens.corpus.corpus import Corpus
+from powderlens.corpus.stored import StoredCorpus, is_stored
+from powderlens.evaluate.analyses.registry import Kind
+from powderlens.evaluate.zoo_record import CorpusPart, ZooRecord, read_zoo_records
+from powderlens.models.registry import NAMES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SILENT = -1
+"""In place of an answer that a network did not give; it counts as wrong."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """One task of one record.
+
+    Attributes:
+        label: short name, see `labels`.
+        path: of the record.
+        record: what it holds.
+        task: the one that is looked at.
+    """
+
+    label: str
+    path: Path
+    record: ZooRecord
+    task: str
+
+    def answers(self) -> Answers:
+        """See `read_answers`."""
+        return read_answers(self.path, self.record, self.task)
+
+    @property
+    def tested(self) -> tuple[str, str]:
+        """What tells one tested part from another: sha256 of the corpus, and the part."""
+        return self.record.tested.sha256, self.record.tested.part
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What the command line gives to an analysis.
+
+    Attributes:
+        records: with the files that they are from.
+        corpus: of patterns or of training crystals, as the kind needs it.
+        runs: folders of runs, or checkpoints.
+        patterns: numbers of patterns in the corpus.
+        seed: of whatever is drawn at random.
+    """
+
+    records: tuple[tuple[Path, ZooRecord], ...] = ()
+    corpus: Path | None = None
+    runs: tuple[Path, ...] = ()
+    patterns: tuple[int, ...] = ()
+    seed: int = 0
+
+    def asked(self, *tasks: str, seeds: bool = True) -> list[Asked]:
+        """Every record with each of these tasks that it answers, by task and network.
+
+        Args:
+            tasks: names.
+            seeds: as for `labels`.
+
+        Raises:
+            InputError: no record answers any.
+        """
+        place = {name: i for i, name in enumerate(NAMES)}
+        found = [(path, record, task) for task in tasks for path, record in self.records if task in record.tasks]
+        if self.records and not found:
+            raise InputError(f"none of {len(self.records)} records answers {' or '.join(tasks)}; give one that does")
+        found.sort(key=lambda one: (tasks.index(one[2]), place.get(one[1].network, len(place))))
+        named = labels([record for _, record, _ in found], [task for *_, task in found], seeds=seeds)
+        return [Asked(label, *one) for label, one in zip(named, found, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What an analysis found.
+
+    Attributes:
+        table: the figures behind the plot, flat columns with units in their names.
+        figure: the plot.
+        notes: sentences: what was found, of how many patterns, what it does not say.
+    """
+
+    table: pa.Table
+    figure: Figure
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """A record's answers to one task with classes, where the truth is known.
+
+    Attributes:
+        pattern: (n,) numbers in the corpus.
+        crystal: (n,) int64, equal for patterns of one crystal.
+        truth: (n,) int64 class.
+        predicted: (n,) int64 class, `SILENT` where there is no answer.
+        unknown: how many patterns were left out as nothing is known of them.
+    """
+
+    pattern: NDArray[np.int64]
+    crystal: NDArray[np.int64]
+    truth: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    unknown: int
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """(n,) whether the answer is the truth."""
+        return np.asarray(self.predicted == self.truth)
+
+
+def read_answers(path: Path, record: ZooRecord, task: str) -> Answers:
+    """The answers of a record to one task.
+
+    Args:
+        path: of the record.
+        record: what it holds.
+        task: `crystal_system`, `space_group` or `extinction_class`, one of the record's.
+
+    Raises:
+        InputError: the predictions are missing or not the record's.
+    """
+    table = record.answers(path.parent, ["pattern", "crystal", f"{task}_true", f"{task}_predicted"])
+    truth = table[f"{task}_true"]
+    known = table.filter(truth.is_valid())
+    _, crystal = np.unique(known["crystal"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
+    return Answers(
+        pattern=known["pattern"].to_numpy(),
+        crystal=crystal.astype(np.int64),
+        truth=known[f"{task}_true"].to_numpy().astype(np.int64),
+        predicted=known[f"{task}_predicted"].fill_null(SILENT).to_numpy().astype(np.int64),
+        unknown=truth.null_count,
+    )
+
+
+def share(right: NDArray[Any], crystal: NDArray[np.int64]) -> tuple[float, float]:
+    """A share and its standard error, where patterns of one crystal are not independent.
+
+    Args:
+        right: (n,) truth values, or any numbers whose mean is wanted.
+        crystal: (n,) which crystal each is of.
+
+    Returns:
+        The mean p, and sqrt(G / (G - 1) * sum over crystals of (sum over its patterns of (x - p))^2) / n for G
+        crystals; NaN where there are fewer than two. The first is NaN for n = 0.
+    """
+    if not len(right):
+        return float("nan"), float("nan")
+    mean = float(np.mean(right))
+    _, code = np.unique(crystal, return_inverse=True)
+    sums = np.bincount(code, np.asarray(right, float) - mean)
+    if len(sums) < 2:
+        return mean, float("nan")
+    return mean, float(np.sqrt(len(sums) / (len(sums) - 1) * np.square(sums).sum()) / len(right))
+
+
+def table_of(rows: Sequence[Mapping[str, object]]) -> pa.Table:
+    """Rows as a table; columns in the order in which they first appear, null where a row has none."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return pa.table({name: [row.get(name) for row in rows] for name in names})
+
+
+def labels(records: Sequence[ZooRecord], tasks: Sequence[str] | None = None, *, seeds: bool = True) -> list[str]:
+    """A short name for each record: its network, and what else tells it from the others.
+
+    Args:
+        records: in the order of the answer.
+        tasks: the one that is looked at, of each; None names all of a record.
+        seeds: tell seeds apart; without, records that differ in nothing else have the same name.
+    """
+    asked = tasks or [" + ".join(record.tasks) for record in records]
+    facets: dict[str, list[str]] = {
+        "size": [str(record.size) for record in records],
+        "as_published": ["as published" if record.as_published else "" for record in records],
+        "tasks": [task.replace("_", " ") for task in asked],
+        "loss": [", ".join(dict.fromkeys(record.loss.values())) for record in records],
+        "protocol": [str(record.protocol) for record in records],
+        "trained": [record.training.data.corpus for record in records],
+        "tested": [f"{record.tested.corpus}:{record.tested.part}" for record in records],
+        "seed": [f"seed {record.seed}" if seeds else "" for record in records],
+    }
+    vary = [values for values in facets.values() if len(set(values)) > 1]
+    made = [
+        " ".join([record.network, *(values[i] for values in vary if values[i])]) for i, record in enumerate(records)
+    ]
+    if not seeds:
+        return made
+    return [name if made.count(name) == 1 else record.name for name, record in zip(made, records, strict=True)]
+
+
+def check_corpus(path: Path, wanted: CorpusPart, what: str) -> Corpus | StoredCorpus:
+    """The corpus that a record is of; stored ones without a grid.
+
+    Args:
+        path: what the command line gives.
+        wanted: what the record names.
+        what: "was tested on" or "was trained on", for the message.
+
+    Raises:
+        InputError: another corpus, or none.
+    """
+    opened = StoredCorpus.open(path) if is_stored(path) else Corpus.open(path)
+    if (given := opened.manifest["sha256"]) != wanted.sha256:
+        raise InputError(
+            f"{path}: its sha256 is {given[:12]}, and the record {what} {wanted.corpus} with {wanted.sha256[:12]}; "
+            "give that one with --corpus"
+        )
+    return opened
+
+
+def gather(
+    kind: Kind,
+    records: Sequence[Path],
+    *,
+    corpus: Path | None,
+    runs: Sequence[Path],
+    patterns: Sequence[int],
+    seed: int,
+) -> Inputs:
+    """Read the records, and check that a kind gets what it needs and nothing that has no effect.
+
+    Raises:
+        InputError: something is missing or superfluous; a record that cannot be read.
+    """
+    given = {
+        "records of `powderlens evaluate`": (kind.records, bool(records)),
+        "--corpus": (kind.corpus, corpus is not None),
+        "--run": (kind.runs, bool(runs)),
+        "--pattern": (kind.patterns, bool(patterns)),
+    }
+    for what, (need, there) in given.items():
+        if need == "must" and not there:
+            raise InputError(f"{kind.name} needs {what}; see `powderlens analyse --list`")
+        if need == "no" and there:
+            raise InputError(f"{kind.name} takes no {what}; leave that out")
+    found = tuple(read_zoo_records(records)) if records else ()
+    return Inputs(records=found, corpus=corpus, runs=tuple(runs), patterns=tuple(patterns), seed=seed)
+
+
+def carry_out(kind: Kind, inputs: Inputs, folder: Path, extension: str) -> tuple[Result, list[Path]]:
+    """Run an analysis and write what it found: NAME.csv, NAME.txt with the sentences, and the figure.
+
+    Args:
+        kind: which.
+        inputs: from `gather`.
+        folder: made where it is not there; files of the same names are replaced.
+        extension: "png", "svg" or "pdf".
+
+    Returns:
+        The result, and the files: figure, table, sentences.
+
+    Raises:
+        InputError: from the analysis, or a place that cannot be written to.
+    """
+    import matplotlib
+
+    from powderlens.diffraction.figure import STYLE, check_format, save
+
+    picture = folder / f"{kind.name}.{extension}"
+    check_format(picture)
+    make_folder(folder)
+    table, text = picture.with_suffix(".csv"), picture.with_suffix(".txt")
+    with matplotlib.rc_context(STYLE):
+        result: Result = import_module(kind.module).analyse(inputs)
+        save(result.figure, picture)
+    with atomic_write(table) as aside:
+        pa.csv.write_csv(result.table, aside)
+    with atomic_write(text) as aside:
+        aside.write_text("".join(f"{note}\n" for note in result.notes), encoding="utf-8")
+    return result, [picture, table, text]

@@ -1,0 +1,50 @@
+"""Curves of several records in one picture: colours that can be told apart, and a legend beside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+STROKES, MARKERS = ("-", "--", ":"), "osD^vP"
+NAMES_IN = 0.075
+"""Width of a letter in the legend, inches."""
+
+
+def strokes(many: int) -> list[dict[str, Any]]:
+    """Colour, stroke and marker for each of so many curves, as `Axes.plot` takes them."""
+    import matplotlib
+
+    colours = matplotlib.colormaps["tab10"].colors  # type: ignore[attr-defined]
+    return [
+        {
+            "color": colours[i % len(colours)],
+            "linestyle": STROKES[i // len(colours) % len(STROKES)],
+            "marker": MARKERS[i % len(MARKERS)],
+            "markersize": 3.5,
+        }
+        for i in range(many)
+    ]
+
+
+def beside(axes: Any, rows: int = 24) -> None:
+    """The legend, right of the picture, in columns of so many rows; nothing where no curve has a name."""
+    handles, names = axes.get_legend_handles_labels()
+    if names:
+        axes.legend(
+            handles,
+            names,
+            loc="upper left",
+            bbox_to_anchor=(1.01, 1.0),
+            borderaxespad=0.0,
+            frameon=False,
+            fontsize=8,
+            ncols=1 + (len(names) - 1) // rows,
+        )
+
+
+def tidy(axes: Any) -> None:
+    """A pale grid behind the curves and no frame above and on the right."""
+    from powderlens.diffraction.figure import PALE
+
+    axes.grid(color=PALE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,1 @@
+"""A benchmark from one plan: crystals drawn, corpora built, networks trained and tested under one budget."""

@@ -1,0 +1,186 @@
+"""The plan of a benchmark: one TOML file, validated, unknown keys refused. No torch."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from powderlens.core.errors import InputError
+from powderlens.models.registry import card
+from powderlens.train.recipe_zoo import ZooRecipe, load_zoo_recipe, parse_zoo_recipe, with_choices
+
+
+class Part(BaseModel):
+    """A table of the plan: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+TaskName = Literal["crystal_system", "space_group"]
+
+
+class Crystals(Part):
+    """Which crystals, under which conditions."""
+
+    known: int = Field(ge=10, description="crystals whose patterns are learnt from, drawn at random from the table")
+    unseen: int = Field(ge=10, description="crystals of the out-of-library test, none of them like a known one")
+    protocol: str = Field(description="of the conditions")
+    per_crystal: int = Field(ge=3, description="conditions of a known crystal: 30/1/2 of 33 train, choose and test")
+    unseen_per_crystal: int = Field(ge=1, description="conditions of an unseen crystal")
+
+
+class Budget(Part):
+    """The same for every network."""
+
+    patterns: int = Field(gt=0, description="shown in training")
+    batch: int = Field(gt=1, description="patterns a step")
+    size: Literal["full", "small"] = Field(description="of the networks")
+
+
+class Rates(Part):
+    """Short trials that find each network's learning rate; lowest validation loss."""
+
+    candidates: tuple[float, ...] = Field(min_length=1, description="highest rates of the schedule")
+    patterns: int = Field(gt=0, description="shown in each trial")
+    task: TaskName = Field(description="that is tried; the rate serves all tasks and losses of the network")
+
+
+class Losses(Part):
+    """Other losses than the recipe's."""
+
+    networks: tuple[str, ...]
+    kinds: tuple[str, ...]
+    tasks: tuple[TaskName, ...]
+
+
+class Plan(Part):
+    """Everything that decides a benchmark, except the table of crystals."""
+
+    format: Literal[1]
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    seed: int = Field(ge=0, le=2**32 - 1, description="of the choice of crystals, conditions, weights and order")
+    recipe: str = Field(description="beside the plan; what is not said here is as there")
+    networks: tuple[str, ...] = Field(min_length=1)
+    tasks: tuple[TaskName, ...] = Field(min_length=1)
+    as_published: bool = Field(description="train networks with published faults a second time, with them")
+    crystals: Crystals
+    budget: Budget
+    rates: Rates
+    losses: Losses | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Plan:
+        for name in (*self.networks, *(self.losses.networks if self.losses else ())):
+            card(name)
+        if self.rates.task not in self.tasks:
+            raise ValueError(f"rates.task: {self.rates.task} is none of the tasks")
+        if self.losses and not set(self.losses.networks) <= set(self.networks):
+            raise ValueError("losses.networks: some are not among the networks, whose trials find their rates")
+        if self.rates.patterns < self.budget.batch or self.budget.patterns < self.budget.batch:
+            raise ValueError(f"patterns: fewer than one batch of {self.budget.batch}")
+        return self
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A network, as its inventors meant it or as it was published."""
+
+    network: str
+    as_published: bool
+
+    @property
+    def name(self) -> str:
+        """For folders."""
+        return self.network + ("-as-published" if self.as_published else "")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a variant, a task, a loss (None: the recipe's)."""
+
+    variant: Variant
+    task: str
+    loss: str | None = None
+
+    @property
+    def name(self) -> str:
+        """For folders."""
+        return "-".join((self.variant.name, self.task, *([] if self.loss is None else [self.loss])))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A plan with its recipe."""
+
+    plan: Plan
+    recipe: ZooRecipe
+
+    def variants(self) -> Iterator[Variant]:
+        """All networks as meant, then those with faults as published."""
+        yield from (Variant(name, False) for name in self.plan.networks)
+        if self.plan.as_published:
+            yield from (Variant(name, True) for name in self.plan.networks if card(name).faults)
+
+    def runs_of(self, variant: Variant) -> Iterator[Run]:
+        """The trainings of a variant with the recipe's loss."""
+        yield from (Run(variant, task) for task in self.plan.tasks)
+
+    def loss_runs(self) -> Iterator[Run]:
+        """The trainings with other losses."""
+        if self.plan.losses:
+            for name in self.plan.losses.networks:
+                for kind in self.plan.losses.kinds:
+                    yield from (Run(Variant(name, False), task, kind) for task in self.plan.losses.tasks)
+
+    def recipe_of(self, run: Run, rate: float, patterns: int) -> ZooRecipe:
+        """What a training does.
+
+        Args:
+            run: which.
+            rate: highest learning rate.
+            patterns: shown; the last checkpoint counts.
+        """
+        chosen = with_choices(
+            self.recipe,
+            network=run.variant.network,
+            size=self.plan.budget.size,
+            as_published=run.variant.as_published,
+            tasks=[run.task],
+            loss=run.loss,
+            seed=self.plan.seed,
+        )
+        content = chosen.model_dump(mode="json")
+        content["batch"] = self.plan.budget.batch
+        content["optimiser"]["learning_rate"] = rate
+        content["limits"] = {"patterns": patterns}
+        content |= {"keep": "last", "patience": None, "min_delta": None}
+        return parse_zoo_recipe(content, self.plan.name)
+
+
+def load_bench(path: Path) -> Bench:
+    """Read a plan and the recipe that it names.
+
+    Raises:
+        InputError: missing file, bad TOML, unknown key or network, a value out of range; one line that names the field.
+    """
+    try:
+        with open(path, "rb") as handle:
+            plan = Plan.model_validate(tomllib.load(handle))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{path}: {where}{': ' if where else ''}{_said(first)}") from None
+    return Bench(plan, load_zoo_recipe(path.parent / plan.recipe))
+
+
+def _said(error: Any) -> str:
+    return str(error["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,192 @@
+"""From a trained network and a corpus to a record: predictions, figures, and how the network was trained (torch)."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+
+from powderlens import __version__
+from powderlens.core.errors import InputError
+from powderlens.core.files import file_sha256, make_folder
+from powderlens.corpus.corpus import Corpus
+from powderlens.corpus.stored import StoredCorpus, is_stored
+from powderlens.evaluate.inference_time import inference_time
+from powderlens.evaluate.separation import derive_protocol, describe_part, open_trained
+from powderlens.evaluate.training_run import TRAIN, Learnt, losses_of, read_run, record_name, training_of
+from powderlens.evaluate.zoo_metrics import class_figures, lattice_figures, list_column
+from powderlens.evaluate.zoo_record import Protocol, ZooRecord, write_zoo_record
+from powderlens.train.checkpoint import load_network
+from powderlens.train.predict import open_corpus, predict
+from powderlens.train.recipe_zoo import ZooRecipe
+
+
+def evaluate_network(
+    checkpoint: Path,
+    corpus: Path,
+    part: str | None,
+    folder: Path,
+    *,
+    name: str | None = None,
+    protocol: str | None = None,
+    trained_on: Path | None = None,
+    chosen_by: str | None = None,
+    passes: int = 1,
+    timing: bool = True,
+    workers: int = 0,
+    cache: Path | None = None,
+    threads: int = 2,
+    device: str = "cpu",
+    command: str | None = None,
+) -> ZooRecord:
+    """Ask a network about a part of a corpus, and write NAME.parquet and NAME.json.
+
+    Args:
+        checkpoint: folder of a run that has ended, or a checkpoint in it.
+        corpus: drawn, stored or measured.
+        part: of its split; None is "test", and "all" of stored and measured patterns.
+        folder: for the two files; those of the same name are replaced.
+        name: of the files; None makes one, see `training_run.record_name`.
+        protocol: None finds out what the tested patterns have in common with the learnt ones, see
+            `separation.derive_protocol`; "listed" takes it as it is.
+        trained_on: the corpus that was learnt, where it is not the tested one.
+        chosen_by: what else chose settings, in words; goes behind what the recipe says.
+        passes: above 1, answers are means over so many passes with dropout on.
+        timing: measure the time of the forward pass on one thread.
+        workers: processes that draw.
+        cache: folder for drawn patterns.
+        threads: torch threads.
+        device: as torch names it.
+        command: that repeats it; None is that of the program with the names given here.
+
+    Returns:
+        The record.
+
+    Raises:
+        InputError: see `read_run`, `derive_protocol`, `train.predict.predict`.
+    """
+    _check_protocol(protocol)
+    run = read_run(checkpoint)
+    network, grid, _ = load_network(run.checkpoint)
+    opened = open_corpus(corpus, grid)
+    part = part or default_part(opened)
+    tested = describe_part(opened, part)
+    trained = open_trained(run.learnt, opened, trained_on)
+    found = derive_protocol(run.learnt, opened, part, trained, protocol)
+    name = name or record_name(run, tested.corpus, part, found, passes)
+    table = make_folder(folder) / f"{name}.parquet"
+    told = predict(
+        run.checkpoint, corpus, part, table, passes=passes, workers=workers, cache=cache, threads=threads, device=device
+    )
+    answers = pq.read_table(table)
+    tasks = tuple(task.name for task in network.tasks)
+    lattice = None
+    if "lattice" in tasks:
+        cell, of = _naive(trained, list_column(answers, "niggli_true", np.nan))
+        lattice = lattice_figures(answers, cell, of)
+    learnt = {} if trained is None else {one: describe_part(trained, one) for one in trained.parts}
+    chosen = run.recipe.network
+    record = ZooRecord(
+        format=1,
+        name=name,
+        network=chosen.name,
+        size=chosen.size,
+        as_published=chosen.as_published,
+        parameters=run.about["network"]["parameters"],
+        tasks=tasks,
+        loss=losses_of(run.recipe),
+        seed=run.recipe.seed,
+        protocol=found,
+        training=training_of(run, told["checkpoint"]["step"], learnt, chosen_by),
+        tested=tested,
+        missing=told["missing"],
+        passes=passes,
+        classes={task: class_figures(answers, task) for task in tasks if task != "lattice"},
+        lattice=lattice,
+        inference=inference_time(network, device) if timing else None,
+        predictions_sha256=file_sha256(table),
+        command=command or f"powderlens evaluate {checkpoint.resolve().name} --on {tested.corpus}:{part}",
+        date=datetime.date.today().isoformat(),
+        powderlens=__version__,
+        python=platform.python_version(),
+        hardware=_hardware(device),
+    )
+    write_zoo_record(folder / f"{name}.json", record)
+    return record
+
+
+def check_test(
+    recipe: ZooRecipe, corpus: Path, part: str | None, *, protocol: str | None = None, trained_on: Path | None = None
+) -> Path | None:
+    """Look whether a network can be judged by a corpus before hours are spent on its training.
+
+    Args:
+        recipe: that will be followed.
+        corpus: that will be tested.
+        part: of its split; None as for `evaluate_network`.
+        protocol: likewise.
+        trained_on: the corpus that will be learnt; None is the tested one.
+
+    Returns:
+        The corpus to learn; None for recipes on other data.
+
+    Raises:
+        InputError: measured or imported patterns would be learnt, or what `evaluate_network` would refuse.
+    """
+    _check_protocol(protocol)
+    learns = (trained_on or corpus) if recipe.data.kind == "corpus" else None
+    if learns is None:
+        opened: Corpus | StoredCorpus = StoredCorpus.open(corpus) if is_stored(corpus) else Corpus.open(corpus)
+        learnt = Learnt.by(recipe, None, None)
+    else:
+        if is_stored(learns):
+            kind = StoredCorpus.open(learns).kind
+            raise InputError(f"{learns}: its patterns are {kind} and are not learnt; name a drawn corpus, --trained-on")
+        first = Corpus.open(learns)
+        opened = open_corpus(corpus, first.grid)
+        learnt = Learnt.by(recipe, learns.resolve().name, first.manifest["sha256"])
+    part = part or default_part(opened)
+    opened.numbers(part)
+    derive_protocol(learnt, opened, part, open_trained(learnt, opened, trained_on), protocol)
+    return learns
+
+
+def default_part(corpus: Corpus | StoredCorpus) -> str:
+    """The part that is tested when none is named: "all" of stored and measured patterns, else "test".
+
+    Raises:
+        InputError: a split without such a part.
+    """
+    if isinstance(corpus, StoredCorpus):
+        return "all"
+    if "test" not in corpus.parts:
+        raise InputError(f"{corpus.path}: no part test; name one of {', '.join(corpus.parts)} as CORPUS:PART")
+    return "test"
+
+
+def _check_protocol(protocol: str | None) -> None:
+    if protocol not in (None, *get_args(Protocol)):
+        raise InputError(f"protocol {protocol!r}: there are {', '.join(get_args(Protocol))}")
+
+
+def _naive(trained: Corpus | None, true_cells: NDArray[np.float32]) -> tuple[NDArray[np.float64], str]:
+    """(6,) mean Niggli cell of the patterns that were learnt, where they are at hand, and whose mean it is."""
+    if trained is None:
+        known = true_cells[np.isfinite(true_cells).all(axis=1)]
+        return known.mean(axis=0, dtype=np.float64), "the tested part: the corpus of the training was not at hand"
+    counts = np.bincount(trained.crystal_of(trained.numbers(TRAIN)), minlength=len(trained.crystals))
+    cells = np.asarray(trained.crystals.column("niggli"), np.float64)
+    weights = counts * np.isfinite(cells).all(axis=1)
+    return np.average(np.nan_to_num(cells), axis=0, weights=weights), "the training part"
+
+
+def _hardware(device: str) -> str:
+    cores = f"{platform.machine()}, {os.cpu_count()} cores"
+    return f"{torch.cuda.get_device_name(device)}, {cores}" if device.startswith("cuda") else cores

@@ -1,0 +1,166 @@
+"""What tested patterns have in common with those that a network learnt: the protocol of a record, proved or refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core.errors import InputError
+from powderlens.corpus.corpus import Corpus
+from powderlens.corpus.stored import MEASURED, StoredCorpus
+from powderlens.crystal.duplicates import find_duplicates
+from powderlens.evaluate.training_run import Learnt
+from powderlens.evaluate.zoo_record import CorpusPart, Protocol
+
+OF_SPLIT: dict[str, Protocol] = {
+    "in-library": "in-library",
+    "out-of-library": "out-of-library",
+    "out-of-library-consecutive": "out-of-library",
+    "structure-type": "structure-type",
+    "composition": "composition",
+}
+"""Protocol of another part of the corpus that was learnt, by the name of its split; else "listed"."""
+
+
+def derive_protocol(
+    learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Corpus | None, wanted: str | None
+) -> Protocol:
+    """The protocol under which a network answers patterns.
+
+    Patterns of the corpus that was learnt: what its split holds apart; "listed" for the part that was learnt or that
+    chose the checkpoint. Measured patterns: "measured". Patterns of another simulated corpus: "out-of-library" when not
+    one of its crystals, under whatever id or setting, was learnt or chose the checkpoint.
+
+    Args:
+        learnt: by the network.
+        tested: an open corpus.
+        part: of its split.
+        trained: the corpus that was learnt, where it is at hand.
+        wanted: "listed" takes whatever there is in common knowingly; any other must be what is found.
+
+    Raises:
+        InputError: it is not what is wanted; crystals were learnt; or it cannot be known.
+    """
+    if wanted == "listed":
+        return "listed"
+    found = _found(learnt, tested, part, trained)
+    if wanted not in (None, found):
+        raise InputError(
+            f"protocol {wanted}: part {part} of {tested.path.name} is {found} for this network; leave it out, or say "
+            "listed"
+        )
+    return found
+
+
+def shared_crystals(
+    trained: Corpus, learnt: NDArray[np.int64], tested: Corpus, asked: NDArray[np.int64]
+) -> list[tuple[str, str]]:
+    """Crystals of a test that were learnt, under the same id or another, in whatever setting.
+
+    Args:
+        trained: the corpus that was learnt.
+        learnt: rows of its crystals that were.
+        tested: another corpus.
+        asked: rows of its crystals that are tested.
+
+    Returns:
+        Id in the training and id in the test of each tested crystal that is among the learnt ones.
+    """
+    ids_a, ids_b = ([corpus.crystals.ids[row] for row in rows] for corpus, rows in ((trained, learnt), (tested, asked)))
+    buckets_a, buckets_b = (
+        [corpus.crystals.column("bucket")[row] for row in rows] for corpus, rows in ((trained, learnt), (tested, asked))
+    )
+    both = set(buckets_a) & set(buckets_b)
+    kept_a = [i for i, bucket in enumerate(buckets_a) if bucket in both]
+    kept_b = [i for i, bucket in enumerate(buckets_b) if bucket in both]
+    first = find_duplicates(
+        [buckets_a[i] for i in kept_a] + [buckets_b[i] for i in kept_b],
+        lambda i: (
+            trained.crystals.structure(int(learnt[kept_a[i]]))
+            if i < len(kept_a)
+            else tested.crystals.structure(int(asked[kept_b[i - len(kept_a)]]))
+        ),
+    )
+    found = {ids_b[i]: ids_b[i] for i in range(len(ids_b)) if ids_b[i] in set(ids_a)}
+    kind_of = {int(kind): ids_a[kept_a[at]] for at, kind in reversed(list(enumerate(first[: len(kept_a)])))}
+    for at, kind in zip(kept_b, first[len(kept_a) :].tolist(), strict=True):
+        if kind in kind_of:
+            found.setdefault(ids_b[at], kind_of[kind])
+    return [(learnt_id, tested_id) for tested_id, learnt_id in found.items()]
+
+
+def describe_part(corpus: Corpus | StoredCorpus, part: str) -> CorpusPart:
+    """A part of a corpus as a record has it.
+
+    Raises:
+        InputError: no such part.
+    """
+    numbers = corpus.numbers(part)
+    manifest = corpus.manifest
+    if isinstance(corpus, Corpus):
+        drawn_by = corpus.protocol.name
+    else:
+        drawn_by = MEASURED if corpus.kind == MEASURED else str(manifest["format"])
+    return CorpusPart(
+        corpus=corpus.path.resolve().name,
+        sha256=manifest["sha256"],
+        part=part,
+        protocol_of_patterns=drawn_by,
+        crystals=len(np.unique(corpus.crystal_of(numbers))),
+        patterns=len(numbers),
+    )
+
+
+def open_trained(learnt: Learnt, tested: Corpus | StoredCorpus, folder: Path | None) -> Corpus | None:
+    """The corpus that was learnt: the tested one, or the given one; None where it is not at hand.
+
+    Raises:
+        InputError: the given one is another than that of the run.
+    """
+    if isinstance(tested, Corpus) and tested.manifest["sha256"] == learnt.sha256:
+        return tested
+    if folder is None:
+        return None
+    if learnt.corpus is None:
+        raise InputError(f"{folder}: the recipe's data are {learnt.kind}, it learns no corpus; leave --trained-on out")
+    given = Corpus.open(folder)
+    if given.manifest["sha256"] != learnt.sha256:
+        raise InputError(
+            f"{folder}: not the corpus that was learnt ({learnt.corpus}, sha256 {str(learnt.sha256)[:16]}); give that "
+            "one"
+        )
+    return given
+
+
+def _found(learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Corpus | None) -> Protocol:
+    if isinstance(tested, StoredCorpus) and tested.kind == MEASURED:
+        return "measured"
+    name = tested.path.name
+    if tested is trained:
+        return "listed" if part in learnt.parts else OF_SPLIT.get(tested.manifest["split"]["name"], "listed")
+    if isinstance(tested, StoredCorpus):
+        raise InputError(
+            f"{name}: an imported corpus has no structures, so nobody knows whether its crystals were learnt; "
+            "--protocol listed takes it knowingly"
+        )
+    if learnt.corpus is None:
+        raise InputError(
+            f"{name}: the network has learnt {learnt.kind} patterns, of crystals that cannot be compared with "
+            "these; --protocol listed takes it knowingly"
+        )
+    if trained is None:
+        raise InputError(
+            f"{name}: not the corpus that was learnt ({learnt.corpus}, sha256 {str(learnt.sha256)[:16]}); give that one "
+            "with --trained-on, so that their crystals can be compared"
+        )
+    rows = np.unique(np.concatenate([trained.crystal_of(trained.numbers(one)) for one in learnt.parts]))
+    asked = np.unique(tested.crystal_of(tested.numbers(part)))
+    shared = shared_crystals(trained, rows, tested, asked)
+    if shared:
+        raise InputError(
+            f"{name}: {len(shared):,} of {len(asked):,} crystals of its part {part} are in {' or '.join(learnt.parts)} "
+            f"of {learnt.corpus} ({' = '.join(shared[0])}); test others, or take it knowingly with --protocol listed"
+        )
+    return "out-of-library"

@@ -1,0 +1,1 @@
+"""Tables of the benchmark: made from records alone, the papers' figures beside ours."""
