@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SHOWN = 40
 """Rows that are printed; all are in the table on disk."""
+WIDEST = 1000
+"""Columns of a table in a file or a pipe, where nothing needs to be broken."""
 
 
 class Format(StrEnum):
@@ -95,10 +97,12 @@ def _print(result: Result, files: list[Path], no_color: bool) -> None:
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in result.table.column_names:
-        table.add_column(name, overflow="fold")
+        table.add_column(name)
     for row in result.table.slice(0, SHOWN).to_pylist():
         table.add_row(*(_word(value) for value in row.values()))
     screen = console(no_color)
+    if not screen.is_terminal:
+        screen.width = max(screen.width, screen.measure(table, options=screen.options.update(width=WIDEST)).maximum)
     screen.print(table)
     if (more := result.table.num_rows - SHOWN) > 0:
         screen.print(f"... and {more:,} more rows in {files[1].name}")

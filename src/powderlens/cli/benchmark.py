@@ -16,6 +16,9 @@ def benchmark(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan, such as recipes/benchmark-small.toml.")],
     crystals: Annotated[Path, typer.Option(help="A table of crystals, as `crystals curate` writes them.")],
     output: Annotated[Path, typer.Option(help="Folder of the benchmark; the same command goes on from what is there.")],
+    measured: Annotated[
+        Path | None, typer.Option(help="A corpus of measured patterns to test on too, as `corpus import` makes it.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Networks that are trained beside each other.")] = 2,
 ) -> None:
     """Train and test every network of a plan under one budget: rates tried, records written.
@@ -27,8 +30,11 @@ def benchmark(
     from powderlens.evaluate.benchmark.plan import load_bench
     from powderlens.evaluate.benchmark.run import run_benchmark
 
-    command = f"powderlens benchmark {plan.name} --crystals {crystals.name} --output {output.name} --workers {workers}"
-    records = run_benchmark(load_bench(plan), crystals, output, workers=workers, command=command, report=_tell)
+    tested = "" if measured is None else f" --measured {measured.name}"
+    command = f"powderlens benchmark {plan.name} --crystals {crystals.name} --output {output.name}{tested}"
+    records = run_benchmark(
+        load_bench(plan), crystals, output, measured=measured, workers=workers, command=command, report=_tell
+    )
     print_json({"records": records.name, "count": len(list(records.glob("*.json")))})
 
 

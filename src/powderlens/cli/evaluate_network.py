@@ -58,7 +58,7 @@ def evaluate_network(
     share no crystal with it. The choices from --network to --data are those of `powderlens train`.
     """
     need("evaluating", "torch", "lightning", "pyarrow")
-    from powderlens.evaluate.evaluate_network import check_test
+    from powderlens.evaluate.evaluate_network import check_test, torch_device
     from powderlens.evaluate.evaluate_network import evaluate_network as evaluate
     from powderlens.evaluate.training_run import run_name
     from powderlens.train.batches import Machine
@@ -67,7 +67,7 @@ def evaluate_network(
     from powderlens.train.zoo_engine import train_zoo
 
     corpus, part = _corpus_and_part(on)
-    device = _device(accelerator)
+    device = torch_device(accelerator.value)
     choices: dict[str, Any] = {
         "network": network,
         "task": task,
@@ -153,20 +153,6 @@ def _recipe(path: Path) -> ZooRecipe:
     if path.is_file() and not is_zoo_recipe(path):
         raise InputError(f"{path}: no recipe with format = 2; those of prism are trained by `powderlens train`")
     return load_zoo_recipe(path)
-
-
-def _device(accelerator: Accelerator) -> str:
-    """As torch names it.
-
-    Raises:
-        InputError: none is there.
-    """
-    import torch
-
-    there = torch.cuda.is_available()
-    if accelerator is Accelerator.gpu and not there:
-        raise InputError("accelerator gpu: torch finds none here; leave it out, or give auto")
-    return "cuda" if there and accelerator is not Accelerator.cpu else "cpu"
 
 
 def _command(source: Path, on: str, words: dict[str, Any]) -> str:

@@ -87,8 +87,10 @@ def evaluate_network(
     )
     answers = pq.read_table(table)
     tasks = tuple(task.name for task in network.tasks)
+    truths = {task: "niggli_true" if task == "lattice" else f"{task}_true" for task in tasks}
+    judged = [task for task in tasks if answers[truths[task]].null_count < len(answers)]
     lattice = None
-    if "lattice" in tasks:
+    if "lattice" in judged:
         cell, of = _naive(trained, list_column(answers, "niggli_true", np.nan))
         lattice = lattice_figures(answers, cell, of)
     learnt = {} if trained is None else {one: describe_part(trained, one) for one in trained.parts}
@@ -108,7 +110,7 @@ def evaluate_network(
         tested=tested,
         missing=told["missing"],
         passes=passes,
-        classes={task: class_figures(answers, task) for task in tasks if task != "lattice"},
+        classes={task: class_figures(answers, task) for task in judged if task != "lattice"},
         lattice=lattice,
         inference=inference_time(network, device) if timing else None,
         predictions_sha256=file_sha256(table),
@@ -169,6 +171,21 @@ def default_part(corpus: Corpus | StoredCorpus) -> str:
     if "test" not in corpus.parts:
         raise InputError(f"{corpus.path}: no part test; name one of {', '.join(corpus.parts)} as CORPUS:PART")
     return "test"
+
+
+def torch_device(accelerator: str) -> str:
+    """The device of an accelerator as torch names it, "cpu" or "cuda".
+
+    Args:
+        accelerator: cpu, gpu or auto, as for the training.
+
+    Raises:
+        InputError: none is there.
+    """
+    there = torch.cuda.is_available()
+    if accelerator == "gpu" and not there:
+        raise InputError("accelerator gpu: torch finds none here; leave it out, or give auto")
+    return "cuda" if there and accelerator != "cpu" else "cpu"
 
 
 def _check_protocol(protocol: str | None) -> None:

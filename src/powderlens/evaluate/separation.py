@@ -152,7 +152,7 @@ def _found(learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Co
         )
     if trained is None:
         raise InputError(
-            f"{name}: not the corpus that was learnt ({learnt.corpus}, sha256 {str(learnt.sha256)[:16]}); give that one "
+            f"{name}: not the corpus that was learnt ({learnt.corpus}, sha256 {str(learnt.sha256)[:16]}); give it "
             "with --trained-on, so that their crystals can be compared"
         )
     rows = np.unique(np.concatenate([trained.crystal_of(trained.numbers(one)) for one in learnt.parts]))

@@ -135,8 +135,10 @@ class ZooRecord(Part):
     tested: CorpusPart
     missing: dict[str, int] = Field(description="reason -> patterns without an answer or a truth")
     passes: int = Field(description="forward passes with dropout on whose mean is the answer; 1 without dropout")
-    classes: dict[str, ClassFigures]
-    lattice: LatticeFigures | None = Field(description="None without such a head, or where it answered nothing")
+    classes: dict[str, ClassFigures] = Field(description="by task; left out where no truth is known")
+    lattice: LatticeFigures | None = Field(
+        description="None without such a head, where it answered nothing, or where no cell is known"
+    )
     inference: Inference | None
     predictions_sha256: str
     command: str = Field(description="that repeats it; no path of any machine in it")

@@ -31,12 +31,13 @@ class Stops(Callback):
         seconds: of the run until now, over all its resumptions.
         cpu_seconds: that this process has computed meanwhile, with all its threads, and those before it.
         best: lowest validation loss, with the step after which it was found.
+        newest: validation loss of the newest validation.
     """
 
     def __init__(self, recipe: ZooRecipe, total_steps: int | None) -> None:
         self.recipe, self.total_steps = recipe, total_steps
         self.reason = ""
-        self.best, self.best_step = math.inf, 0
+        self.best, self.best_step, self.newest = math.inf, 0, math.inf
         self._reference, self._waited = math.inf, 0
         self._before, self._since = 0.0, time.monotonic()
         self._cpu_before, self._cpu_since = 0.0, time.process_time()
@@ -59,6 +60,7 @@ class Stops(Callback):
             "cpu_seconds": self.cpu_seconds,
             "best": self.best,
             "best_step": self.best_step,
+            "newest": self.newest,
             "reference": self._reference,
             "waited": self._waited,
         }
@@ -67,7 +69,7 @@ class Stops(Callback):
         """From a checkpoint."""
         self.reason, self._before, self._since = state["reason"], state["seconds"], time.monotonic()
         self._cpu_before, self._cpu_since = state["cpu_seconds"], time.process_time()
-        self.best, self.best_step = state["best"], state["best_step"]
+        self.best, self.best_step, self.newest = state["best"], state["best_step"], state["newest"]
         self._reference, self._waited = state["reference"], state["waited"]
 
     def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
@@ -89,6 +91,7 @@ class Stops(Callback):
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Patience: a validation is better when its loss lies below the reference by at least `min_delta`."""
         loss = float(trainer.callback_metrics["val_loss"])
+        self.newest = loss
         if loss < self.best:
             self.best, self.best_step = loss, trainer.global_step
         if loss < self._reference - (self.recipe.min_delta or 0.0):

@@ -72,7 +72,7 @@ def predict(
         `patterns`, `predicted`, `missing` (reason -> patterns), and what the table is of.
 
     Raises:
-        InputError: a checkpoint that cannot be used, a corpus on another grid, or one without the label of a task.
+        InputError: a checkpoint that cannot be used, a corpus on another grid, or one without a label of any task.
     """
     torch.set_num_threads(threads)
     if checkpoint.is_dir():
@@ -145,6 +145,7 @@ def _missing_labels(network: Network, labels: Labels, corpus: Path) -> dict[str,
     """What is not known of the patterns, counted."""
     missing: Counter[str] = Counter()
     right = targets(network.tasks, labels)
+    labelled_tasks = 0
     for task in network.tasks:
         has = known(task, right[task.name])
         if task.kind == "lattice":
@@ -158,8 +159,10 @@ def _missing_labels(network: Network, labels: Labels, corpus: Path) -> dict[str,
                     f"{corpus}: none of its patterns is of the {task.outputs} classes of {task.name} that the "
                     "checkpoint knows; take another corpus, or train with its classes"
                 )
-        if not has.any():
-            raise InputError(f"{corpus}: no pattern has a label for {task.name}; take another corpus or another task")
+        labelled_tasks += bool(has.any())
+    if not labelled_tasks:
+        names = " or ".join(task.name for task in network.tasks)
+        raise InputError(f"{corpus}: no pattern has a label for {names}; take another corpus or another task")
     return {what: number for what, number in missing.items() if number}
 
 

@@ -118,6 +118,7 @@ class CorpusData(Part):
 
     kind: Literal["corpus"]
     validation: str = Field("validation", min_length=1, description="part of the corpus that is validated on")
+    validate_patterns: int | None = Field(None, gt=0, description="patterns between validations; an epoch, if left out")
     precision: Literal["float16", "float32"] = Field("float32", description="to which patterns are rounded")
     noise: NoiseRecipe | None = Field(None, description="added on the fly, in training and validation")
 

@@ -29,6 +29,7 @@ from powderlens.train.checkpoint import describe, read_checkpoint
 from powderlens.train.curve import Curve
 from powderlens.train.drawn import Report
 from powderlens.train.losses import TaskLoss
+from powderlens.train.recipe_parts import CorpusData
 from powderlens.train.recipe_zoo import ZooRecipe
 from powderlens.train.sources import Source, open_source
 from powderlens.train.zoo_module import DivergedError, ZooModule
@@ -106,6 +107,7 @@ def train_zoo(
         clock=lambda: stops.seconds,
     )
     first = int(state.get("step", 0))
+    every = _steps_between_validations(recipe, epoch_steps)
     best = ModelCheckpoint(output, filename="best", monitor="val_loss", enable_version_counter=False)
     trainer = _trainer(
         accelerator,
@@ -115,9 +117,9 @@ def train_zoo(
         gradient_clip_val=recipe.gradient_clip,
         max_steps=-1,
         max_epochs=1 if first == 0 else -1,
-        val_check_interval=epoch_steps,
+        val_check_interval=every,
         logger=_loggers(output, first, source) if first_process else [],
-        callbacks=[stops, Progress(report, stops), best, Newest(newest, recipe.checkpoint_steps, epoch_steps)],
+        callbacks=[stops, Progress(report, stops), best, Newest(newest, recipe.checkpoint_steps, every)],
     )
     if first_process:
         run["machine"] = {
@@ -144,6 +146,11 @@ def train_zoo(
     if first_process:
         return _finish(output, stops, recipe, step=trainer.global_step, epoch_steps=epoch_steps)
     return output / f"{recipe.keep}.ckpt"
+
+
+def _steps_between_validations(recipe: ZooRecipe, epoch_steps: int) -> int:
+    patterns = recipe.data.validate_patterns if isinstance(recipe.data, CorpusData) else None
+    return epoch_steps if patterns is None else -(-patterns // recipe.batch)
 
 
 def _network(recipe: ZooRecipe, source: Source) -> Network:
@@ -216,6 +223,7 @@ def _finish(
         "patterns": step * recipe.batch,
         "seconds": round(stops.seconds, 3),
         "cpu_seconds": round(stops.cpu_seconds, 3),
+        "last_val_loss": stops.newest if has_best else None,
         "best_val_loss": stops.best if has_best else None,
         "best_step": stops.best_step if has_best else None,
         "best_epoch": stops.best_step / epoch_steps if has_best else None,

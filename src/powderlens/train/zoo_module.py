@@ -33,7 +33,7 @@ class ZooModule(lightning.LightningModule):
         network: fresh or loaded.
         recipe: of the run.
         losses: of the tasks, in their order.
-        epoch_steps: steps between validations.
+        epoch_steps: steps of an epoch.
         total_steps: steps of the run; None where only time ends it.
         about: what goes into every checkpoint, so that it can be read without its run.
         clock: seconds that the run has taken.

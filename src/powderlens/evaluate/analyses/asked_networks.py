@@ -12,7 +12,6 @@ from torch import Tensor
 
 from powderlens.core.errors import InputError
 from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.manifest import read_manifest
 from powderlens.corpus.stored import StoredCorpus
 from powderlens.evaluate.analyses.base import Answers, Inputs, labels, read_answers
 from powderlens.evaluate.training_run import read_run
@@ -74,13 +73,7 @@ def asked_networks(inputs: Inputs) -> list[AskedNetwork]:
             `open_corpus` raise.
     """
     assert inputs.corpus is not None
-    sha256 = read_manifest(inputs.corpus)["sha256"]
-    here = [(path, record) for path, record in inputs.records if record.tested.sha256 == sha256]
-    if not here:
-        raise InputError(
-            f"{inputs.corpus}: none of {len(inputs.records)} records was tested on this corpus (sha256 {sha256[:12]}); "
-            "give its own records, or another --corpus"
-        )
+    here = inputs.on_corpus("tested")[0].records
     found = []
     for folder in inputs.runs:
         run = read_run(folder)
@@ -95,8 +88,8 @@ def asked_networks(inputs: Inputs) -> list[AskedNetwork]:
         if len(fits) != 1:
             what = "none" if not fits else f"{len(fits)} ({', '.join(record.name for _, record in fits)})"
             raise InputError(
-                f"{folder}: of the records on {inputs.corpus.name}, {what} is of this checkpoint; give one record of each "
-                "run, from `powderlens evaluate`"
+                f"{folder}: of the records on {inputs.corpus.name}, {what} is of this checkpoint; give one record of "
+                "each run, from `powderlens evaluate`"
             )
         if grid.points != network.points:
             raise InputError(f"{folder}: a network for {network.points} points with a grid of {grid.points}")

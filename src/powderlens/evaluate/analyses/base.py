@@ -6,10 +6,10 @@ An analysis draws inside `carry_out`, which sets the style of all figures; it im
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, make_folder
 from powderlens.corpus.corpus import Corpus
+from powderlens.corpus.manifest import read_manifest
 from powderlens.corpus.stored import StoredCorpus, is_stored
 from powderlens.evaluate.analyses.registry import Kind
 from powderlens.evaluate.zoo_record import CorpusPart, ZooRecord, read_zoo_records
@@ -92,6 +93,29 @@ class Inputs:
         found.sort(key=lambda one: (tasks.index(one[2]), place.get(one[1].network, len(place))))
         named = labels([record for _, record, _ in found], [task for *_, task in found], seeds=seeds)
         return [Asked(label, *one) for label, one in zip(named, found, strict=True)]
+
+    def on_corpus(self, role: Literal["tested", "trained"]) -> tuple[Inputs, list[str]]:
+        """The records of `--corpus` alone, and a sentence where others are left out.
+
+        Args:
+            role: whether networks were tested or trained on it.
+
+        Raises:
+            InputError: no record is of it.
+        """
+        assert self.corpus is not None
+        sha256 = read_manifest(self.corpus)["sha256"]
+        parts = [one.tested if role == "tested" else one.training.data for _, one in self.records]
+        fits = tuple(one for one, part in zip(self.records, parts, strict=True) if part.sha256 == sha256)
+        if not fits:
+            named = ", ".join(sorted({f"{part.corpus} with {part.sha256[:12]}" for part in parts}))
+            raise InputError(
+                f"{self.corpus}: its sha256 is {sha256[:12]}, and the records were {role} on {named}; give that one "
+                "with --corpus, or other records"
+            )
+        left = len(self.records) - len(fits)
+        note = f"{left} of {len(self.records)} records were {role} on another corpus and are left out."
+        return replace(self, records=fits), [note] if left else []
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,23 +217,31 @@ def labels(records: Sequence[ZooRecord], tasks: Sequence[str] | None = None, *, 
         seeds: tell seeds apart; without, records that differ in nothing else have the same name.
     """
     asked = tasks or [" + ".join(record.tasks) for record in records]
-    facets: dict[str, list[str]] = {
-        "size": [str(record.size) for record in records],
-        "as_published": ["as published" if record.as_published else "" for record in records],
-        "tasks": [task.replace("_", " ") for task in asked],
-        "loss": [", ".join(dict.fromkeys(record.loss.values())) for record in records],
-        "protocol": [str(record.protocol) for record in records],
-        "trained": [record.training.data.corpus for record in records],
-        "tested": [f"{record.tested.corpus}:{record.tested.part}" for record in records],
-        "seed": [f"seed {record.seed}" if seeds else "" for record in records],
-    }
-    vary = [values for values in facets.values() if len(set(values)) > 1]
-    made = [
-        " ".join([record.network, *(values[i] for values in vary if values[i])]) for i, record in enumerate(records)
+    told = [
+        [str(record.size) for record in records],
+        ["as published" if record.as_published else "" for record in records],
+        [task.replace("_", " ") for task in asked],
+        [_losses(record, tasks[i] if tasks else None) for i, record in enumerate(records)],
+        [str(record.protocol) for record in records],
     ]
+    only_if_needed = [
+        [f"{record.tested.corpus}:{record.tested.part}" for record in records],
+        [f"trained on {record.training.data.corpus}" for record in records],
+        [f"seed {record.seed}" if seeds else "" for record in records],
+    ]
+    kept = [[record.network for record in records], *(words for words in told if len(set(words)) > 1)]
+    for words in only_if_needed:
+        if len(set(zip(*kept, words, strict=True))) > len(set(zip(*kept, strict=True))):
+            kept.append(words)
+    made = [" ".join(filter(None, words)) for words in zip(*kept, strict=True)]
     if not seeds:
         return made
     return [name if made.count(name) == 1 else record.name for name, record in zip(made, records, strict=True)]
+
+
+def _losses(record: ZooRecord, task: str | None) -> str:
+    named = list(record.loss.values()) if task is None else [record.loss[task]]
+    return ", ".join(dict.fromkeys(named)).replace("_", " ")
 
 
 def check_corpus(path: Path, wanted: CorpusPart, what: str) -> Corpus | StoredCorpus:

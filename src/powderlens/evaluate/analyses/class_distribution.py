@@ -5,7 +5,7 @@ SimXRD (Cao et al. 2025) Fig. 3: space groups by rank; Fig. 4: systems, and spac
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -109,9 +109,10 @@ def _figure(sets: list[Counted]) -> Figure:
 
     figure = Figure(figsize=(10.5, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    tints = [colormaps["viridis"](0.1 + 0.8 * i / max(len(sets) - 1, 1)) for i in range(len(sets))]
-    wide = 0.8 / len(sets)
-    for i, (one, tint) in enumerate(zip(sets, tints, strict=True)):
+    shown = _merged(sets)
+    tints = [colormaps["viridis"](0.1 + 0.7 * i / max(len(shown) - 1, 1)) for i in range(len(shown))]
+    wide = 0.8 / len(shown)
+    for i, (one, tint) in enumerate(zip(shown, tints, strict=True)):
         by_system = systems(one.crystals)
         left.bar(np.arange(7) - 0.4 + (i + 0.5) * wide, 100 * by_system / by_system.sum(), wide, color=tint)
         ranked = np.sort(one.crystals[one.crystals > 0])[::-1]
@@ -126,6 +127,18 @@ def _figure(sets: list[Counted]) -> Figure:
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _merged(sets: list[Counted]) -> list[Counted]:
+    """Sets of the same crystals, as the parts of an in-library split are, as one."""
+    kept: list[Counted] = []
+    for one in sets:
+        same = next((i for i, other in enumerate(kept) if np.array_equal(other.crystals, one.crystals)), None)
+        if same is None:
+            kept.append(one)
+        else:
+            kept[same] = replace(kept[same], name=f"{kept[same].name}; {one.name}")
+    return kept
 
 
 def _note(one: Counted) -> str:

@@ -47,6 +47,7 @@ def analyse(inputs: Inputs) -> Result:
     With `--corpus`, the one that the networks were trained on, crystals of its training part are counted; without,
     those of the tested part, which is then the same for all records.
     """
+    inputs, left = (inputs, []) if inputs.corpus is None else inputs.on_corpus("trained")
     asked = inputs.asked("crystal_system", "space_group")
     said = [one.answers() for one in asked]
     rows: list[dict[str, Any]] = []
@@ -65,7 +66,7 @@ def analyse(inputs: Inputs) -> Result:
             for name, groups in sets.items():
                 row = _row(one, answers, "frequency", name, np.isin(answers.truth, groups))
                 rows.append({**row, "space_groups": len(groups), "counted_crystals": int(crystals[groups].sum())})
-    return Result(table=table_of(rows), figure=_figure(rows, counted), notes=tuple(_notes(rows, said, counted)))
+    return Result(table=table_of(rows), figure=_figure(rows, counted), notes=(*_notes(rows, said, counted), *left))
 
 
 def _crystals(inputs: Inputs, grouped: list[tuple[Asked, Answers]]) -> tuple[NDArray[np.int64], str]:
@@ -138,11 +139,12 @@ def _notes(rows: list[dict[str, Any]], said: list[Answers], counted: str) -> lis
     of_groups = [row for row in rows if row["by"] == "frequency"]
     if of_groups:
         columns = list(dict.fromkeys(row["category"] for row in of_groups))
-        mean = {c: np.nanmean([row["accuracy"] for row in of_groups if row["category"] == c]) for c in columns}
+        found = {c: [row["accuracy"] for row in of_groups if row["category"] == c and row["patterns"]] for c in columns}
+        mean = {c: float(np.mean(some)) for c, some in found.items() if some}
         notes.append(
             f"Space groups in five sets of equally many groups by their crystals in {counted}; mean accuracy of "
-            f"{len(of_groups) // len(columns)} records from rare to frequent: "
-            f"{', '.join(f'{100 * value:.1f} %' for value in mean.values())}."
+            f"{len(of_groups) // len(columns)} records by set and span of crystals: "
+            f"{', '.join(f'{100 * value:.1f} % ({name})' for name, value in mean.items())}."
         )
     notes.append(
         f"{len(said[0].truth):,} patterns in the first record; standard errors take the patterns of one crystal as one "

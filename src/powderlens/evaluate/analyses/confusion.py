@@ -53,9 +53,10 @@ def analyse(inputs: Inputs) -> Result:
     for one, matrix in zip(asked, found, strict=True):
         wrong = matrix[:, :-1] - np.diag(np.diag(matrix))
         i, j = np.unravel_index(int(wrong.argmax()), wrong.shape)
+        right = 100 * np.trace(matrix) / matrix.sum()
         notes.append(
-            f"{one.label}, {one.task.replace('_', ' ')}: system right in "
-            f"{100 * np.trace(matrix) / matrix.sum():.1f} % of {matrix.sum():,} patterns; most often taken for another: {SYSTEMS[i]} for {SYSTEMS[j]} ({wrong[i, j]:,})."
+            f"{one.label}, {one.task.replace('_', ' ')}: system right in {right:.1f} % of {matrix.sum():,} patterns; "
+            f"most often missed: {SYSTEMS[i]}, taken for {SYSTEMS[j]} ({wrong[i, j]:,})."
         )
     names = [f"{one.label}\n{one.task.replace('_', ' ')}" for one in asked]
     return Result(table=table_of(rows), figure=_figure(found, names), notes=tuple(notes))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.evaluate.analyses.base import Answers, Asked, Inputs, Result, table_of
 from powderlens.evaluate.analyses.lines import tidy
-from powderlens.evaluate.analyses.tested_crystals import Descriptors, descriptors, tested_corpus
+from powderlens.evaluate.analyses.tested_crystals import Descriptors, descriptors, tested_corpora
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,16 +36,16 @@ def analyse(inputs: Inputs) -> Result:
     """One row of histograms for every record of space groups; `--corpus` is the tested one, or a folder of several.
 
     Raises:
-        InputError: more records than can be drawn; see `tested_crystals.tested_corpus`.
+        InputError: more records than can be drawn; see `tested_crystals.tested_corpora`.
     """
+    inputs, corpora, left = tested_corpora(inputs)
     asked = inputs.asked("space_group")
     if len(asked) > MOST:
         raise InputError(f"{len(asked)} records; give at most {MOST}, such as a network on real and synthetic crystals")
-    assert inputs.corpus is not None
     found: list[Found] = []
     for one in asked:
         answers = one.answers()
-        of = descriptors(tested_corpus(inputs.corpus, one.record.tested), answers.pattern)
+        of = descriptors(corpora[one.record.tested.sha256], answers.pattern)
         found.append((one, answers, of))
     edges = {name: _edges(name, np.concatenate([getattr(of, name) for *_, of in found])) for name in AXES}
     rows: list[dict[str, Any]] = []
@@ -53,7 +53,7 @@ def analyse(inputs: Inputs) -> Result:
         for name, cuts in edges.items():
             if len(cuts):
                 rows += _rows(one, answers, name, getattr(of, name), cuts)
-    return Result(table=table_of(rows), figure=_figure(rows, asked, edges), notes=tuple(_notes(found)))
+    return Result(table=table_of(rows), figure=_figure(rows, asked, edges), notes=(*_notes(found), *left))
 
 
 def kolmogorov_smirnov(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

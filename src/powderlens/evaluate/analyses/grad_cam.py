@@ -34,8 +34,8 @@ NORMS = (nn.BatchNorm1d, nn.GroupNorm, nn.LayerNorm)
 def last_stage(body: nn.Module) -> nn.Module | None:
     """The layer whose output is looked at; None where nothing in the body convolves.
 
-    In the outermost sequence of layers with convolutions, the last layer that is one or holds one (a residual block as a
-    whole), or the activation that follows it.
+    In the outermost sequence of layers with convolutions, the last layer that is one or holds one (a residual block as
+    a whole), or the activation that follows it.
     """
     for part in body.modules():
         if isinstance(part, nn.Sequential):
@@ -78,17 +78,47 @@ def class_activation(
     return cam / max(float(cam.max()), 1e-30), answer, float(outputs.softmax(dim=1)[0, answer].detach())
 
 
-def unit_positions(network: Network) -> NDArray[np.float64]:
-    """(units,) where the units of the last convolutional stage stand, in points of the pattern.
+def unit_positions(network: Network) -> tuple[NDArray[np.float64], int]:
+    """Where the units of the last convolutional stage stand, and how much one sees.
 
-    Found from a copy of the body in which every kernel sees only its middle (the two middle points of an even one), pools
-    take means and norms do nothing: what is left of the gradient of a unit lies about the middle of what it sees. Two units
-    near the middle of the pattern give offset and step, so that padding at the ends does no harm.
+    Found from a copy of the body in which every kernel sees only its middle (the two middle points of an even one),
+    pools take means and norms do nothing: what is left of the gradient of a unit lies about the middle of what it sees.
+    Two units near the middle of the pattern give offset and step, so that padding at the ends does no harm. With whole
+    kernels, the gradient of the middle unit reaches over what it sees.
+
+    Returns:
+        (units,) places in points of the pattern, and the points between the first and the last that the middle unit
+        depends on.
 
     Raises:
         InputError: a network without convolutions.
     """
     _stage(network)
+    kept, x_11L = _probe(network, middle_only=True)
+    units = kept.shape[2]
+    low, high = max(0, units // 2 - max(1, units // 8)), min(units - 1, units // 2 + max(1, units // 8))
+    middles = []
+    for unit in (low, high):
+        weight = _seen(kept, x_11L, unit)
+        middles.append(float((weight * np.arange(len(weight))).sum() / weight.sum()))
+    step = (middles[1] - middles[0]) / max(high - low, 1)
+    seen = np.flatnonzero(_seen(*_probe(network, middle_only=False), units // 2))
+    return np.asarray(middles[0] + step * (np.arange(units) - low), np.float64), int(seen[-1] - seen[0] + 1)
+
+
+def _seen(kept_1CU: Tensor, x_11L: Tensor, unit: int) -> NDArray[np.float64]:
+    """(points,) gradient of one unit, all channels together."""
+    (gradient,) = torch.autograd.grad(kept_1CU[0, :, unit].sum(), x_11L, retain_graph=True)
+    return gradient[0, 0].double().numpy()
+
+
+def _probe(network: Network, *, middle_only: bool) -> tuple[Tensor, Tensor]:
+    """Units (1, C, U) of a copy of the body whose layers take plain means, of a pattern (1, 1, L) of ones.
+
+    Args:
+        network: whose body it is.
+        middle_only: kernels see only their middle.
+    """
     body = copy.deepcopy(network.body)
     for part in list(body.modules()):
         for name, child in list(part.named_children()):
@@ -97,33 +127,25 @@ def unit_positions(network: Network) -> NDArray[np.float64]:
             elif isinstance(child, nn.MaxPool1d):
                 setattr(part, name, nn.AvgPool1d(child.kernel_size, child.stride, child.padding))
             elif isinstance(child, nn.Conv1d | nn.Linear):
-                _only_middle(child)
+                _average(child, middle_only)
     stage = last_stage(body)
     assert stage is not None
     kept: list[Tensor] = []
     stage.register_forward_hook(lambda _module, _inputs, output: kept.append(output))
     x_11L = torch.ones(1, 1, network.points, requires_grad=True)
-    fitted = x_11L
+    fitted_11L = x_11L
     if network.length != network.points:
-        fitted = functional.interpolate(x_11L, size=network.length, mode="linear", align_corners=False)
-    body.eval()(fitted)
-    units = kept[0].shape[2]
-    low, high = max(0, units // 2 - max(1, units // 8)), min(units - 1, units // 2 + max(1, units // 8))
-    middles = []
-    for unit in (low, high):
-        (seen,) = torch.autograd.grad(kept[0][0, :, unit].sum(), x_11L, retain_graph=True)
-        weight = seen[0, 0].double().numpy()
-        middles.append(float((weight * np.arange(len(weight))).sum() / weight.sum()))
-    step = (middles[1] - middles[0]) / max(high - low, 1)
-    return middles[0] + step * (np.arange(units) - low)
+        fitted_11L = functional.interpolate(x_11L, size=network.length, mode="linear", align_corners=False)
+    body.eval()(fitted_11L)
+    return kept[0], x_11L
 
 
-def _only_middle(layer: nn.Conv1d | nn.Linear) -> None:
-    """Let a layer take the mean over its channels, of the middle of its kernel."""
+def _average(layer: nn.Conv1d | nn.Linear, middle_only: bool) -> None:
+    """Let a layer take the mean over its channels, of its kernel or of the middle of that."""
     with torch.no_grad():
         layer.weight.zero_()
         kernel = layer.weight.shape[2] if layer.weight.ndim == 3 else 1
-        middle = slice((kernel - 1) // 2, kernel // 2 + 1)
+        middle = slice((kernel - 1) // 2, kernel // 2 + 1) if middle_only else slice(None)
         seen = layer.weight if layer.weight.ndim == 2 else layer.weight[:, :, middle]
         seen.fill_(1 / seen[0].numel())
         if layer.bias is not None:
@@ -150,13 +172,14 @@ def analyse(inputs: Inputs) -> Result:
     panels: list[dict[str, Any]] = []
     notes = []
     for one in asked_networks(inputs):
-        at = unit_positions(one.network)
+        at, window = unit_positions(one.network)
         grid = one.corpus.grid
         angle = grid.start_deg + grid.step_deg * at
         notes.append(
             f"{one.label}: {len(at)} units in the last convolutional stage, one every "
-            f"{grid.step_deg * abs(at[-1] - at[0]) / max(len(at) - 1, 1):.2f} degrees, with middles from {angle[0]:.1f} to "
-            f"{angle[-1]:.1f}; nothing finer or further out can be told."
+            f"{grid.step_deg * abs(at[-1] - at[0]) / max(len(at) - 1, 1):.2f} degrees, with middles from "
+            f"{angle[0]:.1f} to {angle[-1]:.1f}. One sees {grid.step_deg * (window - 1):.1f} degrees, so activation "
+            "may lie up to half of that beside the line that causes it."
         )
         for task in one.tasks:
             for number in inputs.patterns:
@@ -192,7 +215,7 @@ def _panel(one: AskedNetwork, task: Task, number: int) -> dict[str, Any]:
     found = answers.filter(pc.equal(answers["pattern"], number)).to_pylist()
     if not found:
         raise InputError(
-            f"pattern {number}: not in the part {one.record.tested.part} of {one.record.tested.corpus} that {one.label} was "
+            f"pattern {number}: not in {one.record.tested.corpus}:{one.record.tested.part}, which {one.label} was "
             f"tested on; its first one is {answers['pattern'][0]}"
         )
     pattern = one.corpus.draw(np.array([number]))[0].astype(np.float32)

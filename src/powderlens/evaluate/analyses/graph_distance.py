@@ -100,7 +100,7 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
         wide = 0.84 / len(names)
         for i, (name, some) in enumerate(zip(names, mine, strict=True)):
             x = np.array(edges) - 0.42 + (i + 0.5) * wide
-            tint = colormaps["viridis"](0.1 + 0.75 * i / max(len(names) - 1, 1))
+            tint = colormaps["viridis"](0.1 + 0.6 * i / max(len(names) - 1, 1))
             within = [row["percent_within"] for row in some]
             axes.bar(x, within, wide * 0.9, facecolor="none", edgecolor=tint, linewidth=0.9)
             axes.bar(x, [row["percent"] for row in some], wide * 0.9, color=tint, label=name)
@@ -114,7 +114,7 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
         axes.set_xlabel("edges from the true space group")
         axes.set_ylabel("patterns (%); unfilled: up to here")
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=8, loc="center right")
+        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0.0, -0.16), ncols=3)
     return figure
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.evaluate.analyses.base import Asked, Inputs, Result, labels, table_of
-from powderlens.evaluate.analyses.lines import beside, strokes, tidy
+from powderlens.evaluate.analyses.lines import MARKERS, beside, strokes, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,22 +89,30 @@ def analyse(inputs: Inputs) -> Result:
     its tested part, at its checkpoint.
 
     Raises:
-        InputError: no training has a curve.
+        InputError: no run has more than one point.
     """
     asked = inputs.asked("space_group", "crystal_system", "extinction_class")
     curves: list[Curve] = []
-    runs: dict[str, list[Asked]] = {}
-    for one in asked:
-        runs.setdefault(_run(one), []).append(one)
-    first = [many[0] for many in runs.values()]
-    names = labels([one.record.model_copy(update={"tested": first[0].record.tested}) for one in first])
-    for name, many in zip(names, runs.values(), strict=True):
-        curves += _curves(name, many)
+    short = 0
+    for task in dict.fromkeys(one.task for one in asked):
+        runs: dict[str, list[Asked]] = {}
+        for one in asked:
+            if one.task == task:
+                runs.setdefault(_run(one), []).append(one)
+        first = [many[0].record for many in runs.values()]
+        alike = [one.model_copy(update={"tested": first[0].tested, "protocol": first[0].protocol}) for one in first]
+        for name, many in zip(labels(alike, [task] * len(alike)), runs.values(), strict=True):
+            found = _curves(name, many)
+            curves += found if any(len(curve.points) > 1 for curve in found) else []
+            short += all(len(curve.points) < 2 for curve in found)
     if not curves:
-        raise InputError(f"none of {len(asked)} records has a training curve with accuracies or a test")
+        raise InputError(
+            f"each of {short} runs was validated once, and has one checkpoint with a record; a curve needs several: "
+            "train with more than one epoch"
+        )
     laws = [fit_power_law(*np.array(curve.points).T) for curve in curves]
     rows = [_row(curve, law, *point) for curve, law in zip(curves, laws, strict=True) for point in curve.points]
-    return Result(table=table_of(rows), figure=_figure(curves, laws), notes=tuple(_notes(curves, laws)))
+    return Result(table=table_of(rows), figure=_figure(curves, laws), notes=tuple(_notes(curves, laws, short)))
 
 
 def _run(one: Asked) -> str:
@@ -156,25 +164,30 @@ def _row(curve: Curve, law: PowerLaw | None, n: float, error: float) -> dict[str
 
 def _figure(curves: list[Curve], laws: list[PowerLaw | None]) -> Figure:
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter, ScalarFormatter
 
     tasks = list(dict.fromkeys(curve.task for curve in curves))
     figure = Figure(figsize=(9.5, 4.8 * len(tasks)), layout="constrained")
     for axes, task in zip(figure.subplots(len(tasks), 1, squeeze=False)[:, 0], tasks, strict=True):
         mine = [(curve, law) for curve, law in zip(curves, laws, strict=True) if curve.task == task]
-        several = len({curve.label for curve, _ in mine}) > 1
-        for (curve, law), stroke in zip(mine, strokes(len(mine)), strict=True):
+        networks = list(dict.fromkeys(curve.label for curve, _ in mine))
+        kinds = list(dict.fromkeys((curve.of, curve.tested) for curve, _ in mine))
+        alone = len(networks) == 1  # then colours tell the kinds apart, else the networks
+        colours = [stroke["color"] for stroke in strokes(len(kinds) if alone else len(networks))]
+        for curve, law in mine:
+            kind = kinds.index((curve.of, curve.tested))
+            colour = colours[kind if alone else networks.index(curve.label)]
             n, error = np.array(curve.points).T
-            name = ", ".join(filter(None, (curve.label if several else "", f"{curve.of} ({curve.tested})")))
-            line = {**stroke, "linestyle": "none" if law is not None else "-"}
-            axes.plot(n, 100 * error, label=name, **line)
+            mark = {"marker": MARKERS[kind % len(MARKERS)], "markersize": 4.5, "color": colour}
+            axes.plot(n, 100 * error, linestyle="none" if law else ":", linewidth=0.9, **mark)
             if law is not None:
                 ends = np.geomspace(law.first, law.last, 50)
-                axes.plot(ends, 100 * law(ends), color=stroke["color"], linewidth=1.2)
-        axes.set_xscale("log")
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(ScalarFormatter())
-        axes.yaxis.set_minor_formatter(ScalarFormatter() if _narrow(mine) else NullFormatter())
+                axes.plot(ends, 100 * law(ends), color=colour, linewidth=1.2)
+        for i, name in enumerate([] if alone else networks):
+            axes.plot([], [], color=colours[i], linewidth=3, label=name)
+        for i, (of, tested) in enumerate(kinds):
+            colour = colours[i] if alone else "0.3"
+            axes.plot([], [], MARKERS[i % len(MARKERS)], color=colour, markersize=4.5, label=f"{of} ({tested})")
+        _logarithmic(axes)
         axes.set_xlabel("patterns seen in training, repeated ones counted each time")
         axes.set_ylabel(f"{task.replace('_', ' ')}: wrong answers (%)")
         tidy(axes)
@@ -182,13 +195,19 @@ def _figure(curves: list[Curve], laws: list[PowerLaw | None]) -> Figure:
     return figure
 
 
-def _narrow(curves: list[tuple[Curve, PowerLaw | None]]) -> bool:
-    """Whether the errors stay within one decade, which then needs more numbers on its axis."""
-    errors = [error for curve, _ in curves for _, error in curve.points if error > 0]
-    return bool(errors) and max(errors) < 10 * min(errors)
+def _logarithmic(axes: Any) -> None:
+    """Both scales, with whole numbers at 1, 2 and 5 of every decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
-def _notes(curves: list[Curve], laws: list[PowerLaw | None]) -> list[str]:
+def _notes(curves: list[Curve], laws: list[PowerLaw | None], short: int) -> list[str]:
     notes = []
     for curve, law in zip(curves, laws, strict=True):
         name = f"{curve.label}, {curve.task.replace('_', ' ')}, {curve.of} ({curve.tested})"
@@ -206,4 +225,6 @@ def _notes(curves: list[Curve], laws: list[PowerLaw | None]) -> list[str]:
         "those of one run are not; a second half with another exponent says that the law has not settled. A schedule "
         "that lowers the rate towards the end of a run steepens its curve."
     )
+    if short:
+        notes.append(f"{short} runs that were validated once and tested at one checkpoint are left out.")
     return notes

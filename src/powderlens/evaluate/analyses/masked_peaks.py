@@ -2,13 +2,14 @@
 
 SimXRD (Cao et al. 2025) Fig. 6 sorts peaks into fifths of the strongest one. It says neither what a peak is nor what is
 put in its place. Here: a pattern is smoothed over `SMOOTH` points; maxima that stand out by `PROMINENCE` of the highest
-are peaks; each reaches to the minima between it and its neighbours; it is cut off at the straight line between these two
-feet. Networks scale what is left to its own maximum.
+are peaks; each reaches to the minima between it and its neighbours; it is cut off at the straight line between these
+two feet. Networks scale what is left to its own maximum.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,7 +52,7 @@ def find(pattern: NDArray[np.floating[Any]]) -> Peaks:
     smooth = uniform_filter1d(np.asarray(pattern, np.float64), SMOOTH, mode="nearest")
     top = smooth.max()
     at, _ = find_peaks(smooth, prominence=PROMINENCE * (top - smooth.min()))
-    inner = [int(a + smooth[a:b].argmin()) for a, b in zip(at[:-1], at[1:], strict=True)]
+    inner = [int(a + smooth[a:b].argmin()) for a, b in pairwise(at.tolist())]
     edges = np.array([0, *inner, len(smooth) - 1] if len(at) else [0])
     band = (
         np.minimum(smooth[at] / top * len(BANDS), len(BANDS) - 1).astype(np.int64) if len(at) else np.empty(0, np.int64)
@@ -82,7 +83,7 @@ def analyse(inputs: Inputs) -> Result:
         mine, same, n = _of_network(one, inputs.seed)
         rows += mine
         notes.append(f"{one.label}: {n:,} patterns; asked again, {100 * same:.2f} % of the answers are the record's.")
-    worst = {}
+    worst: dict[tuple[str, str], list[float]] = {}
     for row in rows:
         worst.setdefault((row["network"], row["task"]), []).append(row["relative_drop_percent"])
     loses = [BANDS[int(np.nanargmax(drops))] for drops in worst.values() if np.isfinite(drops).any()]
@@ -95,10 +96,10 @@ def analyse(inputs: Inputs) -> Result:
         + ".",
     )
     notes.append(
-        f"A peak stands out by {100 * PROMINENCE:g} % of the highest after smoothing over {SMOOTH} points and is cut off "
-        "at the line between its feet; the pattern is then scaled to what is left. Bands differ in how many peaks and how "
-        "much area they hold (columns of the table), so drops are not those of single peaks. The paper does not say how it "
-        "masked."
+        f"A peak stands out by {100 * PROMINENCE:g} % of the highest after smoothing over {SMOOTH} points and is cut "
+        "off at the line between its feet; the pattern is then scaled to what is left. Bands differ in how many peaks "
+        "and how much area they hold (columns of the table), so drops are not those of single peaks. The paper does "
+        "not say how it masked."
     )
     return Result(table=table_of(rows), figure=_figure(rows), notes=tuple(notes))
 

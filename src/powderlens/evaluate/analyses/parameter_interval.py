@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INTERVALS = 5
+FEW = 30
+"""Patterns below which a field has no colour."""
+SAME = 1e-3
+"""Relative spread up to which a parameter counts as the same for all patterns."""
 SIGNED = ("zero_shift_deg", "displacement_mm", "slit_tilt")
 """Fields whose size counts, not their sign."""
 
@@ -45,13 +49,13 @@ REST = "3 (the rest)"
 
 
 def parameters(records: NDArray[np.void]) -> dict[str, NDArray[np.float64]]:
-    """What differs between patterns, as one number each.
+    """What patterns were drawn under, as one number each.
 
     Args:
         records: (n,) conditions, see `diffraction.conditions.RECORD`.
 
     Returns:
-        By name, (n,): every numeric field that varies (sizes of signed ones, `abs_...`); of the strain the largest
+        By name, (n,): every field that is a number (sizes of signed ones, `abs_...`); of the strain the largest
         principal one, as drawn, before it is projected on the crystal's symmetry (`largest_strain`); of the smooth
         background highest minus lowest point, relative to the strongest of the pattern (`background_span`).
     """
@@ -68,7 +72,7 @@ def parameters(records: NDArray[np.void]) -> dict[str, NDArray[np.float64]]:
             found["background_span"] = np.ptp(curves, axis=-1)
         elif values.ndim == 1 and values.dtype.kind == "f":
             found[f"abs_{name}" if name in SIGNED else name] = np.abs(values) if name in SIGNED else values
-    return {name: values for name, values in found.items() if np.ptp(values) > 1e-9 * np.abs(values).max()}
+    return found
 
 
 def intervals(values: NDArray[np.float64]) -> list[tuple[float, float]]:
@@ -87,6 +91,7 @@ def analyse(inputs: Inputs) -> Result:
     Raises:
         InputError: patterns that are not drawn, or drawn with nothing that varies.
     """
+    inputs, left = inputs.on_corpus("tested")
     asked = inputs.asked("crystal_system", "space_group", "extinction_class")
     assert inputs.corpus is not None
     for one in asked:
@@ -95,24 +100,35 @@ def analyse(inputs: Inputs) -> Result:
         raise InputError(f"{inputs.corpus}: its patterns are not drawn, so their conditions are not known")
     said = [one.answers() for one in asked]
     numbers = np.unique(np.concatenate([answers.pattern for answers in said]))
-    varied = parameters(corpus.conditions(numbers))
+    every = parameters(corpus.conditions(numbers))
+    varied = {name: values for name, values in every.items() if np.ptp(values) > SAME * np.abs(values).max()}
     if not varied:
         raise InputError(
             f"{inputs.corpus}: protocol {corpus.protocol.name} draws all patterns under the same conditions"
         )
+    fixed = {name: float(every[name][0]) for name in ("background_span", "noise_sigma") if name not in varied}
     cuts = {name: intervals(values) for name, values in varied.items()}
     rows: list[dict[str, Any]] = []
     for one, answers in zip(asked, said, strict=True):
         at = np.searchsorted(numbers, answers.pattern)
         mine = {name: values[at] for name, values in varied.items()}
         for name, values in mine.items():
-            for i, (low, high) in enumerate(cuts[name]):
+            for i, ((low, high), words) in enumerate(zip(cuts[name], _names(cuts[name]), strict=True)):
                 inside = (values <= high) & ((values > low) | (i == 0))
-                rows.append(_row(one, answers, name, f"{low:.3g}-{high:.3g}", inside, low, high))
+                rows.append(_row(one, answers, name, words, inside, low, high))
         rows += [_row(one, answers, "Table 6", name, where) for name, where in categories(mine).items()]
     return Result(
-        table=table_of(rows), figure=_figure(rows, asked, said), notes=tuple(_notes(rows, asked, said, corpus))
+        table=table_of(rows), figure=_figure(rows, asked, said), notes=(*_notes(rows, asked, said, fixed), *left)
     )
+
+
+def _names(cuts: list[tuple[float, float]]) -> list[str]:
+    """Both ends of each interval, in as few digits as tell the intervals apart."""
+    for digits in (2, 3, 4, 6):
+        names = [f"{0.0 if low < 0.01 * high else low:.{digits}g}-{high:.{digits}g}" for low, high in cuts]
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 def categories(values: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.bool_]]:
@@ -163,15 +179,19 @@ def _figure(rows: list[dict[str, Any]], asked: list[Asked], said: list[Answers])
     ):
         some = [row for row in rows if row["parameter"] == name]
         columns = list(dict.fromkeys(row["interval"] for row in some))
+        few = np.array([row["patterns"] < FEW for row in some]).reshape(len(asked), len(columns))
         values = np.array([100 * row["accuracy"] for row in some]).reshape(len(asked), len(columns))
-        heat_map(axes, values, words if i == 0 else [""] * len(words), columns, shade=values - own, limits=(-15, 15),
+        shade = np.where(few, 0.0, values - own)
+        heat_map(axes, values, words if i == 0 else [""] * len(words), columns, shade=shade, limits=(-15, 15),
                  colours="RdBu")  # fmt: skip
         axes.set_title(name.replace("_", " "), fontsize=8)
-    figure.suptitle("accuracy (%); colour: above (blue) or below (red) the network's own mean", fontsize=10)
+    figure.suptitle(
+        "accuracy (%); colour: above (blue) or below (red) the network's own mean, none for few patterns", fontsize=10
+    )
     return figure
 
 
-def _notes(rows: list[dict[str, Any]], asked: list[Asked], said: list[Answers], corpus: Corpus) -> list[str]:
+def _notes(rows: list[dict[str, Any]], asked: list[Asked], said: list[Answers], fixed: dict[str, float]) -> list[str]:
     notes = []
     spread = {}
     for name in dict.fromkeys(row["parameter"] for row in rows):
@@ -194,14 +214,11 @@ def _notes(rows: list[dict[str, Any]], asked: list[Asked], said: list[Answers], 
         f"Accuracy in the highest interval minus the lowest, mean of {len(asked)} rows, in points: "
         f"{', '.join(f'{name} {value:+.1f}' for name, value in ordered)}.",
     )
-    errors = [100 * row["standard_error"] for row in rows if row["parameter"] != "Table 6"]
+    errors = [100 * row["standard_error"] for row in rows if row["parameter"] != "Table 6" and row["patterns"] > 1]
     notes.append(
         f"Intervals hold equally many patterns; the median standard error of a field is {np.nanmedian(errors):.1f} "
         "points (by crystal). Parameters are drawn independently, so each is seen at the mean of the others."
     )
-    vectors = [
-        n for n in ("humps", "texture_axis") if np.ptp(corpus.conditions(corpus.numbers(corpus.parts[0])[:64])[n])
-    ]
-    if vectors:
-        notes.append(f"Not looked at, though they vary: {', '.join(vectors)}.")
+    if fixed:
+        notes.append(f"The same for all patterns: {', '.join(f'{name} {value:.3g}' for name, value in fixed.items())}.")
     return notes

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.evaluate.analyses.base import Asked, Inputs, Result, check_corpus, table_of
+from powderlens.evaluate.analyses.base import Asked, Inputs, Result, table_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +20,7 @@ SHOWN = (0.5, 99.5)
 
 
 def analyse(inputs: Inputs) -> Result:
-    """Six panels a record. The naive answer is the mean over the training part with `--corpus`, else the tested mean.
+    """Six panels a record; the naive answer is the cell that the record names, else the mean of the tested ones.
 
     Raises:
         InputError: no record with cells.
@@ -29,7 +29,7 @@ def analyse(inputs: Inputs) -> Result:
     panels, notes = [], []
     for one in inputs.asked("lattice"):
         truth, said, missing = _cells(one)
-        naive, of = _naive(inputs, one, truth)
+        naive, of = _naive(one, truth)
         mine = _figures(one, truth, said, naive)
         rows += mine
         panels.append((one.label, truth, said, naive, mine))
@@ -37,7 +37,7 @@ def analyse(inputs: Inputs) -> Result:
         notes.append(
             f"{one.label} on {one.record.tested.corpus}:{one.record.tested.part}: mean error "
             f"{_mean(lengths, 'mae'):.2f} A ({_mean(lengths, 'mape_percent'):.1f} %) of lengths and "
-            f"{_mean(angles, 'mae'):.2f} degrees of angles; always answering {of} would miss by "
+            f"{_mean(angles, 'mae'):.2f} degrees of angles; always answering the mean of {of} would miss by "
             f"{_mean(lengths, 'naive_mae'):.2f} A ({_mean(lengths, 'naive_mape_percent'):.1f} %) and "
             f"{_mean(angles, 'naive_mae'):.2f} degrees. {len(truth):,} cells{missing}."
         )
@@ -61,12 +61,12 @@ def _cells(one: Asked) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
     return truth, said, missing
 
 
-def _naive(inputs: Inputs, one: Asked, truth: NDArray[np.float64]) -> tuple[NDArray[np.float64], str]:
-    if inputs.corpus is None:
-        return truth.mean(axis=0), "the mean of these cells"
-    corpus = check_corpus(inputs.corpus, one.record.training.data, "was trained on")
-    cells = corpus.labels(corpus.numbers(one.record.training.data.part)).niggli
-    return np.asarray(np.nanmean(cells, axis=0)), "the mean of the training part"
+def _naive(one: Asked, truth: NDArray[np.float64]) -> tuple[NDArray[np.float64], str]:
+    """The cell (6,) that the naive answer always gives, and whose mean it is."""
+    figures = one.record.lattice
+    if figures is None or figures.naive_cell is None:
+        return truth.mean(axis=0), "these cells"
+    return np.array(figures.naive_cell), figures.naive_of
 
 
 def _figures(
@@ -116,6 +116,8 @@ def _figure(panels: list[tuple[Any, ...]]) -> Figure:
             axes.set_xlim(low, high)
             axes.set_ylim(low, high)
             axes.set_aspect("equal")
+            if outside := float(((said[:, i] < low) | (said[:, i] > high)).mean()):
+                axes.text(0.03, 0.95, f"{100 * outside:.2g} % outside", transform=axes.transAxes, fontsize=7, va="top")
             axes.set_title(f"R² {mine[i]['r2']:.2f}, MAE {mine[i]['mae']:.2f}", fontsize=8)
             axes.tick_params(labelsize=7)
             axes.set_xlabel(f"true {SYMBOLS[i]}", fontsize=8)

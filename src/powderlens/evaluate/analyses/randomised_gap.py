@@ -100,7 +100,7 @@ def gain(before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[float
 
 def shares_of_gap(
     before: NDArray[np.float64], after: NDArray[np.float64], synthetic: NDArray[np.float64], seed: int
-) -> tuple[float, float, float]:
+) -> tuple[float, float, float] | None:
     """Share of the gap between real and synthetic crystals that drawing anew closes.
 
     Args:
@@ -111,17 +111,20 @@ def shares_of_gap(
 
     Returns:
         (after - before) / (synthetic - before) of the means, and the 2.5 and 97.5 % quantiles over resamples of the n
-        crystals, in pairs, and of the m.
+        crystals, in pairs, and of the m. None where more than 2.5 % of the resamples have no gap: no interval holds.
     """
     rng = np.random.default_rng(seed)
-    share = (after.mean() - before.mean()) / (synthetic.mean() - before.mean())
-    drawn = []
+    closed, gaps = [], []
     for _ in range(DRAWS):
-        one = rng.integers(len(before), size=len(before))
-        other = rng.integers(len(synthetic), size=len(synthetic))
+        one, other = (rng.integers(len(of), size=len(of)) for of in (before, synthetic))
         low = before[one].mean()
-        drawn.append((after[one].mean() - low) / (synthetic[other].mean() - low))
-    return float(share), *np.quantile(drawn, [0.025, 0.975]).tolist()
+        closed.append(after[one].mean() - low)
+        gaps.append(synthetic[other].mean() - low)
+    there = np.array(gaps) > 0
+    if there.mean() < 0.975:
+        return None
+    low, high = np.quantile(np.array(closed)[there] / np.array(gaps)[there], [0.025, 0.975]).tolist()
+    return float((after.mean() - before.mean()) / (synthetic.mean() - before.mean())), low, high
 
 
 def _networks(asked: list[Asked]) -> dict[str, list[Asked]]:
@@ -198,13 +201,9 @@ def _rows(label: str, many: list[Asked], tested: dict[str, Tested], seed: int) -
         )
         row |= {"share_of_gap": None, "share_from": None, "share_to": None}
         if SYNTHETIC in right and what in ("lattice", "coordinates", "both"):
-            row |= dict(
-                zip(
-                    ("share_of_gap", "share_from", "share_to"),
-                    shares_of_gap(base, values, right[SYNTHETIC], seed),
-                    strict=True,
-                )
-            )
+            found = shares_of_gap(base, values, right[SYNTHETIC], seed)
+            if found is not None:
+                row |= dict(zip(("share_of_gap", "share_from", "share_to"), found, strict=True))
         rows.append(row)
     return rows
 

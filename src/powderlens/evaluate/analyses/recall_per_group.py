@@ -33,6 +33,9 @@ def analyse(inputs: Inputs) -> Result:
     Raises:
         InputError: records of several trainings, or of a corpus that is not given.
     """
+    left: list[str] = []
+    if inputs.corpus is not None and any(one.training.data.corpus != SYNTHETIC for _, one in inputs.records):
+        inputs, left = inputs.on_corpus("trained")
     asked = inputs.asked("space_group")
     learnt, counted = _training(inputs, asked)
     rows: list[dict[str, Any]] = []
@@ -40,7 +43,9 @@ def analyse(inputs: Inputs) -> Result:
     for one, answers in zip(asked, said, strict=True):
         rows += _rows(one, answers, learnt)
     return Result(
-        table=table_of(rows), figure=_figure(rows, asked, counted), notes=tuple(_notes(rows, asked, said, counted))
+        table=table_of(rows),
+        figure=_figure(rows, asked, counted),
+        notes=(*_notes(rows, asked, said, counted), *left),
     )
 
 

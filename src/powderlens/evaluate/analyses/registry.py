@@ -91,7 +91,6 @@ KINDS: tuple[Kind, ...] = (
         name="parity",
         title="predicted against true cell, six parameters, beside the naive mean",
         source="AlphaDiffract Fig. 3c-e",
-        corpus="may",
     ),
     Kind(
         name="ensemble-size",

@@ -49,6 +49,7 @@ def analyse(inputs: Inputs) -> Result:
     Raises:
         InputError: records of several tested parts, or fewer than five patterns with a known space group.
     """
+    inputs, left = inputs.on_corpus("tested")
     assert inputs.corpus is not None
     if len({(one.tested.sha256, one.tested.part) for _, one in inputs.records}) > 1:
         raise InputError("the records were tested on several parts; a map is of one")
@@ -90,9 +91,9 @@ def analyse(inputs: Inputs) -> Result:
             for kind in (labels.crystal_system, labels.space_group)
         ]
         notes.append(
-            f"{name}: the nearest neighbour of another crystal is of the same system for {agree[0]:.1f} % and of the same "
-            f"space group for {agree[1]:.1f} % before the map ({kept.shape[1]} principal components), {agree[2]:.1f} % and "
-            f"{agree[3]:.1f} % in it."
+            f"{name}: the nearest neighbour of another crystal is of the same system for {agree[0]:.1f} % and of the "
+            f"same space group for {agree[1]:.1f} % before the map ({kept.shape[1]} principal components), "
+            f"{agree[2]:.1f} % and {agree[3]:.1f} % in it."
         )
     chance = [
         100 * float(np.square(np.unique(kind, return_counts=True)[1] / len(kind)).sum())
@@ -104,7 +105,7 @@ def analyse(inputs: Inputs) -> Result:
         f"{perplexity:g}, seed {inputs.seed}; distances between far groups in such a map mean nothing."
     )
     figure = _figure(maps, labels.crystal_system, labels.space_group)
-    return Result(table=table_of(rows), figure=figure, notes=tuple(notes))
+    return Result(table=table_of(rows), figure=figure, notes=(*notes, *left))
 
 
 def _points(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,7 @@ from powderlens.core.errors import InputError
 from powderlens.corpus.corpus import Corpus
 from powderlens.corpus.crystal_statistics import occupations
 from powderlens.corpus.manifest import NAME, read_manifest
-from powderlens.evaluate.analyses.base import check_corpus
-from powderlens.evaluate.zoo_record import CorpusPart
+from powderlens.evaluate.analyses.base import Inputs, check_corpus
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,30 +31,39 @@ class Descriptors:
     crystallite_size_nm: NDArray[np.float64]
 
 
-def tested_corpus(given: Path, wanted: CorpusPart) -> Corpus:
-    """The corpus that a record was tested on.
+def tested_corpora(inputs: Inputs) -> tuple[Inputs, dict[str, Corpus], list[str]]:
+    """The corpora that the records were tested on, by their sha256.
 
     Args:
-        given: with `--corpus`: the corpus, or a folder that holds it among others.
-        wanted: what the record names.
+        inputs: with `--corpus`: a corpus, or a folder that holds several.
+
+    Returns:
+        The records whose corpus is there; the corpora; a sentence where other records are left out.
 
     Raises:
-        InputError: another corpus, none in the folder, or patterns without crystals.
+        InputError: no record is of a corpus that is given, or its patterns have no crystals.
     """
-    path = given
-    if given.is_dir() and not (given / NAME).is_file():
-        inside = (child for child in sorted(given.iterdir()) if (child / NAME).is_file())
-        found = next((child for child in inside if read_manifest(child)["sha256"] == wanted.sha256), None)
-        if found is None:
-            raise InputError(
-                f"{given}: no corpus in it has the sha256 {wanted.sha256[:12]} of {wanted.corpus}, which a record was "
-                "tested on; give the folder where that one is"
-            )
-        path = found
-    corpus = check_corpus(path, wanted, "was tested on")
-    if not isinstance(corpus, Corpus):
-        raise InputError(f"{path}: stored patterns have no crystals; take records of a corpus that is drawn")
-    return corpus
+    given = inputs.corpus
+    assert given is not None
+    single = not given.is_dir() or (given / NAME).is_file()
+    folders = [given] if single else [child for child in sorted(given.iterdir()) if (child / NAME).is_file()]
+    found = {read_manifest(folder)["sha256"]: folder for folder in folders}
+    fits = tuple((path, record) for path, record in inputs.records if record.tested.sha256 in found)
+    if not fits:
+        named = ", ".join(sorted({f"{one.tested.corpus} with {one.tested.sha256[:12]}" for _, one in inputs.records}))
+        raise InputError(
+            f"{given}: holds no corpus that a record was tested on; these are {named} (sha256); give the corpus or the "
+            "folder where it is with --corpus"
+        )
+    corpora: dict[str, Corpus] = {}
+    for _, record in fits:
+        corpus = check_corpus(found[record.tested.sha256], record.tested, "was tested on")
+        if not isinstance(corpus, Corpus):
+            raise InputError(f"{corpus.path}: stored patterns have no crystals; take records of a corpus that is drawn")
+        corpora[record.tested.sha256] = corpus
+    left = len(inputs.records) - len(fits)
+    note = f"{left} of {len(inputs.records)} records were tested on another corpus and are left out."
+    return replace(inputs, records=fits), corpora, [note] if left else []
 
 
 def descriptors(corpus: Corpus, numbers: NDArray[np.int64]) -> Descriptors:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.evaluate.analyses.base import Asked, Inputs, Result, share, table_of
+from powderlens.evaluate.analyses.base import Asked, Inputs, Result, labels, share, table_of
 from powderlens.evaluate.analyses.lines import beside, strokes, tidy
 from powderlens.evaluate.zoo_metrics import K_MOST, NONE, class_column, list_column
 
@@ -68,7 +68,7 @@ def _rows(
             {
                 "network": label,
                 "task": one.task,
-                "tested": f"{one.record.tested.corpus}:{one.record.tested.part}",
+                "tested": _part(one),
                 "k": k,
                 "patterns": len(ranks),
                 "accuracy": right,
@@ -79,33 +79,44 @@ def _rows(
 
 
 def _figure(rows: list[dict[str, Any]], asked: list[Asked]) -> Figure:
+    """A panel for each task (down) and tested part (across); a network has one colour in all."""
     from matplotlib.figure import Figure
 
     tasks = list(dict.fromkeys(one.task for one in asked))
-    figure = Figure(figsize=(8.5, 4.6 * len(tasks)), layout="constrained")
-    for axes, task in zip(figure.subplots(len(tasks), 1, squeeze=False)[:, 0], tasks, strict=True):
-        of_task = [row for row in rows if row["task"] == task]
-        curves: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        for row in of_task:
-            curves.setdefault((row["network"], row["tested"]), []).append(row)
-        parts = {tested for _, tested in curves}
-        named = [key for key in curves if key[0] != FREQUENT]
-        drawn = dict(zip(named, strokes(len(named)), strict=True))
-        for key, points in curves.items():
-            k = [row["k"] for row in points]
-            y = 100 * np.array([row["accuracy"] for row in points], float)
-            if key in drawn:
-                axes.plot(k, y, label=key[0], linewidth=1.2, **drawn[key])
-            else:
-                of = f" of {key[1]}" if len(parts) > 1 else ""
-                axes.plot(k, y, label=f"{FREQUENT}{of}", color="0.6", linewidth=1.0)
-        axes.set_xticks(range(1, max(row["k"] for row in of_task) + 1))
+    parts = list(dict.fromkeys(_part(one) for one in asked))
+    panels = {
+        (task, part): [o for o in asked if o.task == task and _part(o) == part] for task in tasks for part in parts
+    }
+    short = {
+        key: labels([one.record for one in many], [one.task for one in many]) for key, many in panels.items() if many
+    }
+    names = list(dict.fromkeys(name for found in short.values() for name in found))
+    drawn = dict(zip(names, strokes(len(names)), strict=True))
+    figure = Figure(figsize=(2.2 + 4.6 * len(parts), 4.3 * len(tasks)), layout="constrained")
+    grid = figure.subplots(len(tasks), len(parts), squeeze=False, sharey=True)
+    for axes, ((task, part), many) in zip(grid.flat, panels.items(), strict=True):
+        mine = [row for row in rows if row["task"] == task and row["tested"] == part]
+        for one, name in zip(many, short.get((task, part), []), strict=True):
+            points = [row for row in mine if row["network"] == one.label]
+            axes.plot(*_curve(points), label=name, linewidth=1.2, **drawn[name])
+        axes.plot(*_curve([row for row in mine if row["network"] == FREQUENT]), color="0.6", label=FREQUENT)
+        axes.set_xticks(range(1, max((row["k"] for row in mine), default=1) + 1))
         axes.set_ylim(0, 101)
         axes.set_xlabel("k")
-        axes.set_ylabel(f"{task.replace('_', ' ')} among the k likeliest (%)")
+        axes.set_title(part, loc="left", fontsize=9, parse_math=False)
         tidy(axes)
-        beside(axes)
+    for task, line in zip(tasks, grid, strict=True):
+        line[0].set_ylabel(f"{task.replace('_', ' ')} among the k likeliest (%)")
+        beside(line[-1])
     return figure
+
+
+def _curve(points: list[dict[str, Any]]) -> tuple[list[int], NDArray[np.float64]]:
+    return [row["k"] for row in points], 100 * np.array([row["accuracy"] for row in points], float)
+
+
+def _part(one: Asked) -> str:
+    return f"{one.record.tested.corpus}:{one.record.tested.part}"
 
 
 def _notes(rows: list[dict[str, Any]], asked: list[Asked]) -> list[str]:

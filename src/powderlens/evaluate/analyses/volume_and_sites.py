@@ -13,7 +13,7 @@ import numpy as np
 
 from powderlens.evaluate.analyses.base import Asked, Inputs, Result, share, table_of
 from powderlens.evaluate.analyses.lines import beside, strokes, tidy
-from powderlens.evaluate.analyses.tested_crystals import descriptors, tested_corpus
+from powderlens.evaluate.analyses.tested_crystals import descriptors, tested_corpora
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,14 +32,14 @@ def analyse(inputs: Inputs) -> Result:
     """Every record with a task of classes, space groups first; `--corpus` is the tested one, or a folder of several.
 
     Raises:
-        InputError: see `tested_crystals.tested_corpus`.
+        InputError: see `tested_crystals.tested_corpora`.
     """
+    inputs, corpora, left = tested_corpora(inputs)
     asked = inputs.asked("space_group", "crystal_system", "extinction_class")
-    assert inputs.corpus is not None
     rows: list[dict[str, Any]] = []
     for one in asked:
         answers = one.answers()
-        of = descriptors(tested_corpus(inputs.corpus, one.record.tested), answers.pattern)
+        of = descriptors(corpora[one.record.tested.sha256], answers.pattern)
         for name, edges in EDGES.items():
             values = getattr(of, name)
             for low, high in pairwise(edges):
@@ -60,7 +60,7 @@ def analyse(inputs: Inputs) -> Result:
                         "standard_error": error,
                     }
                 )
-    return Result(table=table_of(rows), figure=_figure(rows, asked), notes=tuple(_notes(rows, asked)))
+    return Result(table=table_of(rows), figure=_figure(rows, asked), notes=(*_notes(rows, asked), *left))
 
 
 def _interval(name: str, low: float, high: float) -> str:

@@ -37,17 +37,13 @@ class Crystals(Part):
 class Budget(Part):
     """The same for every network."""
 
-    patterns: int = Field(gt=0, description="shown in training")
+    patterns: int = Field(gt=0, description="shown in each training")
+    rates: tuple[float, ...] = Field(
+        min_length=1, description="highest learning rates that each network is trained at; validation chooses"
+    )
+    validations: int = Field(gt=0, description="points of each training's curve; the last one is its end")
     batch: int = Field(gt=1, description="patterns a step")
     size: Literal["full", "small"] = Field(description="of the networks")
-
-
-class Rates(Part):
-    """Short trials that find each network's learning rate; lowest validation loss."""
-
-    candidates: tuple[float, ...] = Field(min_length=1, description="highest rates of the schedule")
-    patterns: int = Field(gt=0, description="shown in each trial")
-    task: TaskName = Field(description="that is tried; the rate serves all tasks and losses of the network")
 
 
 class Losses(Part):
@@ -70,19 +66,17 @@ class Plan(Part):
     as_published: bool = Field(description="train networks with published faults a second time, with them")
     crystals: Crystals
     budget: Budget
-    rates: Rates
     losses: Losses | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Plan:
         for name in (*self.networks, *(self.losses.networks if self.losses else ())):
             card(name)
-        if self.rates.task not in self.tasks:
-            raise ValueError(f"rates.task: {self.rates.task} is none of the tasks")
-        if self.losses and not set(self.losses.networks) <= set(self.networks):
-            raise ValueError("losses.networks: some are not among the networks, whose trials find their rates")
-        if self.rates.patterns < self.budget.batch or self.budget.patterns < self.budget.batch:
-            raise ValueError(f"patterns: fewer than one batch of {self.budget.batch}")
+        for what in ("networks", "tasks"):
+            if self.losses and not set(getattr(self.losses, what)) <= set(getattr(self, what)):
+                raise ValueError(f"losses.{what}: some are not in the list above, where their learning rates are found")
+        if self.budget.patterns < self.budget.batch:
+            raise ValueError(f"budget.patterns: {self.budget.patterns}, fewer than one batch of {self.budget.batch}")
         return self
 
 
@@ -101,7 +95,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Run:
-    """One training: a variant, a task, a loss (None: the recipe's)."""
+    """What one record is of: a variant, a task, a loss (None: the recipe's)."""
 
     variant: Variant
     task: str
@@ -120,31 +114,22 @@ class Bench:
     plan: Plan
     recipe: ZooRecipe
 
-    def variants(self) -> Iterator[Variant]:
-        """All networks as meant, then those with faults as published."""
-        yield from (Variant(name, False) for name in self.plan.networks)
+    def runs(self) -> Iterator[Run]:
+        """With the recipe's loss: all networks as meant, then those with faults as published."""
+        variants = [Variant(name, False) for name in self.plan.networks]
         if self.plan.as_published:
-            yield from (Variant(name, True) for name in self.plan.networks if card(name).faults)
-
-    def runs_of(self, variant: Variant) -> Iterator[Run]:
-        """The trainings of a variant with the recipe's loss."""
-        yield from (Run(variant, task) for task in self.plan.tasks)
+            variants += [Variant(name, True) for name in self.plan.networks if card(name).faults]
+        yield from (Run(variant, task) for variant in variants for task in self.plan.tasks)
 
     def loss_runs(self) -> Iterator[Run]:
-        """The trainings with other losses."""
+        """With other losses, at the rate that the recipe's loss chose."""
         if self.plan.losses:
             for name in self.plan.losses.networks:
                 for kind in self.plan.losses.kinds:
                     yield from (Run(Variant(name, False), task, kind) for task in self.plan.losses.tasks)
 
-    def recipe_of(self, run: Run, rate: float, patterns: int) -> ZooRecipe:
-        """What a training does.
-
-        Args:
-            run: which.
-            rate: highest learning rate.
-            patterns: shown; the last checkpoint counts.
-        """
+    def recipe_of(self, run: Run, rate: float) -> ZooRecipe:
+        """What a training at a rate does; the last checkpoint counts."""
         chosen = with_choices(
             self.recipe,
             network=run.variant.network,
@@ -155,9 +140,11 @@ class Bench:
             seed=self.plan.seed,
         )
         content = chosen.model_dump(mode="json")
-        content["batch"] = self.plan.budget.batch
+        budget = self.plan.budget
+        content["batch"] = budget.batch
+        content["data"]["validate_patterns"] = -(-budget.patterns // budget.validations)
         content["optimiser"]["learning_rate"] = rate
-        content["limits"] = {"patterns": patterns}
+        content["limits"] = {"patterns": budget.patterns}
         content |= {"keep": "last", "patience": None, "min_delta": None}
         return parse_zoo_recipe(content, self.plan.name)
 
@@ -166,7 +153,8 @@ def load_bench(path: Path) -> Bench:
     """Read a plan and the recipe that it names.
 
     Raises:
-        InputError: missing file, bad TOML, unknown key or network, a value out of range; one line that names the field.
+        InputError: missing file, bad TOML, unknown key, network or loss, a value out of range; one line that names the
+            field.
     """
     try:
         with open(path, "rb") as handle:
@@ -179,7 +167,10 @@ def load_bench(path: Path) -> Bench:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{path}: {where}{': ' if where else ''}{_said(first)}") from None
-    return Bench(plan, load_zoo_recipe(path.parent / plan.recipe))
+    bench = Bench(plan, load_zoo_recipe(path.parent / plan.recipe))
+    for run in (*bench.runs(), *bench.loss_runs()):
+        bench.recipe_of(run, plan.budget.rates[0])
+    return bench
 
 
 def _said(error: Any) -> str:

@@ -1,7 +1,8 @@
-"""All trials, trainings and tests of a plan, in processes beside each other; killed at any moment, it goes on.
+"""All trainings and tests of a plan, in processes beside each other; killed at any moment, it goes on.
 
-In the folder of a benchmark: the two corpora, `trials/` and `runs/` (one folder a training, see `train_zoo`),
-`records/` (see `powderlens.evaluate.zoo_record`) and `time.json`. What is there is not done again.
+In the folder of a benchmark: the two corpora, `runs/` (one folder a training, see `train_zoo`), `records/` (see
+`powderlens.evaluate.zoo_record`) and `time.json`. What is there is not done again. How long a network takes to answer
+is measured last, when nothing else runs.
 """
 
 from __future__ import annotations
@@ -10,48 +11,49 @@ import json
 import math
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256, make_folder
 from powderlens.corpus.parallel import in_processes
 from powderlens.evaluate.benchmark.corpora import KNOWN, UNSEEN, make_corpora
-from powderlens.evaluate.benchmark.plan import Bench, Run, Variant
-from powderlens.evaluate.zoo_record import Protocol
+from powderlens.evaluate.benchmark.plan import Bench, Run
+from powderlens.evaluate.zoo_record import Inference, Protocol, read_zoo_record, write_zoo_record
 from powderlens.train.drawn import Report
 
-PROTOCOLS: dict[str, Protocol] = {KNOWN: "in-library", UNSEEN: "out-of-library"}
+MEASURED = "measured"
+PROTOCOLS: dict[str, Protocol] = {KNOWN: "in-library", UNSEEN: "out-of-library", MEASURED: "measured"}
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a process does: the trials of a variant and the trainings after them."""
+    """What a process does: a run at each of some learning rates, and the test of the best."""
 
     bench: Bench
     folder: Path
     corpora: dict[str, Path]
-    variant: Variant
-    runs: tuple[Run, ...]
+    run: Run
     command: str
 
 
-@dataclass(frozen=True)
-class Done:
-    """What came of a `Work`."""
-
-    variant: Variant
-    rate: float
-    runs: tuple[Run, ...]
-
-
-def run_benchmark(bench: Bench, crystals: Path, folder: Path, *, workers: int, command: str, report: Report) -> Path:
+def run_benchmark(
+    bench: Bench,
+    crystals: Path,
+    folder: Path,
+    *,
+    measured: Path | None = None,
+    workers: int,
+    command: str,
+    report: Report,
+) -> Path:
     """Do the plan.
 
     Args:
         bench: the plan.
         crystals: table of curated crystals that some are drawn from.
         folder: of the benchmark; one of the same plan goes on.
+        measured: corpus of measured patterns that every network is tested on besides.
         workers: processes beside each other, one thread each.
         command: for the records.
         report: is told what is done.
@@ -64,124 +66,133 @@ def run_benchmark(bench: Bench, crystals: Path, folder: Path, *, workers: int, c
         PowderlensError: a worker died; the same call goes on.
     """
     _check_same(bench, crystals, make_folder(folder))
-    began = time.monotonic()
     clock = _Clock(folder / "time.json")
     corpora = make_corpora(bench.plan, crystals, folder, workers=workers, report=report)
-    clock.add(began)
-    mapper = in_processes(workers)
-    variants = [Work(bench, folder, corpora, v, tuple(bench.runs_of(v)), command) for v in bench.variants()]
-    others = [Work(bench, folder, corpora, run.variant, (run,), command) for run in bench.loss_runs()]
-    count = 0
-    for stage in (variants, others):
-        for done in mapper(work, iter(stage)):
-            clock.add(began)
+    if measured is not None:
+        corpora[MEASURED] = measured
+    clock.note()
+    stages = list(bench.runs()), list(bench.loss_runs())
+    total, count = sum(map(len, stages)), 0
+    for stage in stages:
+        for name in in_processes(workers)(work, (Work(bench, folder, corpora, run, command) for run in stage)):
+            clock.note()
             count += 1
-            named = ", ".join(run.name for run in done.runs)
-            hours = clock.seconds / 3600
-            report(f"{count} of {len(variants) + len(others)}: {named} at {done.rate:g}; {hours:.2f} h in all")
+            report(f"{count} of {total}: {name}; {clock.seconds / 3600:.2f} h in all")
+    for run in (*stages[0], *stages[1]):
+        _time(bench, folder, run)
+    clock.note()
     return folder / "records"
 
 
-def work(task: Work) -> Done:
-    """In a worker: find the rate, train, test."""
-    rate = find_rate(task)
-    for run in task.runs:
-        _train_and_test(task, run, rate)
-    return Done(task.variant, rate, task.runs)
+def work(task: Work) -> str:
+    """In a worker: train and test.
 
-
-def find_rate(task: Work) -> float:
-    """The candidate with the lowest validation loss at the end of a short trial.
-
-    Raises:
-        InputError: at every rate the loss was no number.
+    Returns:
+        What was done, for the report.
     """
-    plan = task.bench.plan
-    losses = {rate: _trial(task, rate) for rate in plan.rates.candidates}
+    records = make_folder(task.folder / "records")
+    names = {corpus: _record(task.run, PROTOCOLS[corpus]) for corpus in task.corpora}
+    missing = {corpus: name for corpus, name in names.items() if not (records / f"{name}.json").is_file()}
+    losses = {rate: _train(task, rate) for rate in _rates(task.bench, task.folder, task.run)}
+    best = _best(losses, task.run)
+    for corpus, name in missing.items():
+        _test(task, best, losses, corpus, name)
+    for rate in losses:
+        if rate != best:
+            for checkpoint in _run_folder(task.folder, task.run, rate).glob("*.ckpt"):
+                checkpoint.unlink()
+    return f"{task.run.name}, loss {losses[best]:.3f} at {best:g}"
+
+
+def _run_folder(folder: Path, run: Run, rate: float) -> Path:
+    return folder / "runs" / f"{run.name}-{rate:g}"
+
+
+def _record(run: Run, protocol: str) -> str:
+    return f"{run.name}-{protocol}"
+
+
+def _rates(bench: Bench, folder: Path, run: Run) -> tuple[float, ...]:
+    """Those to train at: all of the plan; with another loss the one that the recipe's loss chose."""
+    rates = bench.plan.budget.rates
+    if run.loss is None:
+        return rates
+    plain = replace(run, loss=None)
+    return (_best({rate: _loss(_run_folder(folder, plain, rate)) for rate in rates}, plain),)
+
+
+def _best(losses: dict[float, float], run: Run) -> float:
     best = min(losses, key=lambda rate: losses[rate])
     if math.isinf(losses[best]):
-        raise InputError(f"{task.variant.name}: diverges at every rate of rates.candidates; give lower ones")
+        raise InputError(f"{run.name}: diverges at every rate of budget.rates; give lower ones")
     return best
 
 
-def trial_losses(bench: Bench, folder: Path, variant: Variant) -> dict[float, float]:
-    """Validation losses of a variant's trials that have ended; infinite where it diverged."""
-    return {
-        rate: _loss(path)
-        for rate in bench.plan.rates.candidates
-        if (path := _trial_folder(folder, variant, rate) / "outcome.json").is_file()
-    }
+def _loss(output: Path) -> float:
+    """In the validation part, at the end of a training; infinite where it diverged."""
+    outcome = json.loads((output / "outcome.json").read_text())
+    if outcome["stopped_by"] == "diverged":
+        return math.inf
+    return float(outcome["last_val_loss"])
 
 
-def _trial_folder(folder: Path, variant: Variant, rate: float) -> Path:
-    return folder / "trials" / f"{variant.name}-{rate:g}"
-
-
-def _trial(task: Work, rate: float) -> float:
-    plan, output = task.bench.plan, _trial_folder(task.folder, task.variant, rate)
+def _train(task: Work, rate: float) -> float:
+    output = _run_folder(task.folder, task.run, rate)
     if not (output / "outcome.json").is_file():
-        recipe_patterns = plan.rates.patterns
-        _train(task, Run(task.variant, plan.rates.task), rate, recipe_patterns, output)
-        for checkpoint in output.glob("*.ckpt"):
-            checkpoint.unlink()
-    return _loss(output / "outcome.json")
+        from powderlens.train.batches import Machine
+        from powderlens.train.quiet import quiet_lightning
+        from powderlens.train.zoo_engine import train_zoo
+        from powderlens.train.zoo_module import DivergedError
+
+        with quiet_lightning(), suppress(DivergedError):  # outcome.json says so
+            train_zoo(
+                task.bench.recipe_of(task.run, rate),
+                output,
+                corpus=task.corpora[KNOWN],
+                resume=True,
+                machine=Machine(workers=0, cache=task.folder / "drawn"),
+                threads=1,
+            )
+    return _loss(output)
 
 
-def _loss(outcome: Path) -> float:
-    content = json.loads(outcome.read_text())
-    value = content["best_val_loss"]
-    return math.inf if content["stopped_by"] == "diverged" or value is None else float(value)
-
-
-def _train(task: Work, run: Run, rate: float, patterns: int, output: Path) -> None:
-    from powderlens.train.batches import Machine
-    from powderlens.train.quiet import quiet_lightning
-    from powderlens.train.zoo_engine import train_zoo
-    from powderlens.train.zoo_module import DivergedError
-
-    with quiet_lightning(), suppress(DivergedError):  # its last good checkpoint is there; the record says why it ended
-        train_zoo(
-            task.bench.recipe_of(run, rate, patterns),
-            output,
-            corpus=task.corpora[KNOWN],
-            resume=True,
-            machine=Machine(workers=0, cache=task.folder / "drawn"),
-            threads=1,
-        )
-
-
-def _train_and_test(task: Work, run: Run, rate: float) -> None:
+def _test(task: Work, rate: float, losses: dict[float, float], corpus: str, name: str) -> None:
     from powderlens.evaluate.evaluate_network import evaluate_network
 
-    records = make_folder(task.folder / "records")
-    names = {corpus: f"{run.name}-{PROTOCOLS[corpus]}" for corpus in PROTOCOLS}
-    if all((records / f"{name}.json").is_file() for name in names.values()):
-        return
-    output = task.folder / "runs" / run.name
-    if not (output / "outcome.json").is_file():
-        _train(task, run, rate, task.bench.plan.budget.patterns, output)
-    losses = trial_losses(task.bench, task.folder, run.variant)
     tried = ", ".join(f"{loss:.3f} at {tried:g}" for tried, loss in losses.items())
-    rates = task.bench.plan.rates
-    chosen_by = (
-        f"learning rate {rate:g}: lowest loss in the validation part of {task.corpora[KNOWN].name} after "
-        f"{rates.patterns:,} patterns on {rates.task} ({tried})"
+    how = f"lowest loss in the validation part of {task.corpora[KNOWN].name} ({tried})"
+    evaluate_network(
+        _run_folder(task.folder, task.run, rate),
+        task.corpora[corpus],
+        None,
+        task.folder / "records",
+        name=name,
+        protocol=PROTOCOLS[corpus],
+        trained_on=task.corpora[KNOWN],
+        chosen_by=f"learning rate {rate:g}: {how if len(losses) > 1 else 'that of cross-entropy'}",
+        cache=task.folder / "drawn",
+        threads=1,
+        timing=False,
+        command=task.command,
     )
-    for corpus, name in names.items():
-        if not (records / f"{name}.json").is_file():
-            evaluate_network(
-                output,
-                task.corpora[corpus],
-                "test",
-                records,
-                name=name,
-                protocol=PROTOCOLS[corpus],
-                trained_on=task.corpora[KNOWN],
-                chosen_by=chosen_by,
-                cache=task.folder / "drawn",
-                threads=1,
-                command=task.command,
-            )
+
+
+def _time(bench: Bench, folder: Path, run: Run) -> None:
+    """Measure the forward pass when nothing else runs, one network after another, and tell the records."""
+    rates = _rates(bench, folder, run)
+    output = _run_folder(folder, run, _best({rate: _loss(_run_folder(folder, run, rate)) for rate in rates}, run))
+    if not (output / "inference.json").is_file():
+        from powderlens.evaluate.inference_time import inference_time
+        from powderlens.train.checkpoint import load_network
+
+        network, _, _ = load_network(output / "last.ckpt")
+        with atomic_write(output / "inference.json") as aside:
+            aside.write_text(inference_time(network).model_dump_json() + "\n")
+    took = Inference.model_validate_json((output / "inference.json").read_bytes())
+    for protocol in PROTOCOLS.values():
+        path = folder / "records" / f"{_record(run, protocol)}.json"
+        if path.is_file() and (record := read_zoo_record(path)).inference != took:
+            write_zoo_record(path, record.model_copy(update={"inference": took}))
 
 
 def _check_same(bench: Bench, crystals: Path, folder: Path) -> None:
@@ -207,11 +218,12 @@ class _Clock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._began = time.monotonic()
         self._before = json.loads(path.read_text())["seconds"] if path.is_file() else 0.0
         self.seconds = self._before
 
-    def add(self, began: float) -> None:
+    def note(self) -> None:
         """Until now."""
-        self.seconds = self._before + time.monotonic() - began
+        self.seconds = self._before + time.monotonic() - self._began
         with atomic_write(self.path) as aside:
             aside.write_text(json.dumps({"seconds": round(self.seconds, 1)}) + "\n")

@@ -43,7 +43,7 @@ def rruff(entries: Sequence[Entry]) -> Table:
     ]
     classes = [
         (
-            Column(f"{task}_percent", words, ".1f", f"{task}_percent_error", "right, %", section=CLASSES),
+            Column(f"{task}_percent", words, ".2f", f"{task}_percent_error", "right, %", section=CLASSES),
             Column(f"{task}_percent_error"),
         )
         for task, words in zip(CLASS_TASKS, ("system", "group"), strict=True)
@@ -55,13 +55,13 @@ def rruff(entries: Sequence[Entry]) -> Table:
         Column("size"),
         Column("tasks"),
         *chain.from_iterable(classes),
-        Column("space_group_within_1_percent", "within 1", ".1f", "", "right, %", section=CLASSES),
-        Column("space_group_top_5_percent", "in five", ".1f", "", "right, %", section=CLASSES),
+        Column("space_group_within_1_percent", "within 1", ".2f", "", "right, %", section=CLASSES),
+        Column("space_group_top_5_percent", "in five", ".2f", "", "right, %", section=CLASSES),
         Column("length_mae_A", "error, A", ".2f", "", "lengths", section=CELL),
-        Column("length_mape_percent", "error, %", ".1f", "", "lengths", section=CELL),
+        Column("length_mape_percent", "error, %", ".2f", "", "lengths", section=CELL),
         Column("length_r2", "R2", ".2f", "", "lengths", section=CELL),
         Column("angle_mae_deg", "error, deg", ".2f", "", "angles", section=CELL),
-        Column("angle_mape_percent", "error, %", ".1f", "", "angles", section=CELL),
+        Column("angle_mape_percent", "error, %", ".2f", "", "angles", section=CELL),
         Column("angle_r2", "R2", ".2f", "", "angles", section=CELL),
         Column("patterns", "n", ",d"),
         Column("patterns_seen"),

@@ -19,7 +19,7 @@ from powderlens.evaluate.tables.entries import (
     difference_error,
     loss_kind,
 )
-from powderlens.evaluate.tables.notes import about_errors, about_ours, words_of_setting
+from powderlens.evaluate.tables.notes import about_errors, about_majority, about_ours, words_of_setting
 from powderlens.evaluate.tables.published import published
 from powderlens.evaluate.tables.statistics import clustered_error
 from powderlens.evaluate.tables.table import Column, Row, Table, Value
@@ -52,6 +52,7 @@ def gemd(entries: Sequence[Entry]) -> Table:
         "answered; wrong: over the wrong answers alone. Within 1: right, or one edge away, of all patterns.",
         "Fewer edges: by how much the mean is smaller than with mu = 0, over the same patterns.",
         *about_ours(used),
+        *about_majority(used),
         *about_errors(used),
     ]
     shown = [

@@ -15,7 +15,14 @@ from powderlens.evaluate.tables.entries import (
     class_metric,
     known_card,
 )
-from powderlens.evaluate.tables.notes import about_errors, about_missing, about_ours, about_paper, words_of_setting
+from powderlens.evaluate.tables.notes import (
+    about_errors,
+    about_majority,
+    about_missing,
+    about_ours,
+    about_paper,
+    words_of_setting,
+)
 from powderlens.evaluate.tables.published import published
 from powderlens.evaluate.tables.table import Column, Row, Table, Value
 from powderlens.evaluate.zoo_record import ZooRecord
@@ -55,6 +62,7 @@ def table1(entries: Sequence[Entry]) -> Table:
         "Learnt kind: patterns of such crystals as were learnt; ours were not learnt themselves (the validation at the "
         "checkpoint's step). Real: the tested part. Gap: their difference.",
         *about_ours(used),
+        *about_majority(used),
         *about_errors(used),
         *about_missing(len(lacking), len(printed), len(entries) - len(used), lacking),
     ]

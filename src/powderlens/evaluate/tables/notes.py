@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from powderlens.evaluate.tables.entries import Cell, Entry, by_setting, difference_error, known_card
+from powderlens.evaluate.tables.entries import (
+    TASK_WORDS,
+    Cell,
+    Entry,
+    by_setting,
+    difference_error,
+    known_card,
+)
 from powderlens.evaluate.tables.statistics import spearman, swaps
 from powderlens.evaluate.zoo_record import CorpusPart
 
@@ -36,15 +43,23 @@ def about_ours(entries: Sequence[Entry]) -> list[str]:
         told = "; ".join(f"{', '.join(names)}: {what}" for what, names in alike.items())
         notes.append(f"At their small size, which is another network than the paper's: {told}.")
     rates = sorted({one.rate for one in entries if one.rate is not None})
-    chosen = sorted({one.record.training.chosen_by for one in entries})
-    ways = "; or ".join(chosen) if len(chosen) <= 3 else f"{len(chosen)} ways, see `powderlens table training`"
     rate = " to ".join(f"{value:g}" for value in dict.fromkeys((rates[0], rates[-1]))) if rates else "not recorded"
-    notes.append(f"Highest learning rate {rate}. What chose checkpoint and settings: {ways}.")
+    notes.append(f"Highest learning rate {rate}. What chose checkpoint and settings: {_chosen(entries)}.")
     notes += _unfinished(entries)
     passes = sorted({one.record.network for one in entries if one.record.passes > 1})
     if passes:
         notes.append(f"Answers are means over several passes with dropout on: {', '.join(passes)}.")
     return notes
+
+
+def about_majority(entries: Sequence[Entry]) -> list[str]:
+    """What always giving the same answer would reach."""
+    found: dict[str, set[str]] = {}
+    for one in entries:
+        for task, figures in one.record.classes.items():
+            found.setdefault(TASK_WORDS.get(task, task), set()).add(f"{figures.majority:.3f}")
+    told = "; ".join(f"{task} {', '.join(sorted(values))}" for task, values in found.items())
+    return [f"Always the most frequent class of our tested part: {told}."] if found else []
 
 
 def about_errors(entries: Sequence[Entry]) -> list[str]:
@@ -130,6 +145,15 @@ def _part(part: CorpusPart) -> str:
     crystals = "" if part.crystals is None else f" of {part.crystals:,} crystals"
     protocol = "" if part.protocol_of_patterns is None else f", protocol {part.protocol_of_patterns}"
     return f"{part.patterns:,} patterns{crystals} ({part.corpus}:{part.part}{protocol}, sha256 {part.sha256[:12]})"
+
+
+def _chosen(entries: Sequence[Entry]) -> str:
+    """What chose checkpoints and settings, as far as it is the same for all."""
+    ways = list(dict.fromkeys(one.record.training.chosen_by for one in entries))
+    if len(ways) == 1:
+        return ways[0]
+    common = [part for part in ways[0].split("; ") if all(part in way.split("; ") for way in ways)]
+    return "; ".join([*common, "the rest differs from network to network, see `powderlens table training --format md`"])
 
 
 def _unfinished(entries: Sequence[Entry]) -> list[str]:

@@ -113,7 +113,7 @@ def training(entries: Sequence[Entry]) -> Table:
     notes = [
         f"{len(rows)} trainings, {total / 3600:.2f} hours of wall clock in all; a network tested on several corpora is "
         "here once. Rate: the highest of the schedule. Validation: at the step of the checkpoint, first head.",
-        *(f"Chosen by: {what}." for what in sorted({one.record.training.chosen_by for one in entries})),
+        "What chose checkpoint and settings of each stands in the formats md, csv and latex.",
         *(f"Trained on: {what}." for what in sorted({one.record.training.hardware for one in entries})),
     ]
     return Table("training", "How the networks were trained", tuple(shown), tuple(rows), tuple(notes))

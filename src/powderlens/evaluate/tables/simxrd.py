@@ -20,6 +20,7 @@ from powderlens.evaluate.tables.entries import (
 from powderlens.evaluate.tables.notes import (
     Placed,
     about_errors,
+    about_majority,
     about_missing,
     about_order,
     about_ours,
@@ -143,10 +144,12 @@ def _table(name: str, title: str, key: str, protocol: str, entries: Sequence[Ent
         Column("size"),
         Column("repaired"),
         *columns(METRICS),
-        Column("as_published_parameters", "parameters", ",d"),
+        Column("parameters", "parameters", ",d"),
+        Column("as_published_parameters"),
         Column("as_meant_parameters"),
         *([Column("paper_time_ms_per_100", "paper", ".1f", "", "ms / 100", True)] if timed else []),
-        Column("as_published_time_ms_per_100", "ours", ".1f", "", "ms / 100", True),
+        Column("time_ms_per_100", "ours", ".1f", "", "ms / 100", True),
+        Column("as_published_time_ms_per_100"),
         Column("as_meant_time_ms_per_100"),
         *own_columns(),
     ]
@@ -155,6 +158,7 @@ def _table(name: str, title: str, key: str, protocol: str, entries: Sequence[Ent
         "A network without faults is the same in both and serves both orders.",
         *about_paper(paper, source),
         *about_ours(used),
+        *about_majority(used),
         *_about_time(used),
         *about_errors(used),
         *orders,
@@ -164,7 +168,7 @@ def _table(name: str, title: str, key: str, protocol: str, entries: Sequence[Ent
 
 
 def _values(task: str, pair: Pair, printed: dict[str, float | None]) -> dict[str, Value]:
-    return {
+    values = {
         "task": task,
         "network": pair.network,
         "label": pair.label,
@@ -174,13 +178,17 @@ def _values(task: str, pair: Pair, printed: dict[str, float | None]) -> dict[str
         **class_values(task, "published", pair.published),
         **class_values(task, "meant", pair.meant),
     }
+    for name in ("parameters", "time_ms_per_100"):
+        values[name] = values.get(f"as_published_{name}", values.get(f"as_meant_{name}"))
+    return values
 
 
 def _about_time(entries: Sequence[Entry]) -> list[str]:
-    where = sorted({f"{t.device}, {t.threads} threads" for one in entries if (t := one.record.inference)})
+    times = [one.record.inference for one in entries if one.record.inference is not None]
+    where = sorted({f"{t.device}, {t.threads} thread{'s' if t.threads > 1 else ''}" for t in times})
     if not where:
         return []
     return [
         f"Times of ours: a batch of 100 on ready tensors, evaluation mode ({'; '.join(where)}), of the network as "
-        "published, as are the parameters; CSV has both forms."
+        "published or else as meant, as are the parameters; CSV has both forms."
     ]

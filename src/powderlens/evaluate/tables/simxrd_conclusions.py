@@ -39,7 +39,7 @@ class Claim:
 
 _OTHERS = tuple(name for name in published()["simxrd"]["rows"] if name not in ("bigru", "cnn11"))
 CLAIMS = (
-    Claim("no pooling (CNN11) above every CNN with", "cnn11", tuple(f"cnn{i}" for i in range(1, 11))),
+    Claim("CNN11, without pooling, above all other CNNs", "cnn11", tuple(f"cnn{i}" for i in range(1, 11))),
     Claim("RNN in both directions above one", "birnn", ("rnn",)),
     Claim("LSTM in both directions above one", "bilstm", ("lstm",)),
     Claim("GRU in both directions above one", "bigru", ("gru",)),
@@ -70,8 +70,8 @@ def conclusions(entries: Sequence[Entry]) -> Table:
                     values |= _ours(claim, task, form, found[form])
                 rows.append(Row(values, section))
     notes = [
-        f"Paper: {paper['paper']}; section 4.3 on its Tables 2 and 4. Where the paper's own difference is not above zero, "
-        "its words go further than its tables.",
+        f"Paper: {paper['paper']}; section 4.3 on its Tables 2 and 4. Where its own difference is not above zero, its "
+        "words go further than its tables.",
         "Difference: accuracy of the network named first less that of the best of the others that have records. "
         f"Stands: more than {CLEAR} standard errors above zero; falls: as far below; open: between, or no error known. "
         "The best of several is itself chosen by these figures, which flatters it.",

@@ -83,7 +83,7 @@ def faults(entries: Sequence[Entry]) -> Table:
         *columns({"macro_f1": METRICS["macro_f1"]}),
         Column("as_published_classes_answered", "published", "d", "", "classes"),
         Column("as_meant_classes_answered", "meant", "d", "", "classes"),
-        Column("majority", "most frequent", ".3f", "", "", True),
+        Column("majority", "most frequent", ".3f"),
         *own_columns(),
     ]
     title = "SimXRD's networks as published against as meant"

@@ -14,7 +14,14 @@ from powderlens.evaluate.tables.entries import (
     loss_kind,
     pairs,
 )
-from powderlens.evaluate.tables.notes import about_errors, about_missing, about_ours, about_paper, words_of_setting
+from powderlens.evaluate.tables.notes import (
+    about_errors,
+    about_majority,
+    about_missing,
+    about_ours,
+    about_paper,
+    words_of_setting,
+)
 from powderlens.evaluate.tables.published import figures, published
 from powderlens.evaluate.tables.simxrd import FORMS, METRICS, class_values, columns, own_columns, same_marks
 from powderlens.evaluate.tables.table import Column, Row, Table, Value
@@ -66,6 +73,7 @@ def table3(entries: Sequence[Entry]) -> Table:
     notes = [
         *about_paper(paper, source),
         *about_ours(used),
+        *about_majority(used),
         *about_errors(used),
         *effects,
         *lacking,
