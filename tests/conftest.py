@@ -169,3 +169,12 @@ def train() -> Callable[..., Path]:
             return engine.train(*args, **{"workers": 0, "threads": 1, **options})
 
     return quiet
+
+
+@pytest.fixture(scope="session")
+def make_record() -> Callable[..., Path]:
+    """`make_record` of tests/unit/evaluate/records.py: a record and its predictions, made up."""
+    from runpy import run_path
+
+    made: Callable[..., Path] = run_path(str(ROOT / "tests" / "unit" / "evaluate" / "records.py"))["make_record"]
+    return made

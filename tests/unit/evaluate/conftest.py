@@ -1,12 +1,17 @@
-"""Measured-looking sets made of textbook minerals under a protocol, stored as RRUFF's set is."""
+"""Measured-looking sets made of textbook minerals under a protocol, stored as RRUFF's set is; and what a record is made
+of: small corpora, and the folder of a run whose network has learnt nothing."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from powderlens.diffraction.phase import phase_of
@@ -70,5 +75,141 @@ def stored_set(bench: Protocol, minerals: dict[str, Structure]) -> Callable[[Pat
         np.savez(npz, intensity=np.array(scans))
         npz.with_suffix(".csv").write_text("\n".join(rows) + "\n")
         return npz
+
+    return make
+
+
+COARSE = """
+name = "coarse"
+summary = "Broad lines on a coarse grid"
+citation = "made for tests"
+scale = 100.0
+
+[grid]
+start_deg = 10.0
+step_deg = 0.1
+points = 701
+wavelength_A = 1.5405929
+
+[profile]
+shape = "gaussian"
+size_shape = "gaussian"
+caglioti_w_deg2 = 0.04
+crystallite_size_nm = { uniform = [10.0, 100.0] }
+"""
+
+
+@pytest.fixture(scope="session")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Drawn ones, split in-library: `learnt`, 9 minerals x 6; `fresh`, 5 others x 3; `leaky`, these and one of the nine
+    under another id, in other axes and at another origin. And `measured`: three patterns, the last without a
+    label; `groups`, these without cells; `stored`, these as if simulated elsewhere."""
+    from powderlens.corpus.build import build_corpus
+    from powderlens.corpus.crystal_table import SCHEMA, crystal_row, write_crystals
+    from powderlens.corpus.manifest import write_manifest
+    from powderlens.corpus.stored import stored_schema
+    from powderlens.crystal.common import common_minerals
+    from powderlens.crystal.label import find_symmetry
+
+    place = tmp_path_factory.mktemp("corpora")
+    (place / "coarse.toml").write_text(COARSE)
+    some = common_minerals()[:14]
+    turned = [1, 2, 0]
+    first = some[0]
+    copy = replace(
+        first, lattice=first.lattice[turned], frac=(first.frac[:, turned] + 0.1) % 1.0, source="test:copy", name="Copy"
+    )
+    made = {}
+    for name, crystals, per_crystal in (
+        ("learnt", some[:9], 6),
+        ("fresh", some[9:], 3),
+        ("leaky", (*some[9:], copy), 3),
+    ):
+        rows = [crystal_row(find_symmetry(crystal)) for crystal in crystals]
+        write_crystals(pa.Table.from_pylist(rows, schema=SCHEMA), place / f"{name}.parquet")
+        how: dict[str, Any] = {"protocol": str(place / "coarse.toml"), "split": "in-library", "workers": 1}
+        made[name] = place / name
+        build_corpus(place / f"{name}.parquet", made[name], per_crystal=per_crystal, **how)
+    x = np.arange(10.0, 80.05, 0.05)
+    quartz = {"space_group": 152, "crystal_system": "trigonal", "niggli": [4.9, 4.9, 5.4, 90, 90, 120]}
+    for name, kind in (("measured", "measured"), ("groups", "measured"), ("stored", "stored")):
+        made[name] = place / name
+        made[name].mkdir()
+        known = {**quartz, "niggli": None} if name == "groups" else quartz
+        scans = [{**known, "id": "a"}, {**known, "id": "b"}, {"id": "c"}]
+        for at, scan in enumerate(scans):
+            line = np.exp(-((x - 26.6 - at) ** 2))
+            scan.update(two_theta_deg=x.tolist(), intensity=line.tolist(), wavelength_A=1.5406)
+        pq.write_table(
+            pa.Table.from_pylist(scans, schema=stored_schema("two_theta_deg")), made[name] / "patterns.parquet"
+        )
+        write_manifest(made[name], {"kind": kind, "axis": "two_theta_deg", "format": "simxrd"})
+    return made
+
+
+@pytest.fixture(scope="session")
+def make_run(corpora: dict[str, Path]) -> Callable[..., Path]:
+    """`make_run(folder, tasks=..., **changes of the recipe)`: the folder of an ended run of cnn5 on `learnt`."""
+
+    def make(folder: Path, *, tasks: tuple[str, ...] = ("space_group",), **changes: Any) -> Path:
+        import torch
+
+        from powderlens.corpus.corpus import Corpus
+        from powderlens.models.registry import build
+        from powderlens.models.task import TASKS
+        from powderlens.train.checkpoint import describe
+        from powderlens.train.recipe_zoo import parse_zoo_recipe
+
+        def loss(task: str) -> str:
+            return "squared" if task == "lattice" else "cross_entropy"
+
+        content = {
+            "format": 2,
+            "name": "made",
+            "seed": 5,
+            "batch": 8,
+            "network": {"name": "cnn5", "size": "small"},
+            "tasks": {task: {"loss": {"kind": loss(task)}} for task in tasks},
+            "data": {"kind": "corpus"},
+            "optimiser": {"kind": "adam", "learning_rate": 1e-3},
+            "schedule": {"kind": "constant"},
+            "limits": {"epochs": 2},
+            **changes,
+        }
+        recipe = parse_zoo_recipe(content, "made")
+        corpus = Corpus.open(corpora["learnt"])
+        heads = [TASKS[task]() for task in tasks]
+        network = build("cnn5", heads, points=corpus.grid.points, size="small", seed=1)
+        about = describe(recipe.network, heads, corpus.grid)
+        state = {f"network.{name}": value for name, value in network.state_dict().items()}
+        folder.mkdir()
+        for name in ("best", "last"):
+            torch.save({"state_dict": state, "global_step": 12, "powderlens": about}, folder / f"{name}.ckpt")
+        run = {
+            "powderlens": "0.1.0",
+            "recipe": recipe.model_dump(mode="json"),
+            "data": {
+                "corpus": "learnt",
+                "sha256": corpus.manifest["sha256"],
+                "patterns": {"train": 36, "validation": 9},
+            },
+            "network": {"parameters": sum(p.numel() for p in network.parameters())},
+            "machine": {"torch": "2", "device": "cpu", "devices": 1, "threads": 2, "processor": "z80", "cores": 3},
+        }
+        outcome = {
+            "stopped_by": "steps",
+            "steps": 12,
+            "patterns": 96,
+            "seconds": 1.5,
+            "cpu_seconds": 2.5,
+            "checkpoint": f"{recipe.keep}.ckpt",
+        }
+        (folder / "run.json").write_text(json.dumps(run))
+        (folder / "outcome.json").write_text(json.dumps(outcome))
+        (folder / "metrics.csv").write_text(
+            "step,epoch,patterns,seconds,learning_rate,train_loss,val_loss,val_space_group,val_length_A\n"
+            "6,1.0,48.0,0.7,0.001,5.5,5.4,0.25,1.5\n12,2.0,96.0,1.5,0.001,,5.3,0.5,1.25\n"
+        )
+        return folder
 
     return make

@@ -94,7 +94,9 @@ def work(task: Work) -> str:
     names = {corpus: _record(task.run, PROTOCOLS[corpus]) for corpus in task.corpora}
     missing = {corpus: name for corpus, name in names.items() if not (records / f"{name}.json").is_file()}
     losses = {rate: _train(task, rate) for rate in _rates(task.bench, task.folder, task.run)}
-    best = _best(losses, task.run)
+    best = _best(losses)
+    if best is None:
+        return f"{task.run.name}, diverged at every rate: no record"
     for corpus, name in missing.items():
         _test(task, best, losses, corpus, name)
     for rate in losses:
@@ -117,15 +119,14 @@ def _rates(bench: Bench, folder: Path, run: Run) -> tuple[float, ...]:
     rates = bench.plan.budget.rates
     if run.loss is None:
         return rates
-    plain = replace(run, loss=None)
-    return (_best({rate: _loss(_run_folder(folder, plain, rate)) for rate in rates}, plain),)
+    best = _best({rate: _loss(_run_folder(folder, replace(run, loss=None), rate)) for rate in rates})
+    return () if best is None else (best,)
 
 
-def _best(losses: dict[float, float], run: Run) -> float:
-    best = min(losses, key=lambda rate: losses[rate])
-    if math.isinf(losses[best]):
-        raise InputError(f"{run.name}: diverges at every rate of budget.rates; give lower ones")
-    return best
+def _best(losses: dict[float, float]) -> float | None:
+    """The rate with the lowest loss; None where every run diverged."""
+    best = min(losses, key=lambda rate: losses[rate], default=None)
+    return None if best is None or math.isinf(losses[best]) else best
 
 
 def _loss(output: Path) -> float:
@@ -179,8 +180,10 @@ def _test(task: Work, rate: float, losses: dict[float, float], corpus: str, name
 
 def _time(bench: Bench, folder: Path, run: Run) -> None:
     """Measure the forward pass when nothing else runs, one network after another, and tell the records."""
-    rates = _rates(bench, folder, run)
-    output = _run_folder(folder, run, _best({rate: _loss(_run_folder(folder, run, rate)) for rate in rates}, run))
+    best = _best({rate: _loss(_run_folder(folder, run, rate)) for rate in _rates(bench, folder, run)})
+    if best is None:
+        return
+    output = _run_folder(folder, run, best)
     if not (output / "inference.json").is_file():
         from powderlens.evaluate.inference_time import inference_time
         from powderlens.train.checkpoint import load_network
