@@ -15,6 +15,7 @@ from powderlens.core.errors import InputError
 from powderlens.crystal.reduce import niggli_cell
 from powderlens.crystal.structure import lattice_from_cell
 from powderlens.symmetry.groups import crystal_system
+from powderlens.symmetry.settings import settings
 
 CELL = ("a_A", "b_A", "c_A", "alpha_deg", "beta_deg", "gamma_deg")
 COLUMNS = ("file", "space_group", "name", "formula", "wavelength", *CELL)
@@ -64,7 +65,8 @@ def label_of(
 
     Args:
         group: symbol of a space group in any setting ("P2_1/n", "*F d 3 m", "Pn3"), or its number.
-        cell: in the setting of the symbol. With a number alone the centring is not known, and no cell is reduced.
+        cell: in the setting of the symbol. A number alone tells the centring where all settings of the group
+            have the same (P, F or I); else no cell is reduced.
         name: of the phase.
         formula: of the phase.
 
@@ -158,7 +160,7 @@ def _group(text: str | int, cell: Sequence[float] | None) -> tuple[int, str | No
     if plain.isdecimal():
         if not 1 <= int(plain) <= 230:
             raise InputError(f"space group {plain}: numbers run from 1 to 230")
-        return int(plain), None
+        return int(plain), _only_centring(int(plain))
     found = gemmi.find_spacegroup_by_name(plain)
     if found is None:
         raise InputError(f"space group {str(text)!r}: no such symbol")
@@ -166,6 +168,12 @@ def _group(text: str | int, cell: Sequence[float] | None) -> tuple[int, str | No
     if centring == "R" and cell is not None and abs(cell[5] - 120) > 0.5:
         centring = "P"  # rhombohedral axes
     return found.number, centring if centring in PRIMITIVE else None
+
+
+def _only_centring(number: int) -> str | None:
+    """P, F or I where all settings of a group have that one: then its number tells the centring."""
+    letters = {setting.hermann_mauguin[0] for setting in settings(number)}
+    return letters.pop() if len(letters) == 1 and letters <= set("PFI") else None
 
 
 def _reduced(cell: tuple[float, ...], centring: str) -> tuple[float, ...]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens import __version__
+from powderlens.core.errors import PowderlensError
 from powderlens.core.files import atomic_write, make_folder
 from powderlens.corpus.corpus import Corpus
+from powderlens.corpus.stored import StoredCorpus
 from powderlens.corpus.stream import digest
 from powderlens.corpus.stream_corpus import CorpusStream
 from powderlens.corpus.stream_workers import StreamWorkers
@@ -68,6 +73,41 @@ def draw_part(
             held.flush()
             del held
     return np.load(path, mmap_mode="r")
+
+
+def draw_stored(
+    corpus: StoredCorpus, numbers: NDArray[np.int64], *, cache: Path | None = None
+) -> tuple[NDArray[np.bool_], NDArray[np.float32], dict[str, int]]:
+    """Stored patterns on the grid of their corpus.
+
+    Args:
+        corpus: whose patterns are put on its grid.
+        numbers: (n,) which.
+        cache: as for `draw_part`.
+
+    Returns:
+        (n,) whether a pattern could be put there; (n, points) the patterns, 0 where it could not; and why not, counted.
+    """
+    if cache is not None:
+        grid = asdict(corpus.grid)
+        about = {"corpus": corpus.manifest["sha256"], "grid": grid, "numbers": numbers.tolist(), "version": __version__}
+        path = make_folder(cache) / f"{digest(about)}-stored.npz"
+        if not path.exists():
+            good, patterns, reasons = draw_stored(corpus, numbers)
+            with atomic_write(path) as aside, open(aside, "wb") as handle:
+                np.savez(handle, good=good, patterns=patterns, reasons=json.dumps(reasons))
+        with np.load(path) as held:
+            return held["good"], held["patterns"], json.loads(str(held["reasons"]))
+    good = np.ones(len(numbers), bool)
+    patterns = np.zeros((len(numbers), corpus.grid.points), np.float32)
+    counted: Counter[str] = Counter()
+    for row in range(len(numbers)):
+        try:
+            patterns[row] = corpus.draw(numbers[row : row + 1])[0]
+        except PowderlensError as error:
+            good[row] = False
+            counted[type(error).__name__] += 1
+    return good, patterns, dict(counted)
 
 
 def _fill(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from powderlens import __version__
-from powderlens.core.errors import InputError, PowderlensError
+from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256
 from powderlens.corpus.corpus import Corpus, Labels
 from powderlens.corpus.stored import StoredCorpus, is_stored
@@ -26,7 +26,7 @@ from powderlens.models.network import Network
 from powderlens.models.task import Task
 from powderlens.pattern.grid import Grid
 from powderlens.train.checkpoint import load_network
-from powderlens.train.drawn import FEW, draw_part
+from powderlens.train.drawn import FEW, draw_part, draw_stored
 from powderlens.train.targets import class_values, known, targets
 
 TOP = 10
@@ -210,15 +210,12 @@ def _draw(
     batches = [np.arange(i, min(i + BATCH, len(numbers))) for i in range(0, len(numbers), BATCH)]
     if isinstance(corpus, StoredCorpus):
         for rows in batches:
-            found = {}
-            for row in rows.tolist():
-                try:
-                    found[row] = corpus.draw(numbers[row : row + 1])[0].astype(np.float32)
-                except PowderlensError as error:
-                    reason = f"{NOT_DRAWN}: {type(error).__name__}"
-                    missing[reason] = missing.get(reason, 0) + 1
-            if found:
-                yield np.array(list(found)), np.stack(list(found.values()))
+            good, patterns, reasons = draw_stored(corpus, numbers[rows], cache=cache)
+            for why, count in reasons.items():
+                reason = f"{NOT_DRAWN}: {why}"
+                missing[reason] = missing.get(reason, 0) + count
+            if good.any():
+                yield rows[good], patterns[good]
     elif cache is not None:
         held = draw_part(corpus, part, "float32", workers=workers, cache=cache)
         for rows in batches:

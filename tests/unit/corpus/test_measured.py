@@ -18,6 +18,7 @@ from powderlens.core.errors import InputError
 from powderlens.corpus.corpus import Corpus
 from powderlens.corpus.manifest import read_manifest, write_manifest
 from powderlens.corpus.measured import FORMATS, import_measured
+from powderlens.corpus.measured_labels import label_of
 from powderlens.corpus.stored import StoredCorpus
 from powderlens.corpus.stream_corpus import CorpusStream
 from powderlens.corpus.verify import verify
@@ -484,3 +485,13 @@ def test_a_damaged_table_and_a_newer_version(measured: Path) -> None:
     write_manifest(measured, manifest)
     with pytest.raises(InputError, match="a corpus of version 2, made by powderlens"):
         StoredCorpus.open(measured)
+
+
+def test_a_number_tells_the_centring_where_all_settings_agree() -> None:
+    cubic = (5.6402, 5.6402, 5.6402, 90.0, 90.0, 90.0)
+    assert label_of(group=225, cell=cubic).niggli == pytest.approx([5.6402 / np.sqrt(2)] * 3 + [60] * 3)
+    assert label_of(group=221, cell=cubic).niggli == pytest.approx(cubic)
+    monoclinic = (9.83, 8.92, 5.27, 90.0, 105.9, 90.0)
+    assert label_of(group=12, cell=monoclinic).niggli is None, "C, A or I"
+    assert label_of(group="C 2/m", cell=monoclinic).niggli is not None
+    assert label_of(group=148, cell=(5.0, 5.0, 17.0, 90.0, 90.0, 120.0)).niggli is None, "two kinds of axes"
