@@ -14,6 +14,9 @@ from powderlens.cli.options import Json, NoColor
 from powderlens.core.errors import InputError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from powderlens.evaluate.analyses.base import Result
 
 SHOWN = 40
@@ -82,14 +85,23 @@ def _list(as_json: bool, no_color: bool) -> None:
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("analysis", no_wrap=True)
-    for name in ("what it shows", "after", "needs", "takes"):
-        table.add_column(name)
+    for name in ("needs", "takes"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("what it shows")
     for one in KINDS:
         needs, takes = (
             ", ".join(word for field, word in wants.items() if getattr(one, field) == how) for how in ("must", "may")
         )
-        table.add_row(one.name, one.title, one.source, needs, takes)
-    console(no_color).print(table)
+        table.add_row(one.name, needs, takes, f"{one.title} ({one.source})" if one.source else one.title)
+    _wide(table, no_color).print(table)
+
+
+def _wide(table: Table, no_color: bool) -> Console:
+    """Where tables go; a file or a pipe is as wide as the table wants."""
+    screen = console(no_color)
+    if not screen.is_terminal:
+        screen.width = max(screen.width, screen.measure(table, options=screen.options.update(width=WIDEST)).maximum)
+    return screen
 
 
 def _print(result: Result, files: list[Path], no_color: bool) -> None:
@@ -100,9 +112,7 @@ def _print(result: Result, files: list[Path], no_color: bool) -> None:
         table.add_column(name)
     for row in result.table.slice(0, SHOWN).to_pylist():
         table.add_row(*(_word(value) for value in row.values()))
-    screen = console(no_color)
-    if not screen.is_terminal:
-        screen.width = max(screen.width, screen.measure(table, options=screen.options.update(width=WIDEST)).maximum)
+    screen = _wide(table, no_color)
     screen.print(table)
     if (more := result.table.num_rows - SHOWN) > 0:
         screen.print(f"... and {more:,} more rows in {files[1].name}")

@@ -29,7 +29,7 @@ def generate(
     min_volume_per_atom: Annotated[float, typer.Option(metavar="A3", help="Smallest; 0 asks nothing.")] = 0.75,
     min_distance: Annotated[float, typer.Option(metavar="A", help="No two atoms closer; 0 asks nothing.")] = 0.0,
     randomise: Annotated[
-        str | None, typer.Option(metavar="WHAT", help="Draw anew coordinates, lattice, both or nothing of the --crystals.")
+        str | None, typer.Option(metavar="WHAT", help="Of --crystals draw anew coordinates, lattice, both or nothing.")
     ] = None,
     crystals: Annotated[Path | None, typer.Option(metavar="TABLE", help="Whose crystals are drawn anew.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes; the table is the same with any number.")] = 2,

@@ -32,7 +32,10 @@ def evaluate_network(
         str | None, typer.Option(help="listed: take it knowingly that crystals were learnt, or may have been.")
     ] = None,
     trained_on: Annotated[
-        Path | None, typer.Option(metavar="CORPUS", help="The corpus that is learnt, where it is not the tested one.")
+        Path | None,
+        typer.Option(
+            help="The corpus that is learnt, where it is not the tested one; of synthetic crystals their statistics."
+        ),
     ] = None,
     passes: Annotated[int, typer.Option(min=1, help="Mean over so many passes with dropout on.")] = 1,
     timing: Annotated[bool, typer.Option(help="Measure the time of a forward pass on one thread.")] = True,

@@ -35,7 +35,10 @@ def train(
     output: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, metrics.csv, run.json.")],
     data: Annotated[
         list[Path] | None,
-        typer.Option(help="Reflection table from `powderlens corpus reflections`; may be given often."),
+        typer.Option(
+            help="Reflection table from `powderlens corpus reflections`, may be given often; for synthetic crystals "
+            "statistics from `crystals statistics`, the shipped ones if left out."
+        ),
     ] = None,
     corpus: Annotated[Path | None, typer.Option(help="Corpus whose training part is learnt.")] = None,
     network: Annotated[str | None, typer.Option(help="Another network than the recipe's.")] = None,

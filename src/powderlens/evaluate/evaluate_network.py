@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -56,7 +57,8 @@ def evaluate_network(
         name: of the files; None makes one, see `training_run.record_name`.
         protocol: None finds out what the tested patterns have in common with the learnt ones, see
             `separation.derive_protocol`; "listed" takes it as it is.
-        trained_on: the corpus that was learnt, where it is not the tested one.
+        trained_on: the corpus that was learnt, where it is not the tested one; of synthetic crystals the file of their
+            statistics.
         chosen_by: what else chose settings, in words; goes behind what the recipe says.
         passes: above 1, answers are means over so many passes with dropout on.
         timing: measure the time of the forward pass on one thread.
@@ -78,8 +80,9 @@ def evaluate_network(
     opened = open_corpus(corpus, grid)
     part = part or default_part(opened)
     tested = describe_part(opened, part)
-    trained = open_trained(run.learnt, opened, trained_on)
-    found = derive_protocol(run.learnt, opened, part, trained, protocol)
+    source = open_trained(run.learnt, opened, trained_on)
+    found = derive_protocol(run.learnt, opened, part, source, protocol)
+    trained = source if isinstance(source, Corpus) else None
     name = name or record_name(run, tested.corpus, part, found, passes)
     table = make_folder(folder) / f"{name}.parquet"
     told = predict(
@@ -147,6 +150,8 @@ def check_test(
     if learns is None:
         opened: Corpus | StoredCorpus = StoredCorpus.open(corpus) if is_stored(corpus) else Corpus.open(corpus)
         learnt = Learnt.by(recipe, None, None)
+        if trained_on is not None and learnt.kind == "synthetic":
+            learnt = replace(learnt, files=(file_sha256(trained_on),))
     else:
         if is_stored(learns):
             kind = StoredCorpus.open(learns).kind

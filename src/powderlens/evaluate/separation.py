@@ -8,11 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
+from powderlens.core.files import file_sha256
 from powderlens.corpus.corpus import Corpus
 from powderlens.corpus.stored import MEASURED, StoredCorpus
 from powderlens.crystal.duplicates import find_duplicates
 from powderlens.evaluate.training_run import Learnt
 from powderlens.evaluate.zoo_record import CorpusPart, Protocol
+from powderlens.generate.statistics import CrystalStatistics
+
+Trained = Corpus | CrystalStatistics
+"""What a network has learnt from: crystals, or what is known of many."""
 
 OF_SPLIT: dict[str, Protocol] = {
     "in-library": "in-library",
@@ -25,19 +30,20 @@ OF_SPLIT: dict[str, Protocol] = {
 
 
 def derive_protocol(
-    learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Corpus | None, wanted: str | None
+    learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Trained | None, wanted: str | None
 ) -> Protocol:
     """The protocol under which a network answers patterns.
 
     Patterns of the corpus that was learnt: what its split holds apart; "listed" for the part that was learnt or that
     chose the checkpoint. Measured patterns: "measured". Patterns of another simulated corpus: "out-of-library" when not
-    one of its crystals, under whatever id or setting, was learnt or chose the checkpoint.
+    one of its crystals, under whatever id or setting, was learnt or chose the checkpoint; "structure-type" when
+    synthetic crystals were learnt and their statistics left out every structure type of the test.
 
     Args:
         learnt: by the network.
         tested: an open corpus.
         part: of its split.
-        trained: the corpus that was learnt, where it is at hand.
+        trained: the corpus or the statistics that were learnt, where they are at hand.
         wanted: "listed" takes whatever there is in common knowingly; any other must be what is found.
 
     Raises:
@@ -113,8 +119,8 @@ def describe_part(corpus: Corpus | StoredCorpus, part: str) -> CorpusPart:
     )
 
 
-def open_trained(learnt: Learnt, tested: Corpus | StoredCorpus, folder: Path | None) -> Corpus | None:
-    """The corpus that was learnt: the tested one, or the given one; None where it is not at hand.
+def open_trained(learnt: Learnt, tested: Corpus | StoredCorpus, folder: Path | None) -> Trained | None:
+    """What was learnt: the tested corpus, the given one, or the given statistics; None where it is not at hand.
 
     Raises:
         InputError: the given one is another than that of the run.
@@ -123,6 +129,11 @@ def open_trained(learnt: Learnt, tested: Corpus | StoredCorpus, folder: Path | N
         return tested
     if folder is None:
         return None
+    if learnt.kind == "synthetic" and learnt.files:
+        statistics = CrystalStatistics.load(folder)
+        if file_sha256(folder) not in learnt.files:
+            raise InputError(f"{folder}: not the statistics that synthetic crystals were drawn from; give those")
+        return statistics
     if learnt.corpus is None:
         raise InputError(f"{folder}: the recipe's data are {learnt.kind}, it learns no corpus; leave --trained-on out")
     given = Corpus.open(folder)
@@ -134,7 +145,7 @@ def open_trained(learnt: Learnt, tested: Corpus | StoredCorpus, folder: Path | N
     return given
 
 
-def _found(learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Corpus | None) -> Protocol:
+def _found(learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Trained | None) -> Protocol:
     if isinstance(tested, StoredCorpus) and tested.kind == MEASURED:
         return "measured"
     name = tested.path.name
@@ -145,6 +156,8 @@ def _found(learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Co
             f"{name}: an imported corpus has no structures, so nobody knows whether its crystals were learnt; "
             "--protocol listed takes it knowingly"
         )
+    if isinstance(trained, CrystalStatistics):
+        return _of_other_types(trained, tested, part)
     if learnt.corpus is None:
         raise InputError(
             f"{name}: the network has learnt {learnt.kind} patterns, of crystals that cannot be compared with "
@@ -164,3 +177,15 @@ def _found(learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Co
             f"of {learnt.corpus} ({' = '.join(shared[0])}); test others, or take it knowingly with --protocol listed"
         )
     return "out-of-library"
+
+
+def _of_other_types(trained: CrystalStatistics, tested: Corpus, part: str) -> Protocol:
+    types = tested.crystals.column("structure_type")
+    asked = {types[row] for row in np.unique(tested.crystal_of(tested.numbers(part))).tolist()}
+    if known := sorted(asked - set(trained.leave_out_types)):
+        raise InputError(
+            f"{tested.path.name}: {len(known):,} of {len(asked):,} structure types of part {part} were not left out "
+            f"of the statistics ({known[0]}); leave them out with `crystals statistics --leave-out-types`, or take it "
+            "knowingly with --protocol listed"
+        )
+    return "structure-type"

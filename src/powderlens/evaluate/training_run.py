@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,14 @@ class Learnt:
         corpus: name of the corpus; None of the other kinds.
         sha256: of the corpus, likewise.
         parts: of the corpus, the learnt one first; a second one if its loss chose the checkpoint or ended the run.
+        files: sha256 of the other files that were given: statistics of synthetic crystals, tables of reflections.
     """
 
     kind: str
     corpus: str | None
     sha256: str | None
     parts: tuple[str, ...]
+    files: tuple[str, ...] = ()
 
     @classmethod
     def by(cls, recipe: ZooRecipe, corpus: str | None, sha256: str | None, *, keeps: bool = True) -> Learnt:
@@ -86,7 +88,8 @@ class Run:
     def learnt(self) -> Learnt:
         """What it has learnt."""
         sha256 = self.about["data"]["sha256"] if self.corpus else None
-        return Learnt.by(self.recipe, self.corpus, sha256, keeps=self.counts)
+        files = tuple(self.about["data"].get("tables", {}).values())
+        return replace(Learnt.by(self.recipe, self.corpus, sha256, keeps=self.counts), files=files)
 
 
 def read_run(path: Path) -> Run:

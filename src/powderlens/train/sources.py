@@ -21,7 +21,7 @@ from powderlens.corpus.stream_corpus import CorpusStream
 from powderlens.corpus.stream_crystals import CrystalStream, sampling_weights
 from powderlens.corpus.stream_synthetic import SyntheticStream
 from powderlens.diffraction.protocol import load_protocol
-from powderlens.generate.statistics import shipped_statistics
+from powderlens.generate.statistics import CrystalStatistics, shipped_statistics
 from powderlens.models.task import Task
 from powderlens.pattern.grid import Grid
 from powderlens.train.batches import VALIDATION_FIRST, DrawnBatches, FixedBatches, HeldBatches, Item, Machine, Noise
@@ -67,7 +67,7 @@ def open_source(
     Args:
         recipe: says which kind.
         corpus: folder, for `kind = "corpus"`.
-        tables: reflection tables, for `kind = "crystals"`.
+        tables: reflection tables, for `kind = "crystals"`; for `kind = "synthetic"` at most one file, of statistics.
         machine: how to draw.
         report: is told what is being drawn.
 
@@ -79,11 +79,13 @@ def open_source(
     kind = recipe.data.kind
     for wanted, given, option in (
         ("corpus", corpus is not None, "a corpus"),
-        ("crystals", bool(tables), "a reflection table"),
+        ("crystals", bool(tables) and kind != "synthetic", "a reflection table"),
     ):
         if given != (kind == wanted):
             verb = "is given and it takes none" if given else "is needed"
             raise InputError(f"recipe {recipe.name}: its data are {kind}; {option} {verb}")
+    if kind == "synthetic" and len(tables) > 1:
+        raise InputError(f"recipe {recipe.name}: its data are synthetic; {len(tables)} files of statistics, give one")
     if recipe.batch % machine.world:
         raise InputError(f"batch {recipe.batch}: {machine.world} devices cannot share it; give a multiple")
     if corpus is not None:
@@ -171,10 +173,14 @@ def _endless_source(recipe: ZooRecipe, tables: Sequence[Path], machine: Machine)
         about["tables"] = {path.name: file_sha256(path) for path in tables}
         about["crystals"] = {part: len(rows) for part, rows in parts.items()}
     else:
-        synthetic = SyntheticStream(protocol, size=size, seed=recipe.seed, grid=grid, per_crystal=data.per_crystal)
+        statistics = CrystalStatistics.load(tables[0]) if tables else shipped_statistics()
+        synthetic = SyntheticStream(
+            protocol, size=size, seed=recipe.seed, statistics=statistics, grid=grid, per_crystal=data.per_crystal
+        )
         streams = [synthetic, synthetic]
-        groups = sorted(shipped_statistics().groups)
+        groups = sorted(statistics.groups)
         about["statistics"] = synthetic.identity()["statistics"]
+        about["tables"] = {path.name: file_sha256(path) for path in tables}
     tasks = make_tasks(recipe.tasks, groups)
     noise = Noise(None, recipe.seed)
     count = -(-data.validation_patterns // streams[1].per_crystal) * streams[1].per_crystal

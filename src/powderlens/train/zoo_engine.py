@@ -89,10 +89,10 @@ def train_zoo(
         "grid": describe(chosen, source.tasks, source.grid)["grid"],
     }
     newest = make_folder(output) / "last.ckpt"
-    state = _state(output, newest, run, resume=resume)
     epoch_steps = -(-source.epoch_patterns // recipe.batch)
     total = recipe.limits.total_steps(recipe.batch, epoch_steps)
     stops = Stops(recipe, total)
+    state = _state(output, newest, run, stops, resume=resume)
     if state.get("reason"):
         stops.load_state_dict(state)
         return _finish(output, stops, recipe, step=state["step"], epoch_steps=epoch_steps)
@@ -189,7 +189,7 @@ def _loggers(output: Path, first: int, source: Source) -> list[Logger]:
     return loggers
 
 
-def _state(output: Path, newest: Path, run: dict[str, Any], *, resume: bool) -> dict[str, Any]:
+def _state(output: Path, newest: Path, run: dict[str, Any], stops: Stops, *, resume: bool) -> dict[str, Any]:
     """What the newest checkpoint says: its step, and how the run stood; empty where there is none."""
     if not newest.exists():
         return {}
@@ -203,7 +203,10 @@ def _state(output: Path, newest: Path, run: dict[str, Any], *, resume: bool) -> 
         if before.get(what) != run[what]:
             raise InputError(f"{output}: this run began with other {what}; --resume goes on with the same only")
     content = read_checkpoint(newest)
-    return {**content["callbacks"]["Stops"], "step": int(content["global_step"])}
+    stood = content["callbacks"]["Stops"]
+    if stood.keys() != stops.state_dict().keys():
+        raise InputError(f"{newest}: a checkpoint of another version of powderlens; train anew, in another folder")
+    return {**stood, "step": int(content["global_step"])}
 
 
 def _finish(

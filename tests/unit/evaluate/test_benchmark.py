@@ -69,7 +69,7 @@ def crystals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_plan_that_ships_is_what_the_paper_asks_for(root: Path) -> None:
-    bench = load_bench(root / "recipes" / "benchmark-small.toml")
+    bench = load_bench(root / "recipes" / "plans" / "benchmark-small.toml")
     plain = list(bench.runs())
     assert len([run for run in plain if not run.variant.as_published]) == 42
     assert {run.variant.network for run in plain if run.variant.as_published} == {

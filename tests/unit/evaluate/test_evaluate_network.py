@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ import pytest
 import torch
 
 from powderlens.core.errors import InputError
+from powderlens.core.files import file_sha256
 from powderlens.corpus.corpus import Corpus
 from powderlens.evaluate.evaluate_network import check_test, evaluate_network
-from powderlens.evaluate.separation import shared_crystals
-from powderlens.evaluate.training_run import losses_of, read_run, run_name
+from powderlens.evaluate.separation import derive_protocol, open_trained, shared_crystals
+from powderlens.evaluate.training_run import Learnt, losses_of, read_run, run_name
 from powderlens.evaluate.zoo_record import ZooRecord, read_zoo_records
+from powderlens.generate.statistics import shipped_statistics
 from powderlens.train.recipe_zoo import parse_zoo_recipe, with_choices
 from powderlens.train.sources import open_source
 
@@ -224,3 +227,22 @@ def test_names(run: Path) -> None:
     assert run_name(chosen, "My Corpus (2)") == "cnn4-small-as-published-space_group-gemd2-mycorpus2-s7"
     full = with_choices(chosen, network="mlp", size="full", tasks=["crystal_system"], loss="smoothed=0.05")
     assert run_name(full, "c").startswith("mlp-as-published-crystal_system-smoothed0.05-c-")
+
+
+def test_synthetic_training_is_compared_by_structure_type(corpora: dict[str, Path], tmp_path: Path) -> None:
+    tested = Corpus.open(corpora["learnt"])
+    types = tested.crystals.column("structure_type")
+    asked = {types[row] for row in tested.crystal_of(tested.numbers("test")).tolist()}
+    path = tmp_path / "statistics.json"
+    replace(shipped_statistics(), leave_out_types=tuple(asked)).save(path)
+    learnt = Learnt("synthetic", None, None, ("train",), (file_sha256(path),))
+    statistics = open_trained(learnt, tested, path)
+    assert derive_protocol(learnt, tested, "test", statistics, None) == "structure-type"
+    with pytest.raises(InputError, match="learnt synthetic patterns, of crystals that cannot be compared"):
+        derive_protocol(learnt, tested, "test", None, None)
+    replace(shipped_statistics(), leave_out_types=tuple(sorted(asked)[1:])).save(path)
+    with pytest.raises(InputError, match="not the statistics that synthetic crystals were drawn from"):
+        open_trained(learnt, tested, path)
+    fewer = open_trained(replace(learnt, files=(file_sha256(path),)), tested, path)
+    with pytest.raises(InputError, match=f"1 of {len(asked)} structure types of part test were not left out"):
+        derive_protocol(learnt, tested, "test", fewer, None)

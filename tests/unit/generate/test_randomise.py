@@ -16,7 +16,7 @@ def crystals(shipped: CrystalStatistics) -> list[SyntheticCrystal]:
     return [generator.crystal(i) for i in range(12)]
 
 
-@pytest.mark.parametrize("what", ["coordinates", "lattice", "both"])
+@pytest.mark.parametrize("what", ["nothing", "coordinates", "lattice", "both"])
 def test_only_what_is_asked_for_changes(shipped: CrystalStatistics, crystals: list[SyntheticCrystal], what: What):
     for i, crystal in enumerate(crystals):
         before = crystal.structure()
@@ -26,8 +26,8 @@ def test_only_what_is_asked_for_changes(shipped: CrystalStatistics, crystals: li
         assert find_symmetry(after).number == before.space_group
         same = np.allclose(after.lattice, before.lattice), np.allclose(after.frac, before.frac)
         moves = any(crystal.occupation.letters) and not np.array_equal(before.frac, after.frac)
-        assert same[0] == (what == "coordinates")
-        assert same[1] == (what == "lattice") or not moves
+        assert same[0] == (what in ("nothing", "coordinates"))
+        assert same[1] == (what in ("nothing", "lattice")) or not moves
         again = randomised(crystal.occupation, before.frac, what, shipped, seed=1, index=i)
         assert again is not None
         assert np.array_equal(after.lattice, again.lattice)
@@ -44,5 +44,5 @@ def test_a_group_that_cannot_be_kept_gives_none(shipped: CrystalStatistics, crys
 
 def test_other_words_are_refused():
     assert check_what("both") == "both"
-    with pytest.raises(InputError, match="randomise 'everything': choose coordinates, lattice or both"):
+    with pytest.raises(InputError, match="randomise 'everything': choose nothing, coordinates, lattice or both"):
         check_what("everything")

@@ -175,7 +175,8 @@ def test_a_run_that_has_ended_is_left_as_it_is(
     (copy / "outcome.json").unlink()
     train_zoo(zoo_recipe, copy, corpus=minerals, resume=True)
     assert_same_end(copy, zoo_run)
-    assert outcome(copy) == {**outcome(zoo_run), "seconds": outcome(copy)["seconds"]}
+    clocks = {name: outcome(copy)[name] for name in ("seconds", "cpu_seconds")}
+    assert outcome(copy) == {**outcome(zoo_run), **clocks}
     assert (copy / "last.ckpt").read_bytes() == (zoo_run / "last.ckpt").read_bytes()
 
 
@@ -186,6 +187,31 @@ def test_another_run_is_not_gone_on_with(
         train_zoo(zoo_recipe, zoo_run, corpus=minerals)
     with pytest.raises(InputError, match="began with other recipe"):
         train_zoo(with_choices(zoo_recipe, seed=6), zoo_run, corpus=minerals, resume=True)
+
+
+def test_a_checkpoint_of_another_version_is_not_gone_on_with(
+    zoo_run: Path, zoo_recipe: ZooRecipe, minerals: Path, train_zoo: Train, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(zoo_run, tmp_path / "run")
+    content = load(copy / "last.ckpt")
+    del content["callbacks"]["Stops"]["cpu_seconds"]
+    torch.save(content, copy / "last.ckpt")
+    with pytest.raises(InputError, match="a checkpoint of another version of powderlens; train anew"):
+        train_zoo(zoo_recipe, copy, corpus=minerals, resume=True)
+
+
+def test_validations_in_between(zoo_recipe: ZooRecipe, minerals: Path, train_zoo: Train, tmp_path: Path) -> None:
+    """Every 40 of 100 patterns, and at the end; resumed from there too."""
+    data = {**zoo_recipe.model_dump(mode="json")["data"], "validate_patterns": 40}
+    recipe = changed(zoo_recipe, data=data, limits={"steps": 13}, keep="last")
+    train_zoo(recipe, tmp_path / "run", corpus=minerals)
+    assert [int(row["step"]) for row in curve(tmp_path / "run")] == [5, 10, 13]
+    end = outcome(tmp_path / "run")
+    assert end["last_val_loss"] == pytest.approx(float(curve(tmp_path / "run")[-1]["val_loss"]), rel=1e-5)
+    assert end["best_val_loss"] == pytest.approx(
+        min(float(row["val_loss"]) for row in curve(tmp_path / "run")), rel=1e-5
+    )
+    assert end["cpu_seconds"] > 0
 
 
 def test_patience_counts_from_the_last_fall_of_min_delta(zoo_recipe: ZooRecipe) -> None:

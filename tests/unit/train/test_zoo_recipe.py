@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from powderlens.core.errors import InputError
+from powderlens.generate.statistics import shipped_statistics
 from powderlens.train.recipe_zoo import ZooRecipe, is_zoo_recipe, load_zoo_recipe, parse_zoo_recipe, with_choices
+from powderlens.train.sources import open_source
 
 FOLDER = Path(__file__).resolve().parents[3] / "recipes"
 SHIPPED = [path for path in sorted(FOLDER.glob("*.toml")) if is_zoo_recipe(path)]
@@ -175,3 +178,21 @@ def test_a_recipe_of_crystals_trains(
     train_zoo(recipe, tmp_path / "run", tables=[small_table_path])
     with pytest.raises(InputError, match="its data are crystals; a reflection table is needed"):
         train_zoo(recipe, tmp_path / "other")
+
+
+def test_synthetic_crystals_of_other_statistics(tmp_path: Path) -> None:
+    recipe = load_zoo_recipe(FOLDER / "ml4pxrds-resnet-small.toml")
+    content = recipe.model_dump(mode="json")
+    content["data"].update({"epoch_patterns": 8, "validation_patterns": 4})
+    short = parse_zoo_recipe({**content, "batch": 4, "limits": {"steps": 2}}, "short")
+    shipped = shipped_statistics()
+    groups = sorted(shipped.groups)[:3]
+    counts = {number: shipped.counts[number] for number in groups}
+    few = replace(shipped, counts=counts, groups={number: shipped.groups[number] for number in groups})
+    few.save(tmp_path / "few.json")
+    source = open_source(short, tables=[tmp_path / "few.json"])
+    assert source.tasks[0].classes == tuple(groups)
+    assert source.about["tables"].keys() == {"few.json"}
+    assert open_source(short).about["statistics"] != source.about["statistics"]
+    with pytest.raises(InputError, match="2 files of statistics, give one"):
+        open_source(short, tables=[tmp_path / "few.json"] * 2)

@@ -106,6 +106,7 @@ def systems(groups: NDArray[np.int64]) -> NDArray[np.int64]:
 def _figure(sets: list[Counted]) -> Figure:
     from matplotlib import colormaps
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
     figure = Figure(figsize=(10.5, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -121,6 +122,8 @@ def _figure(sets: list[Counted]) -> Figure:
     left.set_xticks(range(7), SYSTEMS, rotation=30, ha="right")
     left.set_ylabel("crystals (%)")
     right.set_yscale("log")
+    right.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    right.yaxis.set_minor_formatter(NullFormatter())
     right.set_xlabel("space groups by rank")
     right.set_ylabel("crystals")
     right.legend(frameon=False, fontsize=8)
@@ -137,7 +140,7 @@ def _merged(sets: list[Counted]) -> list[Counted]:
         if same is None:
             kept.append(one)
         else:
-            kept[same] = replace(kept[same], name=f"{kept[same].name}; {one.name}")
+            kept[same] = replace(kept[same], name=f"{kept[same].name}\n{one.name}")
     return kept
 
 

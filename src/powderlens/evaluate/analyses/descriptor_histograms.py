@@ -120,14 +120,16 @@ def _figure(rows: list[dict[str, Any]], asked: list[Asked], edges: dict[str, NDA
             )
             for other in asked:
                 if other.tested != one.tested:
-                    axes.stairs(_heights(rows, other, name)[0] / width, cuts, color=INK, linewidth=0.9)
+                    axes.stairs(_heights(rows, other, name)[0] / width, cuts, color=INK, linewidth=0.9, label="others")
             axes.set_yticks([])
             tidy(axes)
             if i == len(asked) - 1:
                 axes.set_xlabel(AXES[name])
         panels[i, 0].set_ylabel("density")
         panels[i, 0].set_title(one.label, loc="left", fontsize=9, parse_math=False)
-    panels[0, -1].legend(frameon=False, fontsize=8)
+    handles, words = panels[0, -1].get_legend_handles_labels()
+    once = dict(zip(words, handles, strict=True))
+    panels[0, -1].legend(once.values(), once.keys(), frameon=False, fontsize=8)
     return figure
 
 

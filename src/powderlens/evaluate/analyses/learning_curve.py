@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.evaluate.analyses.base import Asked, Inputs, Result, labels, table_of
-from powderlens.evaluate.analyses.lines import MARKERS, beside, strokes, tidy
+from powderlens.evaluate.analyses.lines import MARKERS, beside, logarithmic, strokes, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -187,24 +187,15 @@ def _figure(curves: list[Curve], laws: list[PowerLaw | None]) -> Figure:
         for i, (of, tested) in enumerate(kinds):
             colour = colours[i] if alone else "0.3"
             axes.plot([], [], MARKERS[i % len(MARKERS)], color=colour, markersize=4.5, label=f"{of} ({tested})")
-        _logarithmic(axes)
+        for scale in ("x", "y"):
+            logarithmic(axes, scale)
+        if alone:
+            axes.set_title(networks[0], loc="left", fontsize=10, parse_math=False)
         axes.set_xlabel("patterns seen in training, repeated ones counted each time")
         axes.set_ylabel(f"{task.replace('_', ' ')}: wrong answers (%)")
         tidy(axes)
         beside(axes)
     return figure
-
-
-def _logarithmic(axes: Any) -> None:
-    """Both scales, with whole numbers at 1, 2 and 5 of every decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))
-        axis.set_minor_formatter(NullFormatter())
 
 
 def _notes(curves: list[Curve], laws: list[PowerLaw | None], short: int) -> list[str]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 STROKES, MARKERS = ("-", "--", ":"), "osD^vP"
-NAMES_IN = 0.075
-"""Width of a letter in the legend, inches."""
 
 
 def strokes(many: int) -> list[dict[str, Any]]:
@@ -48,3 +46,14 @@ def tidy(axes: Any) -> None:
     axes.grid(color=PALE, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def logarithmic(axes: Any, scale: Literal["x", "y"]) -> None:
+    """A logarithmic scale with plain numbers at 1, 2 and 5 of every decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    getattr(axes, f"set_{scale}scale")("log")
+    axis = getattr(axes, f"{scale}axis")
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.12g}"))
+    axis.set_minor_formatter(NullFormatter())

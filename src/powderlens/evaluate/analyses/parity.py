@@ -41,7 +41,7 @@ def analyse(inputs: Inputs) -> Result:
             f"{_mean(lengths, 'naive_mae'):.2f} A ({_mean(lengths, 'naive_mape_percent'):.1f} %) and "
             f"{_mean(angles, 'naive_mae'):.2f} degrees. {len(truth):,} cells{missing}."
         )
-    notes.append("Cells are Niggli cells; R2 is 1 - SS(error) / SS(about the tested mean), so the naive mean has 0.")
+    notes.append("Cells are Niggli cells; R2 is 1 - SS(error) / SS(about the mean of these cells).")
     return Result(table=table_of(rows), figure=_figure(panels), notes=tuple(notes))
 
 

@@ -81,8 +81,9 @@ def analyse(inputs: Inputs) -> Result:
         said += _said(label, found)
     said.append(
         "Crystals are those that every record of real or redrawn crystals has; errors of gains are of differences "
-        "crystal by crystal, but the crystallite sizes of two corpora differ. Shares of the gap come with 95 % "
-        f"intervals from {DRAWS} resamples of the crystals."
+        "crystal by crystal, but crystallite sizes of two corpora can differ. Shares of the gap come with 95 % "
+        f"intervals from {DRAWS} resamples of the crystals. What remains of the gap is also of space groups, elements "
+        "and Wyckoff positions, which are not drawn anew and may be other ones among the synthetic crystals."
     )
     return Result(table=table_of(rows), figure=_figure(rows), notes=tuple(said))
 
@@ -240,7 +241,9 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
         mine = [row for row in rows if row["network"] == network]
         x = np.array([kinds.index(row["drawn_anew"]) for row in mine]) + 0.12 * (i - (len(networks) - 1) / 2)
         y, error = (100 * np.array([row[field] for row in mine]) for field in ("accuracy", "standard_error"))
-        axes.errorbar(x, y, error, label=network, linewidth=0.8, capsize=3, **{**stroke, "markersize": 6})
+        axes.errorbar(
+            x, y, error, label=network, linewidth=0.8, capsize=3, **{**stroke, "linestyle": "none", "markersize": 6}
+        )
         for at, row in zip(x, mine, strict=True):
             if row["drawn_anew"] != row["compared_with"]:
                 axes.annotate(

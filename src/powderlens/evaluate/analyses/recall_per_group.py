@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.evaluate.analyses.base import Answers, Asked, Inputs, Result, check_corpus, share, table_of
-from powderlens.evaluate.analyses.lines import beside, strokes, tidy
+from powderlens.evaluate.analyses.lines import beside, logarithmic, strokes, tidy
 from powderlens.generate.statistics import shipped_statistics
 from powderlens.symmetry.groups import symbol
 
@@ -147,7 +147,7 @@ def _figure(rows: list[dict[str, Any]], asked: list[Asked], counted: str) -> Fig
         axes.scatter(x, 100 * recall, size, color=stroke["color"], alpha=0.35, linewidth=0)
         middle, height = _trend(rows, one.label)
         axes.plot(middle, 100 * height, label=one.label, linewidth=1.6, **stroke)
-    axes.set_xscale("log")
+    logarithmic(axes, "x")
     axes.set_ylim(-3, 103)
     axes.set_xlabel(f"training patterns of the space group, {counted}")
     axes.set_ylabel("recall (%)")
