@@ -150,7 +150,7 @@ def check_test(
     if learns is None:
         opened: Corpus | StoredCorpus = StoredCorpus.open(corpus) if is_stored(corpus) else Corpus.open(corpus)
         learnt = Learnt.by(recipe, None, None)
-        if trained_on is not None and learnt.kind == "synthetic":
+        if trained_on is not None and trained_on.is_file() and learnt.kind == "synthetic":
             learnt = replace(learnt, files=(file_sha256(trained_on),))
     else:
         if is_stored(learns):
