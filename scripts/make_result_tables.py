@@ -12,16 +12,7 @@ from powderlens.evaluate.tables.registry import make_table
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 TABLES = {
-    "simxrd-table2": ["benchmark-small"],
-    "simxrd-table3": ["benchmark-small"],
-    "simxrd-out-of-library": ["benchmark-small"],
-    "simxrd-rruff": ["benchmark-small"],
-    "simxrd-faults": ["benchmark-small"],
-    "simxrd-conclusions": ["benchmark-small"],
-    "training": ["benchmark-small"],
     "gemd": ["gemd"],
-    "ml4pxrds-table1": ["ml4pxrds"],
-    "alphadiffract-rruff": ["alphadiffract"],
 }
 """Table -> folders of records that it is made from."""
 
