@@ -13,8 +13,9 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 TABLES = {
     "gemd": ["gemd"],
+    "ml4pxrds-table1": ["ml4pxrds/resnet10-small-on-real.json"],
 }
-"""Table -> folders of records that it is made from."""
+"""Table -> records that it is made from, files or folders."""
 
 
 def write_tables(folder: Path) -> list[Path]:

@@ -18,7 +18,7 @@ from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256, make_folder
 
 Protocol = Literal["in-library", "out-of-library", "structure-type", "composition", "measured", "listed"]
-"""What the tested patterns have in common with those of the training, see docs/BENCHMARK.md."""
+"""What the tested patterns have in common with those of the training, see docs/EVALUATION.md."""
 
 
 class Part(BaseModel):

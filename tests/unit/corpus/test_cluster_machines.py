@@ -77,6 +77,7 @@ class Machines:
         self.address = f"127.0.0.1:{self.port}"
         self.folder = folder
         own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(16), "OMP_NUM_THREADS": "1"}
+        own["RAY_health_check_timeout_ms"] = "60000"  # under load a machine is slow, not dead
         self.environment = {**os.environ, **own}
         self.running: list[subprocess.Popen[bytes]] = []
 
