@@ -178,22 +178,22 @@ def read_zoo_record(path: Path) -> ZooRecord:
 
 
 def read_zoo_records(paths: Sequence[Path]) -> list[tuple[Path, ZooRecord]]:
-    """Records from files and folders, in the order of their names; other JSON files in a folder are passed over.
+    """Records from files and folders, in the order of their names, none twice; other JSON in a folder is passed over.
 
     Raises:
         InputError: a named file that is no record, or none at all.
     """
-    found: list[tuple[Path, ZooRecord]] = []
+    files: dict[Path, Path] = {}
     for path in paths:
+        named = [path]
         if path.is_dir():
-            for file in sorted(path.glob("*.json")):
-                if file.with_suffix(".parquet").is_file():
-                    found.append((file, read_zoo_record(file)))
-        else:
-            found.append((path, read_zoo_record(path)))
+            named = [file for file in sorted(path.glob("*.json")) if file.with_suffix(".parquet").is_file()]
+        for file in named:
+            files.setdefault(file.resolve(), file)
+    found = [(file, read_zoo_record(file)) for file in files.values()]
     if not found:
-        named = ", ".join(str(path) for path in paths) or "nothing given"
-        raise InputError(f"{named}: no records; make them with `powderlens evaluate`")
+        given = ", ".join(str(path) for path in paths) or "nothing given"
+        raise InputError(f"{given}: no records; make them with `powderlens evaluate`")
     return found
 
 
