@@ -102,6 +102,7 @@ def test_unseen_crystals_share_no_bucket_with_known_ones() -> None:
     [
         ('networks = ["mlp"]\ntasks = ["space', 'networks = ["mpl"]\ntasks = ["space', "no network 'mpl'"),
         ("batch = 16", "batch = 16\nsteps = 2", "budget.steps: Extra inputs"),
+        ("rates = [1e-3, 4e-3]", "rates = [4e-3, 1e-3]", "budget.rates: 0.004, 0.001 do not rise"),
         ("patterns = 128", "patterns = 3", "fewer than one batch of 16"),
         ('[losses]\nnetworks = ["mlp"]', '[losses]\nnetworks = ["cnn1"]', "losses.networks"),
         ('"simxrd-small.toml"', '"nowhere.toml"', "nowhere.toml: No such file"),

@@ -39,7 +39,8 @@ class Budget(Part):
 
     patterns: int = Field(gt=0, description="shown in each training")
     rates: tuple[float, ...] = Field(
-        min_length=1, description="highest learning rates that each network is trained at; validation chooses"
+        min_length=1,
+        description="highest learning rates, rising; a network is trained at the next one as long as its loss falls",
     )
     validations: int = Field(gt=0, description="points of each training's curve; the last one is its end")
     batch: int = Field(gt=1, description="patterns a step")
@@ -75,6 +76,8 @@ class Plan(Part):
         for what in ("networks", "tasks"):
             if self.losses and not set(getattr(self.losses, what)) <= set(getattr(self, what)):
                 raise ValueError(f"losses.{what}: some are not in the list above, where their learning rates are found")
+        if list(self.budget.rates) != sorted(set(self.budget.rates)) or self.budget.rates[0] <= 0:
+            raise ValueError(f"budget.rates: {', '.join(map(str, self.budget.rates))} do not rise from above 0")
         if self.budget.patterns < self.budget.batch:
             raise ValueError(f"budget.patterns: {self.budget.patterns}, fewer than one batch of {self.budget.batch}")
         return self

@@ -28,7 +28,7 @@ PROTOCOLS: dict[str, Protocol] = {KNOWN: "in-library", UNSEEN: "out-of-library",
 
 @dataclass(frozen=True)
 class Work:
-    """What a process does: a run at each of some learning rates, and the test of the best."""
+    """What a process does: a run at rising learning rates, and the test of the best."""
 
     bench: Bench
     folder: Path
@@ -93,7 +93,11 @@ def work(task: Work) -> str:
     records = make_folder(task.folder / "records")
     names = {corpus: _record(task.run, PROTOCOLS[corpus]) for corpus in task.corpora}
     missing = {corpus: name for corpus, name in names.items() if not (records / f"{name}.json").is_file()}
-    losses = {rate: _train(task, rate) for rate in _rates(task.bench, task.folder, task.run)}
+    losses: dict[float, float] = {}
+    for rate in _rates(task.bench, task.folder, task.run):
+        losses[rate] = _train(task, rate)
+        if losses[rate] > min(losses.values()):
+            break
     best = _best(losses)
     if best is None:
         return f"{task.run.name}, diverged at every rate: no record"
@@ -115,12 +119,17 @@ def _record(run: Run, protocol: str) -> str:
 
 
 def _rates(bench: Bench, folder: Path, run: Run) -> tuple[float, ...]:
-    """Those to train at: all of the plan; with another loss the one that the recipe's loss chose."""
-    rates = bench.plan.budget.rates
+    """Those of the plan; with another loss the one that the recipe's loss chose."""
     if run.loss is None:
-        return rates
-    best = _best({rate: _loss(_run_folder(folder, replace(run, loss=None), rate)) for rate in rates})
+        return bench.plan.budget.rates
+    best = _best(_losses(bench, folder, replace(run, loss=None)))
     return () if best is None else (best,)
+
+
+def _losses(bench: Bench, folder: Path, run: Run) -> dict[float, float]:
+    """Rates at which a run has been trained, and its losses there."""
+    outputs = {rate: _run_folder(folder, run, rate) for rate in bench.plan.budget.rates}
+    return {rate: _loss(output) for rate, output in outputs.items() if (output / "outcome.json").is_file()}
 
 
 def _best(losses: dict[float, float]) -> float | None:
@@ -180,7 +189,7 @@ def _test(task: Work, rate: float, losses: dict[float, float], corpus: str, name
 
 def _time(bench: Bench, folder: Path, run: Run) -> None:
     """Measure the forward pass when nothing else runs, one network after another, and tell the records."""
-    best = _best({rate: _loss(_run_folder(folder, run, rate)) for rate in _rates(bench, folder, run)})
+    best = _best(_losses(bench, folder, run))
     if best is None:
         return
     output = _run_folder(folder, run, best)
