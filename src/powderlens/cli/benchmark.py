@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from powderlens.cli.console import print_json
+from powderlens.cli.console import print_json, tell
 from powderlens.cli.extras import need
 
 
@@ -33,10 +32,6 @@ def benchmark(
     tested = "" if measured is None else f" --measured {measured.name}"
     command = f"powderlens benchmark {plan.name} --crystals {crystals.name} --output {output.name}{tested}"
     records = run_benchmark(
-        load_bench(plan), crystals, output, measured=measured, workers=workers, command=command, report=_tell
+        load_bench(plan), crystals, output, measured=measured, workers=workers, command=command, report=tell
     )
     print_json({"records": records.name, "count": len(list(records.glob("*.json")))})
-
-
-def _tell(message: str) -> None:
-    print(f"powderlens: {message}", file=sys.stderr, flush=True)  # noqa: T201

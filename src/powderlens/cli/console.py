@@ -43,6 +43,11 @@ def complain(message: str, *, no_color: bool = False) -> None:
     )
 
 
+def tell(message: str) -> None:
+    """One line of progress on stderr."""
+    print(f"powderlens: {message}", file=sys.stderr, flush=True)  # noqa: T201
+
+
 def report_bad_file(file: Path, error: PowderlensError, *, as_json: bool, no_color: bool) -> None:
     """What a batch says about a file that it cannot use; the rest goes on."""
     if as_json:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from powderlens.cli.console import print_json
+from powderlens.cli.console import print_json, tell
 from powderlens.cli.extras import need
 from powderlens.cli.workers import Ray, RayAddress, Workers, mapper_for
 
@@ -46,10 +45,6 @@ def build(
         split=split,
         seed=seed,
         mapper=mapper_for(workers, ray, ray_address),
-        progress=_tell,
+        progress=tell,
     )
     print_json(corpus_summary(output))
-
-
-def _tell(message: str) -> None:
-    print(f"powderlens: {message}", file=sys.stderr, flush=True)  # noqa: T201

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from powderlens.cli.console import console, print_json
+from powderlens.cli.console import console, print_json, tell
 from powderlens.cli.crystals_compare import compare
 from powderlens.cli.crystals_generate import generate
 from powderlens.cli.crystals_statistics import statistics
@@ -24,10 +23,6 @@ Table = Annotated[Path, typer.Argument(metavar="TABLE", help="Crystals, as `crys
 @app.callback()
 def _group() -> None:
     pass
-
-
-def _tell(message: str) -> None:
-    print(f"powderlens: {message}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 @app.command()
@@ -56,7 +51,7 @@ def curate(
         without=without or (),
         limit=limit,
         workers=workers,
-        progress=_tell,
+        progress=tell,
     )
     print_json(summary(output))
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from powderlens.cli.console import console, print_json
+from powderlens.cli.console import console, print_json, tell
 from powderlens.cli.extras import need
 from powderlens.cli.options import Json, NoColor
 from powderlens.cli.train import Accelerator, Size
@@ -111,7 +110,7 @@ def evaluate_network(
                 machine=Machine(workers=workers, cache=cache),
                 threads=threads,
                 accelerator=accelerator.value,
-                report=_tell,
+                report=tell,
             )
     elif chosen:
         raise InputError(f"{source}: trained already; --{next(iter(chosen))} is for recipes (.toml), leave it out")
@@ -166,10 +165,6 @@ def _command(source: Path, on: str, words: dict[str, Any]) -> str:
             if one is not None:
                 parts += [f"--{option}"] if one is True else [f"--{option}", str(getattr(one, "name", one))]
     return shlex.join([*parts, "--output", "FOLDER"])
-
-
-def _tell(message: str) -> None:
-    print(f"powderlens: {message}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _show(record: ZooRecord, *, no_color: bool) -> None:

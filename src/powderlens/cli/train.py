@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from powderlens.cli.console import print_json
+from powderlens.cli.console import print_json, tell
 from powderlens.cli.extras import need
 from powderlens.cli.workers import Ray, RayAddress, ray_cluster
 
@@ -99,7 +98,7 @@ def train(
                 threads=threads,
                 accelerator=accelerator.value,
                 devices=devices,
-                report=_tell,
+                report=tell,
             )
     else:
         choices = (
@@ -134,10 +133,6 @@ def train(
             )
     if os.environ.get("LOCAL_RANK", "0") == "0":  # one of several devices speaks for all
         print_json({"checkpoint": best.name, "run": output.name})
-
-
-def _tell(message: str) -> None:
-    print(f"powderlens: {message}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def export(

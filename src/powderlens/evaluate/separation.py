@@ -89,7 +89,8 @@ def shared_crystals(
             else tested.crystals.structure(int(asked[kept_b[i - len(kept_a)]]))
         ),
     )
-    found = {ids_b[i]: ids_b[i] for i in range(len(ids_b)) if ids_b[i] in set(ids_a)}
+    known = set(ids_a)
+    found = {one: one for one in ids_b if one in known}
     kind_of = {int(kind): ids_a[kept_a[at]] for at, kind in reversed(list(enumerate(first[: len(kept_a)])))}
     for at, kind in zip(kept_b, first[len(kept_a) :].tolist(), strict=True):
         if kind in kind_of:
