@@ -18,6 +18,7 @@ from powderlens import __version__
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256, make_folder
 from powderlens.corpus.corpus import Corpus
+from powderlens.corpus.export import open_any
 from powderlens.corpus.stored import StoredCorpus, is_stored
 from powderlens.evaluate.inference_time import inference_time
 from powderlens.evaluate.separation import derive_protocol, describe_part, open_trained
@@ -25,7 +26,7 @@ from powderlens.evaluate.training_run import TRAIN, Learnt, losses_of, read_run,
 from powderlens.evaluate.zoo_metrics import class_figures, lattice_figures, list_column
 from powderlens.evaluate.zoo_record import Protocol, ZooRecord, write_zoo_record
 from powderlens.train.checkpoint import load_network
-from powderlens.train.predict import open_corpus, predict
+from powderlens.train.predict import open_corpus, predict_part
 from powderlens.train.recipe_zoo import ZooRecipe
 
 
@@ -72,11 +73,11 @@ def evaluate_network(
         The record.
 
     Raises:
-        InputError: see `read_run`, `derive_protocol`, `train.predict.predict`.
+        InputError: see `read_run`, `derive_protocol`, `train.predict.predict_part`.
     """
     _check_protocol(protocol)
     run = read_run(checkpoint)
-    network, grid, _ = load_network(run.checkpoint)
+    network, grid, about = load_network(run.checkpoint)
     opened = open_corpus(corpus, grid)
     part = part or default_part(opened)
     tested = describe_part(opened, part)
@@ -85,8 +86,8 @@ def evaluate_network(
     trained = source if isinstance(source, Corpus) else None
     name = name or record_name(run, tested.corpus, part, found, passes)
     table = make_folder(folder) / f"{name}.parquet"
-    told = predict(
-        run.checkpoint, corpus, part, table, passes=passes, workers=workers, cache=cache, threads=threads, device=device
+    told = predict_part(
+        network, opened, part, table, passes=passes, workers=workers, cache=cache, threads=threads, device=device
     )
     answers = pq.read_table(table)
     tasks = tuple(task.name for task in network.tasks)
@@ -109,7 +110,7 @@ def evaluate_network(
         loss=losses_of(run.recipe),
         seed=run.recipe.seed,
         protocol=found,
-        training=training_of(run, told["checkpoint"]["step"], learnt, chosen_by),
+        training=training_of(run, about["step"], learnt, chosen_by),
         tested=tested,
         missing=told["missing"],
         passes=passes,
@@ -148,7 +149,7 @@ def check_test(
     _check_protocol(protocol)
     learns = (trained_on or corpus) if recipe.data.kind == "corpus" else None
     if learns is None:
-        opened: Corpus | StoredCorpus = StoredCorpus.open(corpus) if is_stored(corpus) else Corpus.open(corpus)
+        opened = open_any(corpus)
         learnt = Learnt.by(recipe, None, None)
         if trained_on is not None and trained_on.is_file() and learnt.kind == "synthetic":
             learnt = replace(learnt, files=(file_sha256(trained_on),))

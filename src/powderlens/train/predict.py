@@ -74,20 +74,63 @@ def predict(
     Raises:
         InputError: a checkpoint that cannot be used, a corpus on another grid, or one without a label of any task.
     """
-    torch.set_num_threads(threads)
     if checkpoint.is_dir():
         checkpoint = _chosen(checkpoint)
     network, grid, about = load_network(checkpoint)
     opened = open_corpus(corpus, grid)
-    numbers = opened.numbers(part)
+    told = predict_part(
+        network, opened, part, output, passes=passes, workers=workers, cache=cache, threads=threads, device=device
+    )
+    return {
+        "powderlens": __version__,
+        "checkpoint": {"sha256": file_sha256(checkpoint), "step": about["step"], **about["network"]},
+        "corpus": {"name": corpus.name, "sha256": opened.manifest["sha256"], "part": part},
+        "passes": passes,
+        **told,
+    }
+
+
+def predict_part(
+    network: Network,
+    corpus: Corpus | StoredCorpus,
+    part: str,
+    output: Path,
+    *,
+    passes: int = 1,
+    workers: int = 0,
+    cache: Path | None = None,
+    threads: int = 2,
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """As `predict`, of a network and a corpus that are open.
+
+    Args:
+        network: in evaluation mode; it is moved to the device.
+        corpus: on the network's grid.
+        part: see `predict`, as for all that follow.
+        output: the table.
+        passes: through dropout.
+        workers: processes that draw.
+        cache: of drawn patterns.
+        threads: of torch.
+        device: as torch names it.
+
+    Returns:
+        `patterns`, `predicted`, `missing`.
+
+    Raises:
+        InputError: an empty part, or no label of any task.
+    """
+    torch.set_num_threads(threads)
+    numbers = corpus.numbers(part)
     if not len(numbers):
-        raise InputError(f"{corpus}: its part {part!r} holds no patterns")
-    labels = opened.labels(numbers)
-    missing = _missing_labels(network, labels, corpus)
+        raise InputError(f"{corpus.path}: its part {part!r} holds no patterns")
+    labels = corpus.labels(numbers)
+    missing = _missing_labels(network, labels, corpus.path)
     columns = _empty(network, labels, len(numbers))
     network = network.to(device)
     drawn = np.zeros(len(numbers), bool)
-    for rows, patterns in _draw(opened, part, numbers, missing, workers=workers, cache=cache):
+    for rows, patterns in _draw(corpus, part, numbers, missing, workers=workers, cache=cache):
         drawn[rows] = True
         answers = _ask(network, torch.from_numpy(patterns).to(device), passes)
         _put(columns, network.tasks, rows, answers)
@@ -96,16 +139,8 @@ def predict(
         said &= columns[_answer(task)][1]
     if silent := int((drawn & ~said).sum()):
         missing[NO_NUMBER] = silent
-    _write(output, opened, numbers, columns)
-    return {
-        "powderlens": __version__,
-        "checkpoint": {"sha256": file_sha256(checkpoint), "step": about["step"], **about["network"]},
-        "corpus": {"name": corpus.name, "sha256": opened.manifest["sha256"], "part": part},
-        "passes": passes,
-        "patterns": len(numbers),
-        "predicted": int(said.sum()),
-        "missing": missing,
-    }
+    _write(output, corpus, numbers, columns)
+    return {"patterns": len(numbers), "predicted": int(said.sum()), "missing": missing}
 
 
 def open_corpus(path: Path, grid: Grid) -> Corpus | StoredCorpus:

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, make_folder
 from powderlens.corpus.corpus import Corpus
+from powderlens.corpus.export import open_any
 from powderlens.corpus.manifest import read_manifest
-from powderlens.corpus.stored import StoredCorpus, is_stored
+from powderlens.corpus.stored import StoredCorpus
 from powderlens.evaluate.analyses.registry import Kind
 from powderlens.evaluate.zoo_record import CorpusPart, ZooRecord, read_zoo_records
 from powderlens.models.registry import NAMES
@@ -255,7 +256,7 @@ def check_corpus(path: Path, wanted: CorpusPart, what: str) -> Corpus | StoredCo
     Raises:
         InputError: another corpus, or none.
     """
-    opened = StoredCorpus.open(path) if is_stored(path) else Corpus.open(path)
+    opened = open_any(path)
     if (given := opened.manifest["sha256"]) != wanted.sha256:
         raise InputError(
             f"{path}: its sha256 is {given[:12]}, and the record {what} {wanted.corpus} with {wanted.sha256[:12]}; "

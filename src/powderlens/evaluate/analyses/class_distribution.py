@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.stored import StoredCorpus, is_stored
-from powderlens.evaluate.analyses.base import Inputs, Result, read_answers, table_of
+from powderlens.corpus.export import open_any
+from powderlens.evaluate.analyses.base import Inputs, Result, table_of
 from powderlens.symmetry.groups import SYSTEMS, crystal_system, symbol, system_index
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def analyse(inputs: Inputs) -> Result:
     for one in inputs.asked("space_group"):
         if one.tested not in seen:
             seen.add(one.tested)
-            answers = read_answers(one.path, one.record, one.task)
+            answers = one.answers()
             part = one.record.tested
             sets.append(count(f"{part.corpus}, tested {part.part}", answers.truth, answers.crystal))
     if not sets:
@@ -87,7 +86,7 @@ def analyse(inputs: Inputs) -> Result:
 
 def _of_corpus(inputs: Inputs) -> list[Counted]:
     assert inputs.corpus is not None
-    corpus = StoredCorpus.open(inputs.corpus) if is_stored(inputs.corpus) else Corpus.open(inputs.corpus)
+    corpus = open_any(inputs.corpus)
     sets = []
     for part in corpus.parts:
         numbers = corpus.numbers(part)
