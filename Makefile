@@ -48,7 +48,7 @@ check: lint types layers test
 
 train-small: $(VENV)/.ready
 	rm -rf runs/prism-small
-	$(BIN)/powderlens train recipes/prism-small.toml --data examples/crystals-small.parquet --output runs/prism-small
+	$(BIN)/powderlens train prism-small --data examples/crystals-small.parquet --output runs/prism-small
 	$(BIN)/powderlens export runs/prism-small --output runs/prism-small
 
 # An environment is made anew when what it installs has changed.

@@ -106,7 +106,7 @@ def zoo_tasks(recipe: ZooRecipe) -> list[Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", type=Path, required=True)
-    parser.add_argument("--recipe", type=Path, default=Path("recipes/simxrd-small.toml"))
+    parser.add_argument("--recipe", default="simxrd-small")
     parser.add_argument("--networks", nargs="*", default=list(NAMES))
     parser.add_argument("--size", choices=["small", "full"], default="small")
     parser.add_argument("--steps", type=int, default=23)

@@ -132,13 +132,12 @@ def test_what_is_refused(
     run: Callable[..., Any],
     recipe: Path,
     corpus: Path,
-    root: Path,
     tmp_path: Path,
     words: tuple[str, ...],
     complaint: str,
 ) -> None:
     (tmp_path / "words.txt").write_text("words")
-    places = {"recipe": recipe, "corpus": corpus, "prism": root / "recipes/prism.toml", "words": tmp_path / "words.txt"}
+    places = {"recipe": recipe, "corpus": corpus, "prism": "prism", "words": tmp_path / "words.txt"}
     filled = [word.format(**places) for word in words]
     where = () if "--on" in words else ("--on", corpus)
     refused = run("evaluate", *filled, *where, "--output", tmp_path / "records")

@@ -84,8 +84,6 @@ def test_console_command(words: list[str], environment: dict[str, str], workplac
     if words[0] == "make":
         steps = run(["make", "-n", *words[1:]], environment, ROOT)
         assert re.search(r"^\.venv\S*/bin/(python|powderlens) ", steps, re.MULTILINE)
-        for name in re.findall(r"recipes/\S+", steps):
-            assert (ROOT / name).is_file(), f"{words}: {name} is not there"
     else:
         assert words[:2] == ["git", "clone"] or words == ["cd", words[-1]], f"{words}: nothing executes this"
         assert words[-1] == "powderlens"

@@ -1,4 +1,4 @@
-"""Every recipe in `recipes/` is valid, trains, and a mistake in one is named."""
+"""Every shipped recipe is valid, trains, and a mistake in one is named."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import pytest
 from powderlens.core.errors import InputError
 from powderlens.models.runtime import DEFAULT_MODEL
 from powderlens.train.recipe import Recipe, load_recipe
+from powderlens.train.recipe_file import RECIPES
 
-FOLDER = Path(__file__).resolve().parents[2] / "recipes"
-RECIPES = [path for path in sorted(FOLDER.glob("*.toml")) if "format" not in tomllib.loads(path.read_text())]
+OF_PRISM = [path for path in sorted(RECIPES.glob("*.toml")) if "format" not in tomllib.loads(path.read_text())]
 """Those of prism; tests/unit/train/test_zoo_recipe.py has those of the zoo, which say `format = 2`."""
 
 
-@pytest.fixture(params=RECIPES, ids=lambda path: path.stem)
+@pytest.fixture(params=OF_PRISM, ids=lambda path: path.stem)
 def path(request: pytest.FixtureRequest) -> Path:
     return Path(request.param)
 
 
 def test_there_are_recipes() -> None:
-    assert {"prism", "prism-small"} <= {path.stem for path in RECIPES}
-    names = [load_recipe(path).name for path in RECIPES]
+    assert {"prism", "prism-small"} <= {path.stem for path in OF_PRISM}
+    names = [load_recipe(path).name for path in OF_PRISM]
     assert len(set(names)) == len(names), "models of two recipes would overwrite each other"
     assert DEFAULT_MODEL in names
 
@@ -122,8 +122,11 @@ def test_a_run_that_would_leave_no_checkpoint_is_refused(tiny_recipe: Path, tmp_
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         load_recipe(tmp_path / "none.toml")
+    (tmp_path / "folder.toml").mkdir()
     with pytest.raises(InputError, match="directory"):
-        load_recipe(tmp_path)
+        load_recipe(tmp_path / "folder.toml")
+    with pytest.raises(InputError, match=r"no recipe 'prism-big'; there are .*prism, prism-small, .* ending in \.toml"):
+        load_recipe("prism-big")
     for content in (b"name = ", b"\xff\xfe\x00"):
         (tmp_path / "r.toml").write_bytes(content)
         with pytest.raises(InputError, match="not TOML"):

@@ -12,7 +12,7 @@ from powderlens.cli.extras import need
 
 
 def benchmark(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="A plan, such as recipes/plans/benchmark-small.toml.")],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="benchmark-small, or a file ending in .toml.")],
     crystals: Annotated[Path, typer.Option(help="A table of crystals, as `crystals curate` writes them.")],
     output: Annotated[Path, typer.Option(help="Folder of the benchmark; the same command goes on from what is there.")],
     measured: Annotated[

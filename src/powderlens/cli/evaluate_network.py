@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def evaluate_network(
     source: Annotated[
         Path,
-        typer.Argument(metavar="RECIPE|CHECKPOINT", help="A recipe (.toml), a run's folder or a checkpoint in it."),
+        typer.Argument(
+            metavar="RECIPE|CHECKPOINT", help="A recipe (.toml or a shipped one's name), a run or checkpoint."
+        ),
     ],
     on: Annotated[str, typer.Option(metavar="CORPUS[:PART]", help="Patterns; the part is test if not named.")],
     output: Annotated[Path, typer.Option(help="Folder for NAME.json and NAME.parquet, and for runs/ of a recipe.")],
@@ -65,6 +67,7 @@ def evaluate_network(
     from powderlens.evaluate.training_run import run_name
     from powderlens.train.batches import Machine
     from powderlens.train.quiet import quiet_lightning
+    from powderlens.train.recipe_file import RECIPES, names_in
     from powderlens.train.recipe_zoo import with_choices
     from powderlens.train.zoo_engine import train_zoo
 
@@ -88,7 +91,7 @@ def evaluate_network(
         "passes": None if passes == 1 else passes,
     }
     checkpoint = source
-    if source.suffix == ".toml":
+    if source.suffix == ".toml" or (not source.exists() and source.name in names_in(RECIPES)):
         recipe = with_choices(
             _recipe(source),
             network=network,
@@ -113,7 +116,7 @@ def evaluate_network(
                 report=tell,
             )
     elif chosen:
-        raise InputError(f"{source}: trained already; --{next(iter(chosen))} is for recipes (.toml), leave it out")
+        raise InputError(f"{source}: trained already; --{next(iter(chosen))} is for recipes, leave it out")
     record = evaluate(
         checkpoint,
         corpus,
@@ -150,9 +153,10 @@ def _recipe(path: Path) -> ZooRecipe:
     Raises:
         InputError: no such file, or a recipe of prism.
     """
+    from powderlens.train.recipe_file import RECIPES, find_file
     from powderlens.train.recipe_zoo import is_zoo_recipe, load_zoo_recipe
 
-    if path.is_file() and not is_zoo_recipe(path):
+    if find_file(path, RECIPES, "recipe").is_file() and not is_zoo_recipe(path):
         raise InputError(f"{path}: no recipe with format = 2; those of prism are trained by `powderlens train`")
     return load_zoo_recipe(path)
 

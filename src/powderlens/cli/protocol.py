@@ -29,7 +29,7 @@ def list_protocols(as_json: Json = False, no_color: NoColor = False) -> None:
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("protocol", no_wrap=True)
-    for name in ("2theta (deg)", "points", "wavelength (A)"):
+    for name in ("2theta (deg)", "points", "lambda (A)"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("what it draws")
     for protocol in found:

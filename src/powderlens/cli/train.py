@@ -30,7 +30,10 @@ class Size(StrEnum):
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, such as recipes/simxrd-small.toml.")],
+    recipe: Annotated[
+        Path,
+        typer.Argument(metavar="RECIPE", help="A shipped recipe, such as simxrd-small, or a file ending in .toml."),
+    ],
     output: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, metrics.csv, run.json.")],
     data: Annotated[
         list[Path] | None,

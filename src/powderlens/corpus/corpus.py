@@ -29,7 +29,7 @@ from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.protocol import Protocol, parse_protocol
 from powderlens.diffraction.render import render
 from powderlens.pattern.grid import Grid
-from powderlens.symmetry.groups import system_index
+from powderlens.symmetry.groups import SYSTEM_OF
 
 MAX_ATTEMPTS, ATTEMPT = 64, 2**44
 """How often a pattern without a line is drawn anew, and how far apart these lie in the numbering."""
@@ -206,7 +206,7 @@ class Corpus:
         groups = self.crystals.space_group[rows]
         return Labels(
             space_group=groups,
-            crystal_system=self._systems[groups],
+            crystal_system=np.array(SYSTEM_OF, np.int8)[groups],
             niggli=self.crystals.column("niggli")[rows],
             cell=self.crystals.column("cell")[rows],
             extinction_class=self.crystals.column("extinction_class")[rows],
@@ -215,10 +215,6 @@ class Corpus:
     @property
     def _moves(self) -> bool:
         return self.protocol.wants_offsets
-
-    @cached_property
-    def _systems(self) -> NDArray[np.int8]:
-        return np.array([-1, *(system_index(number) for number in range(1, 231))], np.int8)
 
     @cached_property
     def _reflections(self) -> ReflectionMap:

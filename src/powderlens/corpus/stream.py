@@ -25,7 +25,7 @@ from powderlens.core.random import check_seed
 from powderlens.pattern.grid import Grid
 from powderlens.pattern.prepare import network_input
 from powderlens.symmetry.extinction import extinction_class
-from powderlens.symmetry.groups import system_index
+from powderlens.symmetry.groups import SYSTEM_OF
 
 MAX_ATTEMPTS, ATTEMPT = 64, 2**44
 """How often a pattern that cannot be drawn is replaced, and how far apart the replacements lie in the numbering."""
@@ -253,6 +253,6 @@ def digest(parts: Mapping[str, Any]) -> str:
 @cache
 def _by_group() -> tuple[NDArray[np.int8], NDArray[np.int16]]:
     """Crystal system and extinction class by space-group number; index 0 stands for none."""
-    systems = np.array([-1, *(system_index(number) for number in range(1, 231))], np.int8)
+    systems = np.array(SYSTEM_OF, np.int8)
     classes = np.array([0, *(extinction_class(number).id for number in range(1, 231))], np.int16)
     return systems, classes

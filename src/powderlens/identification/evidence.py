@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from powderlens.core.files import atomic_write
 from powderlens.library.search import Matches
 from powderlens.models.runtime import Prediction
-from powderlens.symmetry.groups import system_index
+from powderlens.symmetry.groups import SYSTEM_OF
 
 Evidence = Literal["network", "library", "all"]
 EVIDENCE: tuple[Evidence, ...] = ("network", "library", "all")
 
 Floats = NDArray[np.float64]
 
-SYSTEM_OF_GROUP = np.array([system_index(number) for number in range(1, 231)])
+SYSTEM_OF_GROUP = np.array(SYSTEM_OF[1:])
 GROUP_TO_SYSTEM = np.eye(7)[SYSTEM_OF_GROUP]
 
 

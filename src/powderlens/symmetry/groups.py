@@ -41,6 +41,10 @@ def system_index(number: int) -> int:
     return bisect_left(LAST_OF_SYSTEM, number)
 
 
+SYSTEM_OF = (-1, *(system_index(number) for number in range(1, 231)))
+"""Index into `SYSTEMS` by space-group number; -1 at 0, which stands for no group."""
+
+
 def crystal_system(number: int) -> str:
     """Name of the crystal system of an International Tables number.
 

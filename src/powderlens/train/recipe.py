@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from powderlens.core.errors import InputError
 from powderlens.pattern.grid import Grid
+from powderlens.train.recipe_file import RECIPES, Part, checked, find_file, read_toml
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class GridRecipe(_Part):
+class GridRecipe(Part):
     """The network's grid."""
 
     start_deg: float = Field(ge=0, lt=180, description="first 2theta, degrees")
@@ -32,7 +27,7 @@ class GridRecipe(_Part):
         return Grid(**self.model_dump())
 
 
-class NetworkRecipe(_Part):
+class NetworkRecipe(Part):
     """Sizes of `prism`."""
 
     widths: tuple[Positive, Positive, Positive] = Field(description="channels of the three stages")
@@ -40,7 +35,7 @@ class NetworkRecipe(_Part):
     dropout: float = Field(ge=0, lt=1, description="rate around the dense layer")
 
 
-class DataRecipe(_Part):
+class DataRecipe(Part):
     """Which crystals, how often."""
 
     shares: dict[str, Share] = Field(
@@ -50,7 +45,7 @@ class DataRecipe(_Part):
     validation_patterns: int = Field(gt=0, description="fixed patterns of held-out crystals that choose the model")
 
 
-class Recipe(_Part):
+class Recipe(Part):
     """Everything that decides a training run, except where its data lie."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the model and of its files")
@@ -77,22 +72,11 @@ class Recipe(_Part):
         return self
 
 
-def load_recipe(path: str | Path) -> Recipe:
-    """Read a recipe.
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """A shipped recipe by name, or any by the path of its file (ending in .toml).
 
     Raises:
-        InputError: missing file, bad TOML, unknown key or a value out of range; one line that names the field.
+        InputError: no such recipe, bad TOML, unknown key or a value out of range; one line that names the field.
     """
-    try:
-        with open(path, "rb") as handle:
-            return Recipe.model_validate(tomllib.load(handle))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not TOML: {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        if not first["loc"]:
-            raise InputError(f"{path}: {first['msg'].removeprefix('Value error, ')}") from None
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {where}: {first['msg']} (got {first.get('input')!r})") from None
+    path = find_file(name_or_path, RECIPES, "recipe")
+    return checked(Recipe, read_toml(path), path)

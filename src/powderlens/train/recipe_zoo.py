@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from powderlens.core.errors import InputError
 from powderlens.models.registry import card
 from powderlens.models.task import TASKS
+from powderlens.train.recipe_file import RECIPES, Part, checked, find_file, read_toml
 from powderlens.train.recipe_parts import (
     CELL_LOSSES,
     CLASS_LOSSES,
@@ -25,7 +25,6 @@ from powderlens.train.recipe_parts import (
     Limits,
     OneCycle,
     OptimiserRecipe,
-    Part,
     ScheduleRecipe,
     SquaredCell,
     TaskRecipe,
@@ -86,29 +85,23 @@ class ZooRecipe(Part):
         return self
 
 
-def is_zoo_recipe(path: str | Path) -> bool:
-    """Whether a file is a recipe of this kind and not one of `prism`; a file that cannot be read is not."""
+def is_zoo_recipe(name_or_path: str | Path) -> bool:
+    """Whether it is a recipe of this kind and not one of `prism`; one that cannot be read is not."""
     try:
-        with open(path, "rb") as handle:
-            return "format" in tomllib.load(handle)
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return "format" in read_toml(find_file(name_or_path, RECIPES, "recipe"))
+    except InputError:
         return False
 
 
-def load_zoo_recipe(path: str | Path) -> ZooRecipe:
-    """Read a recipe.
+def load_zoo_recipe(name_or_path: str | Path) -> ZooRecipe:
+    """A shipped recipe by name, or any by the path of its file (ending in .toml).
 
     Raises:
-        InputError: missing file, bad TOML, unknown key, network or task, a value out of range or without effect; one
+        InputError: no such recipe, bad TOML, unknown key, network or task, a value out of range or without effect; one
             line that names the field.
     """
-    try:
-        with open(path, "rb") as handle:
-            return parse_zoo_recipe(tomllib.load(handle), str(path))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not TOML: {error}") from None
+    path = find_file(name_or_path, RECIPES, "recipe")
+    return parse_zoo_recipe(read_toml(path), str(path))
 
 
 def parse_zoo_recipe(content: dict[str, Any], source: str) -> ZooRecipe:
@@ -121,16 +114,7 @@ def parse_zoo_recipe(content: dict[str, Any], source: str) -> ZooRecipe:
     Raises:
         InputError: see `load_zoo_recipe`.
     """
-    try:
-        return ZooRecipe.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        said = first["msg"].removeprefix("Value error, ")
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "value_error" or not where:
-            raise InputError(f"{source}: {where}{': ' if where else ''}{said}") from None
-        got = "" if first["type"] in ("missing", "extra_forbidden") else f" (got {first.get('input')!r})"
-        raise InputError(f"{source}: {where}: {said}{got}") from None
+    return checked(ZooRecipe, content, source)
 
 
 def with_choices(

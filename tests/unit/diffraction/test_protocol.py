@@ -19,7 +19,16 @@ from powderlens.diffraction.conditions import FIELDS, Conditions, from_record, t
 from powderlens.diffraction.protocol import Protocol, load_protocol, parse_protocol, protocol_names
 from powderlens.diffraction.values import KINDS
 
-NAMES = ["alphadiffract", "ideal", "lab", "ml4pxrds", "ml4pxrds-measured", "simxrd", "simxrd-code"]
+NAMES = [
+    "alphadiffract",
+    "alphadiffract-clean",
+    "ideal",
+    "lab",
+    "ml4pxrds",
+    "ml4pxrds-measured",
+    "simxrd",
+    "simxrd-code",
+]
 MANY = np.arange(20_000)
 
 HEAD = """
@@ -490,7 +499,8 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     path.write_text(HEAD + GRID)
     assert load_protocol(path).name == load_protocol(str(path)).name == "mine"
     with pytest.raises(
-        InputError, match=r"no protocol 'labs'; there are alphadiffract, ideal, lab, .* ending in \.toml"
+        InputError,
+        match=r"no protocol 'labs'; there are alphadiffract, alphadiffract-clean, .* ending in \.toml",
     ):
         load_protocol("labs")
     with pytest.raises(InputError, match=r"nowhere\.toml: No such file"):

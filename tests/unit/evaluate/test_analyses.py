@@ -23,7 +23,8 @@ from powderlens.evaluate.analyses import (
     parity,
     registry,
 )
-from powderlens.evaluate.analyses.base import Inputs, Result, carry_out, gather, labels, share, table_of
+from powderlens.evaluate.analyses.base import Inputs, Result, carry_out, gather, labels, table_of
+from powderlens.evaluate.answers import SILENT, read_answers
 from powderlens.evaluate.zoo_record import read_zoo_record, read_zoo_records
 
 Make = Callable[..., Path]
@@ -47,16 +48,6 @@ def test_every_kind_has_its_function() -> None:
         assert registry.kind(kind.name) is kind
     with pytest.raises(InputError, match=r"no analysis 'grad_cams'; near it: grad-cam"):
         registry.kind("grad_cams")
-
-
-def test_standard_errors_take_a_crystal_as_one_draw() -> None:
-    right = np.array([1, 1, 0, 0, 1, 1, 0, 0])
-    alone = share(right, np.arange(8))
-    assert alone == (0.5, pytest.approx(np.sqrt(0.25 / 7)))
-    four_crystals = share(right, np.arange(8) // 2)
-    assert four_crystals == (0.5, pytest.approx(np.sqrt(4 / 3 * 4 * 1.0) / 8))
-    assert np.isnan(share(right[:2], np.zeros(2, int))[1])
-    assert np.isnan(share(right[:0], np.zeros(0, int))[0])
 
 
 def test_labels_say_what_differs(make_record: Make, tmp_path: Path) -> None:
@@ -115,7 +106,7 @@ def test_edges_of_hand_made_answers(make_record: Make, tmp_path: Path) -> None:
     ]
     assert rows(result)[0]["mean_edges"] == pytest.approx(2 / 3)
     assert rows(result)[0]["percent_without_answer"] == 25.0
-    assert graph_distance.edges_of(np.array([-1, 1]), np.array([225, 1])).tolist() == [-1, 0]
+    assert read_answers(made, read_zoo_record(made), "space_group").edges.tolist() == [0, 1, 1, SILENT]
 
 
 def test_seeds_of_a_network_are_taken_together(make_record: Make, tmp_path: Path) -> None:

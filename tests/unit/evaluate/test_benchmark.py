@@ -19,6 +19,7 @@ from powderlens.crystal.label import find_symmetry
 from powderlens.evaluate.benchmark.corpora import choose
 from powderlens.evaluate.benchmark.plan import load_bench
 from powderlens.evaluate.zoo_record import read_zoo_records
+from powderlens.train.recipe_file import RECIPES
 
 PLAN = """
 format = 1
@@ -51,9 +52,9 @@ tasks = ["space_group"]
 
 
 @pytest.fixture
-def plan(tmp_path: Path, root: Path) -> Path:
+def plan(tmp_path: Path) -> Path:
     """A network with and without its faults, and with another loss, on common minerals."""
-    (tmp_path / "simxrd-small.toml").write_text((root / "recipes" / "simxrd-small.toml").read_text())
+    (tmp_path / "simxrd-small.toml").write_text((RECIPES / "simxrd-small.toml").read_text())
     path = tmp_path / "tiny.toml"
     path.write_text(PLAN)
     return path
@@ -68,8 +69,8 @@ def crystals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_the_plan_that_ships_is_what_the_paper_asks_for(root: Path) -> None:
-    bench = load_bench(root / "recipes" / "plans" / "benchmark-small.toml")
+def test_the_plan_that_ships_is_what_the_paper_asks_for() -> None:
+    bench = load_bench("benchmark-small")
     plain = list(bench.runs())
     assert len([run for run in plain if not run.variant.as_published]) == 42
     assert {run.variant.network for run in plain if run.variant.as_published} == {

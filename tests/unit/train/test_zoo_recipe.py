@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,18 @@ import pytest
 
 from powderlens.core.errors import InputError
 from powderlens.generate.statistics import shipped_statistics
+from powderlens.train.recipe_file import RECIPES
 from powderlens.train.recipe_zoo import ZooRecipe, is_zoo_recipe, load_zoo_recipe, parse_zoo_recipe, with_choices
 from powderlens.train.sources import open_source
 
-FOLDER = Path(__file__).resolve().parents[3] / "recipes"
-SHIPPED = [path for path in sorted(FOLDER.glob("*.toml")) if is_zoo_recipe(path)]
+SHIPPED = [path for path in sorted(RECIPES.glob("*.toml")) if is_zoo_recipe(path)]
 
 
 def test_what_ships() -> None:
     names = {path.stem for path in SHIPPED}
     whole = {"simxrd", "ml4pxrds-resnet", "ml4pxrds-park", "alphadiffract"}
     assert names == whole | {f"{name}-small" for name in whole}
-    assert {path.stem for path in FOLDER.glob("*.toml")} - names == {"prism", "prism-small"}
+    assert {path.stem for path in RECIPES.glob("*.toml")} - names == {"prism", "prism-small"}
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -35,15 +36,15 @@ def test_it_is_valid_and_named_after_its_file(path: Path) -> None:
 
 
 def test_the_published_settings() -> None:
-    simxrd = load_zoo_recipe(FOLDER / "simxrd.toml")
+    simxrd = load_zoo_recipe("simxrd")
     assert (simxrd.batch, simxrd.optimiser.kind, simxrd.optimiser.learning_rate) == (128, "adam", 2.5e-4)
     assert (simxrd.limits.epochs, simxrd.patience, simxrd.min_delta, simxrd.keep) == (50, 3, 1e-4, "best")
-    resnet, park = (load_zoo_recipe(FOLDER / f"ml4pxrds-{name}.toml") for name in ("resnet", "park"))
+    resnet, park = (load_zoo_recipe(f"ml4pxrds-{name}") for name in ("resnet", "park"))
     for recipe, batches in ((resnet, 900), (park, 150)):
         assert recipe.data.kind == "synthetic"
         assert recipe.data.epoch_patterns == batches * recipe.batch
         assert (recipe.keep, recipe.patience, recipe.optimiser.eps) == ("last", None, 1e-7)
-    ours = load_zoo_recipe(FOLDER / "alphadiffract.toml")
+    ours = load_zoo_recipe("alphadiffract")
     assert (ours.optimiser.kind, ours.optimiser.weight_decay, ours.batch) == ("adamw", 0.01, 64)
     assert list(ours.tasks) == ["crystal_system", "space_group", "lattice"]
 
@@ -147,7 +148,7 @@ def test_files_that_are_no_recipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ml4pxrds-resnet-small", "ml4pxrds-park-small"])
 def test_recipes_of_synthetic_crystals_train(train_zoo: Callable[..., Path], tmp_path: Path, name: str) -> None:
     """Two steps of their own network on their own grid."""
-    content = load_zoo_recipe(FOLDER / f"{name}.toml").model_dump(mode="json")
+    content = load_zoo_recipe(name).model_dump(mode="json")
     content["data"].update({"epoch_patterns": 8, "validation_patterns": 4})
     short = parse_zoo_recipe({**content, "batch": 4, "limits": {"steps": 2}}, name)
     assert train_zoo(short, tmp_path / "run").name == "last.ckpt"
@@ -157,8 +158,8 @@ def test_recipes_of_synthetic_crystals_train(train_zoo: Callable[..., Path], tmp
 def test_alphadiffract_trains_on_clean_patterns_with_its_noise(
     make_minerals: Callable[[str], Path], train_zoo: Callable[..., Path], tmp_path: Path
 ) -> None:
-    corpus = make_minerals((FOLDER / "protocols" / "alphadiffract-clean.toml").read_text())
-    content = load_zoo_recipe(FOLDER / "alphadiffract-small.toml").model_dump(mode="json")
+    corpus = make_minerals((files("powderlens.diffraction") / "protocols/alphadiffract-clean.toml").read_text())
+    content = load_zoo_recipe("alphadiffract-small").model_dump(mode="json")
     short = parse_zoo_recipe({**content, "batch": 4, "limits": {"steps": 2}}, "short")
     assert train_zoo(short, tmp_path / "run", corpus=corpus).name == "best.ckpt"
 
@@ -181,7 +182,7 @@ def test_a_recipe_of_crystals_trains(
 
 
 def test_synthetic_crystals_of_other_statistics(tmp_path: Path) -> None:
-    recipe = load_zoo_recipe(FOLDER / "ml4pxrds-resnet-small.toml")
+    recipe = load_zoo_recipe("ml4pxrds-resnet-small")
     content = recipe.model_dump(mode="json")
     content["data"].update({"epoch_patterns": 8, "validation_patterns": 4})
     short = parse_zoo_recipe({**content, "batch": 4, "limits": {"steps": 2}}, "short")

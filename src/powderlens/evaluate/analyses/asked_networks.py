@@ -13,7 +13,8 @@ from torch import Tensor
 from powderlens.core.errors import InputError
 from powderlens.corpus.corpus import Corpus
 from powderlens.corpus.stored import StoredCorpus
-from powderlens.evaluate.analyses.base import Answers, Inputs, labels, read_answers
+from powderlens.evaluate.analyses.base import Inputs, labels
+from powderlens.evaluate.answers import Answers, read_answers
 from powderlens.evaluate.training_run import read_run
 from powderlens.evaluate.zoo_record import ZooRecord
 from powderlens.models.network import Network

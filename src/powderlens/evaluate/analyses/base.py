@@ -9,12 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, make_folder
@@ -23,14 +21,12 @@ from powderlens.corpus.export import open_any
 from powderlens.corpus.manifest import read_manifest
 from powderlens.corpus.stored import StoredCorpus
 from powderlens.evaluate.analyses.registry import Kind
+from powderlens.evaluate.answers import Answers, read_answers
 from powderlens.evaluate.zoo_record import CorpusPart, ZooRecord, read_zoo_records
 from powderlens.models.registry import NAMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-SILENT = -1
-"""In place of an answer that a network did not give; it counts as wrong."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,75 +128,6 @@ class Result:
     table: pa.Table
     figure: Figure
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """A record's answers to one task with classes, where the truth is known.
-
-    Attributes:
-        pattern: (n,) numbers in the corpus.
-        crystal: (n,) int64, equal for patterns of one crystal.
-        truth: (n,) int64 class.
-        predicted: (n,) int64 class, `SILENT` where there is no answer.
-        unknown: how many patterns were left out as nothing is known of them.
-    """
-
-    pattern: NDArray[np.int64]
-    crystal: NDArray[np.int64]
-    truth: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    unknown: int
-
-    @property
-    def right(self) -> NDArray[np.bool_]:
-        """(n,) whether the answer is the truth."""
-        return np.asarray(self.predicted == self.truth)
-
-
-def read_answers(path: Path, record: ZooRecord, task: str) -> Answers:
-    """The answers of a record to one task.
-
-    Args:
-        path: of the record.
-        record: what it holds.
-        task: `crystal_system`, `space_group` or `extinction_class`, one of the record's.
-
-    Raises:
-        InputError: the predictions are missing or not the record's.
-    """
-    table = record.answers(path.parent, ["pattern", "crystal", f"{task}_true", f"{task}_predicted"])
-    truth = table[f"{task}_true"]
-    known = table.filter(truth.is_valid())
-    _, crystal = np.unique(known["crystal"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
-    return Answers(
-        pattern=known["pattern"].to_numpy(),
-        crystal=crystal.astype(np.int64),
-        truth=known[f"{task}_true"].to_numpy().astype(np.int64),
-        predicted=known[f"{task}_predicted"].fill_null(SILENT).to_numpy().astype(np.int64),
-        unknown=truth.null_count,
-    )
-
-
-def share(right: NDArray[Any], crystal: NDArray[np.int64]) -> tuple[float, float]:
-    """A share and its standard error, where patterns of one crystal are not independent.
-
-    Args:
-        right: (n,) truth values, or any numbers whose mean is wanted.
-        crystal: (n,) which crystal each is of.
-
-    Returns:
-        The mean p, and sqrt(G / (G - 1) * sum over crystals of (sum over its patterns of (x - p))^2) / n for G
-        crystals; NaN where there are fewer than two. The first is NaN for n = 0.
-    """
-    if not len(right):
-        return float("nan"), float("nan")
-    mean = float(np.mean(right))
-    _, code = np.unique(crystal, return_inverse=True)
-    sums = np.bincount(code, np.asarray(right, float) - mean)
-    if len(sums) < 2:
-        return mean, float("nan")
-    return mean, float(np.sqrt(len(sums) / (len(sums) - 1) * np.square(sums).sum()) / len(right))
 
 
 def table_of(rows: Sequence[Mapping[str, object]]) -> pa.Table:

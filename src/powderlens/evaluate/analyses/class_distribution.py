@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.corpus.export import open_any
 from powderlens.evaluate.analyses.base import Inputs, Result, table_of
-from powderlens.symmetry.groups import SYSTEMS, crystal_system, symbol, system_index
+from powderlens.symmetry.groups import SYSTEM_OF, SYSTEMS, crystal_system, symbol
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,8 +98,7 @@ def _of_corpus(inputs: Inputs) -> list[Counted]:
 
 def systems(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     """(7,) sums by crystal system of (231,) counts by space group."""
-    index = [system_index(number) for number in range(1, 231)]
-    return np.bincount(index, groups[1:], minlength=len(SYSTEMS)).astype(np.int64)
+    return np.bincount(SYSTEM_OF[1:], groups[1:], minlength=len(SYSTEMS)).astype(np.int64)
 
 
 def _figure(sets: list[Counted]) -> Figure:

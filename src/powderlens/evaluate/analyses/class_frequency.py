@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.evaluate.analyses.base import Answers, Asked, Inputs, Result, check_corpus, share, table_of
+from powderlens.evaluate.analyses.base import Asked, Inputs, Result, check_corpus, table_of
 from powderlens.evaluate.analyses.heat import heat_map, heat_size
-from powderlens.symmetry.groups import SYSTEMS, system_index
+from powderlens.evaluate.answers import Answers, share
+from powderlens.symmetry.groups import SYSTEM_OF, SYSTEMS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIFTHS = 5
-SYSTEM_OF = np.array([-1, *(system_index(number) for number in range(1, 231))])
 
 
 def fifths(crystals: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -52,7 +52,7 @@ def analyse(inputs: Inputs) -> Result:
     said = [one.answers() for one in asked]
     rows: list[dict[str, Any]] = []
     for one, answers in zip(asked, said, strict=True):
-        system = answers.truth if one.task == "crystal_system" else SYSTEM_OF[answers.truth]
+        system = answers.truth if one.task == "crystal_system" else np.array(SYSTEM_OF)[answers.truth]
         rows += [_row(one, answers, "system", name, system == i) for i, name in enumerate(SYSTEMS)]
     grouped = [(one, answers) for one, answers in zip(asked, said, strict=True) if one.task == "space_group"]
     counted = ""

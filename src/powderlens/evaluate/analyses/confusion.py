@@ -7,16 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.evaluate.analyses.base import SILENT, Answers, Inputs, Result, table_of
+from powderlens.evaluate.analyses.base import Inputs, Result, table_of
 from powderlens.evaluate.analyses.heat import heat_map
-from powderlens.symmetry.groups import SYSTEMS, system_index
+from powderlens.evaluate.answers import SILENT, Answers
+from powderlens.symmetry.groups import SYSTEM_OF, SYSTEMS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ACROSS = 4
-SYSTEM_OF = np.array([SILENT, *(system_index(number) for number in range(1, 231)), SILENT])
-"""By space-group number; the last one is for `SILENT`."""
 
 
 def confusion(answers: Answers, task: str) -> NDArray[np.int64]:
@@ -28,7 +27,7 @@ def confusion(answers: Answers, task: str) -> NDArray[np.int64]:
     """
     truth, said = answers.truth, answers.predicted
     if task == "space_group":
-        truth, said = SYSTEM_OF[truth], SYSTEM_OF[said]
+        truth, said = (np.array(SYSTEM_OF)[np.maximum(groups, 0)] for groups in (truth, said))
     n = len(SYSTEMS)
     return np.bincount(truth * (n + 1) + np.where(said == SILENT, n, said), minlength=n * (n + 1)).reshape(n, n + 1)
 

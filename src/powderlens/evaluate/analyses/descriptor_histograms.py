@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.evaluate.analyses.base import Answers, Asked, Inputs, Result, table_of
+from powderlens.evaluate.analyses.base import Asked, Inputs, Result, table_of
 from powderlens.evaluate.analyses.lines import tidy
 from powderlens.evaluate.analyses.tested_crystals import Descriptors, descriptors, tested_corpora
+from powderlens.evaluate.answers import Answers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,26 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.evaluate.analyses.base import SILENT, Asked, Inputs, Result, share, table_of
+from powderlens.evaluate.analyses.base import Asked, Inputs, Result, table_of
 from powderlens.evaluate.analyses.heat import heat_map
-from powderlens.symmetry.subgroups import distance_matrix
+from powderlens.evaluate.answers import share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BARS = 6
 """Networks up to which bars are drawn; more are a table."""
-
-
-def edges_of(predicted: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n,) edges from answer to truth, -1 where there is no answer.
-
-    Args:
-        predicted: (n,) space-group numbers, `SILENT` for no answer.
-        truth: (n,) space-group numbers.
-    """
-    table = distance_matrix().astype(np.int64)
-    return np.where(predicted == SILENT, -1, table[np.maximum(predicted, 1) - 1, truth - 1])
 
 
 def analyse(inputs: Inputs) -> Result:
@@ -69,7 +58,7 @@ def analyse(inputs: Inputs) -> Result:
 
 def _distances(members: Sequence[Asked]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     said = [one.answers() for one in members]
-    edges = np.concatenate([edges_of(answers.predicted, answers.truth) for answers in said])
+    edges = np.concatenate([answers.edges for answers in said])
     return edges, np.concatenate([answers.crystal for answers in said])
 
 

@@ -18,8 +18,9 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import find_peaks
 
 from powderlens.evaluate.analyses.asked_networks import AskedNetwork, asked_networks, some_of
-from powderlens.evaluate.analyses.base import SILENT, Inputs, Result, share, table_of
+from powderlens.evaluate.analyses.base import Inputs, Result, table_of
 from powderlens.evaluate.analyses.heat import heat_map, heat_size
+from powderlens.evaluate.answers import SILENT, share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.corpus.corpus import Corpus
 from powderlens.diffraction.conditions import RECORD
-from powderlens.evaluate.analyses.base import Answers, Asked, Inputs, Result, check_corpus, share, table_of
+from powderlens.evaluate.analyses.base import Asked, Inputs, Result, check_corpus, table_of
 from powderlens.evaluate.analyses.heat import COLUMN_IN, heat_map, heat_size
+from powderlens.evaluate.answers import Answers, share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.evaluate.analyses.base import Answers, Asked, Inputs, Result, check_corpus, share, table_of
+from powderlens.evaluate.analyses.base import Asked, Inputs, Result, check_corpus, table_of
 from powderlens.evaluate.analyses.lines import beside, logarithmic, strokes, tidy
+from powderlens.evaluate.answers import Answers, share
 from powderlens.generate.statistics import shipped_statistics
 from powderlens.symmetry.groups import symbol
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.evaluate.analyses.base import Asked, Inputs, Result, labels, share, table_of
+from powderlens.evaluate.analyses.base import Asked, Inputs, Result, labels, table_of
 from powderlens.evaluate.analyses.lines import beside, strokes, tidy
+from powderlens.evaluate.answers import share
 from powderlens.evaluate.zoo_metrics import K_MOST, NONE, class_column, list_column
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from powderlens.evaluate.analyses.base import Asked, Inputs, Result, share, table_of
+from powderlens.evaluate.analyses.base import Asked, Inputs, Result, table_of
 from powderlens.evaluate.analyses.lines import beside, strokes, tidy
 from powderlens.evaluate.analyses.tested_crystals import descriptors, tested_corpora
+from powderlens.evaluate.answers import share
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from powderlens.core.errors import InputError
 from powderlens.models.registry import card
+from powderlens.train.recipe_file import Part, checked, find_file, read_toml
 from powderlens.train.recipe_zoo import ZooRecipe, load_zoo_recipe, parse_zoo_recipe, with_choices
 
-
-class Part(BaseModel):
-    """A table of the plan: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
+PLANS = Path(str(files("powderlens.evaluate.benchmark") / "plans"))
+"""The shipped plans."""
 
 TaskName = Literal["crystal_system", "space_group"]
 
@@ -61,7 +57,7 @@ class Plan(Part):
     format: Literal[1]
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     seed: int = Field(ge=0, le=2**32 - 1, description="of the choice of crystals, conditions, weights and order")
-    recipe: str = Field(description="beside the plan; what is not said here is as there")
+    recipe: str = Field(description="shipped, or a file beside the plan; what is not said here is as there")
     networks: tuple[str, ...] = Field(min_length=1)
     tasks: tuple[TaskName, ...] = Field(min_length=1)
     as_published: bool = Field(description="train networks with published faults a second time, with them")
@@ -152,29 +148,16 @@ class Bench:
         return parse_zoo_recipe(content, self.plan.name)
 
 
-def load_bench(path: Path) -> Bench:
-    """Read a plan and the recipe that it names.
+def load_bench(name_or_path: str | Path) -> Bench:
+    """A shipped plan by name, or any by the path of its file (ending in .toml), with the recipe that it names.
 
     Raises:
-        InputError: missing file, bad TOML, unknown key, network or loss, a value out of range; one line that names the
+        InputError: no such plan, bad TOML, unknown key, network or loss, a value out of range; one line that names the
             field.
     """
-    try:
-        with open(path, "rb") as handle:
-            plan = Plan.model_validate(tomllib.load(handle))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not TOML: {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: {where}{': ' if where else ''}{_said(first)}") from None
-    bench = Bench(plan, load_zoo_recipe(path.parent / plan.recipe))
+    path = find_file(name_or_path, PLANS, "plan")
+    plan = checked(Plan, read_toml(path), path)
+    bench = Bench(plan, load_zoo_recipe(path.parent / plan.recipe if plan.recipe.endswith(".toml") else plan.recipe))
     for run in (*bench.runs(), *bench.loss_runs()):
         bench.recipe_of(run, plan.budget.rates[0])
     return bench
-
-
-def _said(error: Any) -> str:
-    return str(error["msg"]).removeprefix("Value error, ")

@@ -14,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.evaluate.tables.statistics import clustered_error
+from powderlens.evaluate.answers import Answers, clustered_error, read_answers
 from powderlens.evaluate.zoo_record import ZooRecord, read_zoo_records
 from powderlens.models.card import Card
 from powderlens.models.registry import NAMES, card
-from powderlens.symmetry.subgroups import distance_matrix
 
 CLASS_TASKS = ("crystal_system", "space_group")
 TASK_WORDS = {"crystal_system": "crystal system", "space_group": "space group"}
@@ -34,18 +33,9 @@ class Entry:
     @cached_property
     def _answers(self) -> dict[str, Answers]:
         """Of each task with classes; empty where the predictions do not lie beside the record."""
-        folder, tasks = self.path.parent, list(self.record.classes)
-        if not (folder / f"{self.record.name}.parquet").is_file():
+        if not self.path.with_name(f"{self.record.name}.parquet").is_file():
             return {}
-        names = [f"{task}_{what}" for task in tasks for what in ("true", "predicted")]
-        table = self.record.answers(folder, ["pattern", "crystal", *names])
-        _, crystal = np.unique(np.array(table["crystal"].to_pylist(), dtype=str), return_inverse=True)
-        found = {}
-        for task in tasks:
-            truth, said = (np.array(table[f"{task}_{what}"].fill_null(-1)) for what in ("true", "predicted"))
-            known = truth >= 0
-            found[task] = Answers(np.array(table["pattern"])[known], crystal[known], truth[known], said[known])
-        return found
+        return {task: read_answers(self.path, self.record, task) for task in self.record.classes}
 
     def answers(self, task: str) -> Answers | None:
         """What was said of the patterns whose class is known; None where the predictions are not at hand."""
@@ -71,27 +61,6 @@ class Entry:
         limits = self.record.training.recipe.get("limits") or {}
         words = [f"{value:,g} {name}" for name, value in limits.items() if value is not None]
         return ", ".join(words) or "no limit"
-
-
-@dataclass(frozen=True)
-class Answers:
-    """Patterns in their order: number, index of the crystal, true class, and what was said (-1: nothing)."""
-
-    pattern: NDArray[np.int64]
-    crystal: NDArray[np.intp]
-    truth: NDArray[np.int64]
-    said: NDArray[np.int64]
-
-    @property
-    def right(self) -> NDArray[np.float64]:
-        """1 where right, else 0."""
-        return np.asarray(self.truth == self.said, dtype=np.float64)
-
-    @property
-    def edges(self) -> NDArray[np.float64]:
-        """Edges between what was said and the true space group; NaN where nothing was said."""
-        distance = distance_matrix()[np.maximum(self.said, 1) - 1, self.truth - 1]
-        return np.where(self.said > 0, distance, np.nan)
 
 
 @dataclass(frozen=True)
@@ -239,7 +208,7 @@ def class_metric(task: str, name: str) -> Callable[[ZooRecord], float | None]:
 
 
 def difference_error(
-    one: Cell | None, other: Cell | None, task: str, of: Callable[[Answers], NDArray[np.float64]]
+    one: Cell | None, other: Cell | None, task: str, of: Callable[[Answers], NDArray[Any]]
 ) -> float | None:
     """Standard error by crystal of the difference of two means over the same patterns.
 
@@ -257,6 +226,6 @@ def difference_error(
     first, second = one.entries[0].answers(task), other.entries[0].answers(task)
     if first is None or second is None or not np.array_equal(first.pattern, second.pattern):
         return None
-    difference = of(first) - of(second)
+    difference = of(first).astype(np.float64) - of(second)
     there = np.isfinite(difference)
     return clustered_error(difference[there], first.crystal[there])

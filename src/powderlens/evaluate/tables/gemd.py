@@ -8,8 +8,8 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.evaluate.answers import SILENT, Answers, clustered_error
 from powderlens.evaluate.tables.entries import (
-    Answers,
     Cell,
     Entry,
     accuracy_error,
@@ -21,7 +21,6 @@ from powderlens.evaluate.tables.entries import (
 )
 from powderlens.evaluate.tables.notes import about_errors, about_majority, about_ours, words_of_setting
 from powderlens.evaluate.tables.published import published
-from powderlens.evaluate.tables.statistics import clustered_error
 from powderlens.evaluate.tables.table import Column, Row, Table, Value
 from powderlens.evaluate.zoo_record import ZooRecord
 
@@ -126,14 +125,15 @@ def _values(cell: Cell, plain: Cell) -> dict[str, Value]:
 
 
 def _edges(answers: Answers) -> NDArray[np.float64]:
-    return answers.edges
+    """NaN where there is no answer."""
+    return np.where(answers.edges == SILENT, np.nan, answers.edges)
 
 
 def _edges_error(entry: Entry) -> float | None:
     answers = entry.answers(TASK)
     if answers is None:
         return None
-    there = np.isfinite(answers.edges)
+    there = answers.edges != SILENT
     return clustered_error(answers.edges[there], answers.crystal[there])
 
 

@@ -7,6 +7,7 @@ from itertools import product
 
 import numpy as np
 
+from powderlens.evaluate.answers import SILENT
 from powderlens.evaluate.tables.entries import (
     CLASS_TASKS,
     TASK_WORDS,
@@ -121,7 +122,7 @@ def _values(task: str, protocol: str, pair: Pair, printed: dict[str, float | Non
 def _answered(cell: Cell, task: str) -> int | None:
     """Different classes that a network answers with; of several seeds the fewest."""
     found = [said for one in cell.entries if (said := one.answers(task)) is not None]
-    return min((len(np.unique(said.said[said.said >= 0])) for said in found), default=None)
+    return min((len(np.unique(said.predicted[said.predicted != SILENT])) for said in found), default=None)
 
 
 def _stuck(section: str, rows: Sequence[Row]) -> Iterator[str]:

@@ -1,38 +1,15 @@
-"""Standard errors of patterns that come in crystals, and how two orders of networks agree."""
+"""How two orders of networks agree."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-
-
-def clustered_error(values: ArrayLike, clusters: NDArray[Any]) -> float | None:
-    """Standard error of the mean of (n,) values of which those of a cluster are not independent.
-
-    With residual sums r_c = sum over cluster c of (value - mean), it is sqrt(C / (C - 1) sum of r_c^2) / n, C clusters:
-    Cameron and Miller, J. Human Resources 50, 317 (2015). With clusters of one value it is the ordinary
-    sample standard deviation / sqrt(n).
-
-    Args:
-        values: (n,) numbers; for an accuracy 1 where right, 0 where wrong.
-        clusters: (n,) whatever tells clusters apart, here crystals.
-
-    Returns:
-        None for fewer than two clusters.
-    """
-    numbers = np.asarray(values, dtype=np.float64)
-    _, index = np.unique(clusters, return_inverse=True)
-    count = int(index.max()) + 1 if len(index) else 0
-    if count < 2:
-        return None
-    sums = np.bincount(index, weights=numbers - numbers.mean(), minlength=count)
-    return float(np.sqrt(count / (count - 1) * (sums**2).sum()) / len(numbers))
 
 
 def ranks(values: Sequence[float]) -> Floats:
