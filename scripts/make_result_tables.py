@@ -13,6 +13,7 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 TABLES = {
     "gemd": ["gemd"],
+    "alphadiffract-rruff": ["alphadiffract"],
     "ml4pxrds-table1": ["ml4pxrds/resnet10-small-on-real.json"],
 }
 """Table -> records that it is made from, files or folders."""

@@ -70,6 +70,7 @@ def _item(identity: str, row: dict[str, str], axis: NDArray[np.float64], intensi
         space_group=label.space_group,
         crystal_system=label.crystal_system,
         cell=label.cell,
+        niggli=label.niggli,
         wavelength_A=WAVELENGTH_A,
         axis=axis,
         intensity=intensity.astype(np.float64),

@@ -168,6 +168,7 @@ def test_a_set_of_patterns(source: Path) -> None:
     corpus = StoredCorpus.open(source.parent / "c")
     first, second = corpus.rows(np.arange(2)).to_pylist()
     assert (first["id"], first["name"], first["cell"]) == ("set:0", "Rutile", [4.6, 4.6, 2.96, 90, 90, 90])
+    assert (first["niggli"], second["niggli"]) == (pytest.approx([2.96, 4.6, 4.6, 90, 90, 90]), None)
     assert (second["id"], second["name"], second["cell"], second["space_group"]) == ("set:1", None, None, 227)
     axis, intensity = corpus.curve(1)
     assert (axis[0], axis[100], len(axis)) == (5.0, 6.0, 200)
