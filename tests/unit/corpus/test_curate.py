@@ -205,7 +205,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from powderlens.corpus import curate_part, curate
-curate.BLOCK = curate_part.BLOCK = 3
+curate.BLOCK = curate_part.BLOCK = 1
 sources = [curate.Source.of_path(Path(sys.argv[1]))]
 curate.curate(sources, Path(sys.argv[2]), protocol="simxrd", workers=2)
 """
@@ -228,9 +228,9 @@ def test_killed_and_given_again(
     while _left(process.pid):
         assert time.monotonic() < deadline, "its workers went with it"
         time.sleep(0.05)
-    assert 2 <= len(list(parts.glob("part-*.parquet"))) < 20
+    assert 2 <= len(list(parts.glob("part-*.parquet"))) < 60
     for module in (curate_module, curate_part):
-        monkeypatch.setattr(module, "BLOCK", 3)
+        monkeypatch.setattr(module, "BLOCK", 1)
     said: list[str] = []
     curate([Source.of_path(database)], output, protocol="simxrd", workers=0, progress=said.append)
     assert any("of them from before" in message for message in said)
