@@ -15,6 +15,18 @@ TABLES = {
     "gemd": ["gemd"],
     "alphadiffract-rruff": ["alphadiffract"],
     "ml4pxrds-table1": ["ml4pxrds/resnet10-small-on-real.json"],
+    **dict.fromkeys(
+        (
+            "simxrd-table2",
+            "simxrd-table3",
+            "simxrd-out-of-library",
+            "simxrd-rruff",
+            "simxrd-faults",
+            "simxrd-conclusions",
+            "training",
+        ),
+        ["benchmark-small"],
+    ),
 }
 """Table -> records that it is made from, files or folders."""
 
