@@ -15,16 +15,13 @@ TABLES = {
     "gemd": ["gemd"],
     "alphadiffract-rruff": ["alphadiffract"],
     "ml4pxrds-table1": ["ml4pxrds/resnet10-small-on-real.json"],
-    **dict.fromkeys(
-        (
-            "simxrd-table2",
-            "simxrd-table3",
-            "simxrd-out-of-library",
-            "simxrd-rruff",
-            "simxrd-faults",
-            "simxrd-conclusions",
-            "training",
-        ),
+    "simxrd-table2": ["benchmark-small"],
+    "simxrd-table3": ["benchmark-small"],
+    "simxrd-out-of-library": ["benchmark-small"],
+    "simxrd-rruff": ["benchmark-small"],
+    "simxrd-faults": ["benchmark-small"],
+    "simxrd-conclusions": ["benchmark-small"],
+    "training": ["benchmark-small"],
         ["benchmark-small"],
     ),
 }
