@@ -22,8 +22,6 @@ TABLES = {
     "simxrd-faults": ["benchmark-small"],
     "simxrd-conclusions": ["benchmark-small"],
     "training": ["benchmark-small"],
-        ["benchmark-small"],
-    ),
 }
 """Table -> records that it is made from, files or folders."""
 
