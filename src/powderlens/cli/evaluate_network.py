@@ -62,12 +62,13 @@ def evaluate_network(
     share no crystal with it. The choices from --network to --data are those of `powderlens train`.
     """
     need("evaluating", "torch", "lightning", "pyarrow")
+    from powderlens.core.named_files import names_in
     from powderlens.evaluate.evaluate_network import check_test, torch_device
     from powderlens.evaluate.evaluate_network import evaluate_network as evaluate
     from powderlens.evaluate.training_run import run_name
     from powderlens.train.batches import Machine
     from powderlens.train.quiet import quiet_lightning
-    from powderlens.train.recipe_file import RECIPES, names_in
+    from powderlens.train.recipe_file import RECIPES
     from powderlens.train.recipe_zoo import with_choices
     from powderlens.train.zoo_engine import train_zoo
 
@@ -153,7 +154,8 @@ def _recipe(path: Path) -> ZooRecipe:
     Raises:
         InputError: no such file, or a recipe of prism.
     """
-    from powderlens.train.recipe_file import RECIPES, find_file
+    from powderlens.core.named_files import find_file
+    from powderlens.train.recipe_file import RECIPES
     from powderlens.train.recipe_zoo import is_zoo_recipe, load_zoo_recipe
 
     if find_file(path, RECIPES, "recipe").is_file() and not is_zoo_recipe(path):

@@ -31,6 +31,7 @@ from powderlens.diffraction.render import render
 from powderlens.pattern.grid import Grid
 from powderlens.symmetry.groups import SYSTEM_OF
 
+_SYSTEM_OF = np.array(SYSTEM_OF, np.int8)
 MAX_ATTEMPTS, ATTEMPT = 64, 2**44
 """How often a pattern without a line is drawn anew, and how far apart these lie in the numbering."""
 PHASES_KEPT = 64
@@ -206,7 +207,7 @@ class Corpus:
         groups = self.crystals.space_group[rows]
         return Labels(
             space_group=groups,
-            crystal_system=np.array(SYSTEM_OF, np.int8)[groups],
+            crystal_system=_SYSTEM_OF[groups],
             niggli=self.crystals.column("niggli")[rows],
             cell=self.crystals.column("cell")[rows],
             extinction_class=self.crystals.column("extinction_class")[rows],

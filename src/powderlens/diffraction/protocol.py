@@ -15,11 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
+from powderlens.core.named_files import find_file, names_in, read_text
 from powderlens.core.random import check_seed
 from powderlens.diffraction.conditions import Conditions, from_record
 from powderlens.diffraction.protocol_file import Meaning, Plan, read_protocol_file
 from powderlens.diffraction.scattering import Table
 from powderlens.pattern.grid import Grid
+
+_FOLDER = Path(str(files("powderlens.diffraction") / "protocols"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +101,7 @@ class Protocol:
 
 def protocol_names() -> list[str]:
     """The shipped protocols."""
-    return sorted(entry.name[: -len(".toml")] for entry in _folder().iterdir() if entry.name.endswith(".toml"))
+    return names_in(_FOLDER)
 
 
 def load_protocol(name_or_path: str | Path) -> Protocol:
@@ -107,28 +110,13 @@ def load_protocol(name_or_path: str | Path) -> Protocol:
     Raises:
         InputError: no such protocol, or something in it cannot be used; one line with file, field, value and limit.
     """
-    name = str(name_or_path)
-    if isinstance(name_or_path, Path) or name.endswith(".toml"):
-        try:
-            return parse_protocol(Path(name).read_text(encoding="utf-8"), name)
-        except OSError as error:
-            raise InputError(f"{name}: {error.strerror}") from None
-        except UnicodeDecodeError as error:
-            raise InputError(f"{name}: not TOML: {error}") from None
-    if name not in protocol_names():
-        raise InputError(
-            f"no protocol {name!r}; there are {', '.join(protocol_names())}, or give a file ending in .toml"
-        )
-    return _shipped(name)
-
-
-def _folder() -> Any:
-    return files("powderlens.diffraction") / "protocols"
+    path = name_or_path if isinstance(name_or_path, Path) else find_file(name_or_path, _FOLDER, "protocol")
+    return _shipped(path) if path.parent == _FOLDER else parse_protocol(read_text(path), str(name_or_path))
 
 
 @cache
-def _shipped(name: str) -> Protocol:
-    return parse_protocol((_folder() / f"{name}.toml").read_text(encoding="utf-8"), f"{name}.toml")
+def _shipped(path: Path) -> Protocol:
+    return parse_protocol(read_text(path), path.name)
 
 
 def parse_protocol(text: str, origin: str = "protocol") -> Protocol:

@@ -7,8 +7,9 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from powderlens.core.named_files import find_file, read_toml
 from powderlens.pattern.grid import Grid
-from powderlens.train.recipe_file import RECIPES, Part, checked, find_file, read_toml
+from powderlens.train.recipe_file import RECIPES, Part, checked
 
 Positive = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -9,9 +9,10 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from powderlens.core.errors import InputError
+from powderlens.core.named_files import find_file, read_toml
 from powderlens.models.registry import card
 from powderlens.models.task import TASKS
-from powderlens.train.recipe_file import RECIPES, Part, checked, find_file, read_toml
+from powderlens.train.recipe_file import RECIPES, Part, checked
 from powderlens.train.recipe_parts import (
     CELL_LOSSES,
     CLASS_LOSSES,

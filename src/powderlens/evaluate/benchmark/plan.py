@@ -10,8 +10,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from powderlens.core.named_files import find_file, read_toml
 from powderlens.models.registry import card
-from powderlens.train.recipe_file import Part, checked, find_file, read_toml
+from powderlens.train.recipe_file import Part, checked
 from powderlens.train.recipe_zoo import ZooRecipe, load_zoo_recipe, parse_zoo_recipe, with_choices
 
 PLANS = Path(str(files("powderlens.evaluate.benchmark") / "plans"))
