@@ -30,6 +30,8 @@ Item = tuple[Tensor, dict[str, Tensor]]
 VALIDATION_FIRST = 2**40
 """Number of the first validation pattern of endless data: far beyond what training reaches."""
 VALIDATION_BATCH = 256
+AHEAD = 64
+"""Batches whose patterns are chosen together: one by one, choosing takes longer than a step of a small network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,19 +118,21 @@ class HeldBatches(IterableDataset[Item]):
         first: int,
         stop: int | None,
     ) -> None:
-        self.stream, self.patterns, self.answers = stream, patterns, answers
+        self.stream, self.patterns, self.answers = stream, np.asarray(patterns), answers
         self.machine, self.noise, self.first, self.stop = machine, noise, first, stop
 
     def __iter__(self) -> Iterator[Item]:
-        i = self.first
-        while self.stop is None or i < self.stop:
-            at = self.machine.batch(i)
-            numbers = self.stream.corpus_numbers(self.stream.numbers(at))
-            rows = np.searchsorted(self.stream.chosen, numbers)
-            x_BL = torch.from_numpy(self.patterns[rows]).float()
-            some = torch.from_numpy(rows)
-            yield self.noise(x_BL, at), {name: answer[some] for name, answer in self.answers.items()}
-            i += 1
+        first = self.first
+        while self.stop is None or first < self.stop:
+            end = first + AHEAD if self.stop is None else min(first + AHEAD, self.stop)
+            batches = [self.machine.batch(i) for i in range(first, end)]
+            numbers = self.stream.corpus_numbers(np.concatenate([self.stream.numbers(at) for at in batches]))
+            rows = np.searchsorted(self.stream.chosen, numbers).reshape(len(batches), -1)
+            for at, some in zip(batches, rows, strict=True):
+                x_BL = torch.from_numpy(self.patterns[some]).float()
+                answers = {name: answer[torch.from_numpy(some)] for name, answer in self.answers.items()}
+                yield self.noise(x_BL, at), answers
+            first = end
 
 
 class DrawnBatches(IterableDataset[Item]):

@@ -10,8 +10,14 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from powderlens.train.recipe_parts import Constant, Halving, OneCycle, OptimiserRecipe, ScheduleRecipe, Triangular
 
 
-def make_optimiser(wanted: OptimiserRecipe, network: torch.nn.Module) -> torch.optim.Optimizer:
-    """Adam or AdamW over all parameters of a network."""
+def make_optimiser(wanted: OptimiserRecipe, network: torch.nn.Module, *, fused: bool = True) -> torch.optim.Optimizer:
+    """Adam or AdamW over all parameters of a network.
+
+    Args:
+        wanted: which.
+        network: what learns.
+        fused: one kernel for all parameters; 16-mixed cannot clip gradients with it.
+    """
     kind = torch.optim.AdamW if wanted.kind == "adamw" else torch.optim.Adam
     return kind(
         network.parameters(),
@@ -19,7 +25,7 @@ def make_optimiser(wanted: OptimiserRecipe, network: torch.nn.Module) -> torch.o
         betas=wanted.betas,
         eps=wanted.eps,
         weight_decay=wanted.weight_decay,
-        fused=True,
+        fused=fused,
     )
 
 

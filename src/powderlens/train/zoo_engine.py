@@ -29,6 +29,7 @@ from powderlens.train.checkpoint import describe, read_checkpoint
 from powderlens.train.curve import Curve
 from powderlens.train.drawn import Report
 from powderlens.train.losses import TaskLoss
+from powderlens.train.quiet import NoProfiler
 from powderlens.train.recipe_parts import CorpusData
 from powderlens.train.recipe_zoo import ZooRecipe
 from powderlens.train.sources import Source, open_source
@@ -114,7 +115,6 @@ def train_zoo(
         devices=devices,
         strategy="ddp" if devices > 1 else "auto",
         precision=recipe.precision,
-        gradient_clip_val=recipe.gradient_clip,
         max_steps=-1,
         max_epochs=1 if first == 0 else -1,
         val_check_interval=every,
@@ -134,7 +134,7 @@ def train_zoo(
     try:
         trainer.fit(
             module,
-            DataLoader(source.batches(first, total), batch_size=None),
+            source.batches(first, total),
             DataLoader(source.validation, batch_size=None),
             ckpt_path=newest if first else None,
         )
@@ -171,6 +171,7 @@ def _trainer(accelerator: str, **options: Any) -> lightning.Trainer:
             enable_model_summary=False,
             enable_progress_bar=False,
             log_every_n_steps=1,
+            profiler=NoProfiler(),
             **options,
         )
     except MisconfigurationException as error:

@@ -8,7 +8,9 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 
 from powderlens.core.errors import PowderlensError
 from powderlens.models.network import Network
@@ -51,6 +53,7 @@ class ZooModule(lightning.LightningModule):
         clock: Callable[[], float],
     ) -> None:
         super().__init__()
+        self.automatic_optimization = False  # Lightning's own way takes a millisecond a step more
         self.network, self.recipe, self.about, self.clock = network, recipe, about, clock
         self.losses = torch.nn.ModuleList(losses)
         self.epoch_steps, self.total_steps = epoch_steps, total_steps
@@ -60,13 +63,24 @@ class ZooModule(lightning.LightningModule):
         self._sums: dict[str, Tensor] = {}
 
     def training_step(self, batch: Item, index: int) -> Tensor:
-        """Loss of one batch."""
+        """One step; its loss."""
         loss = self._loss(self.network(batch[0]), batch[1])
         self._train_sum = self._train_sum.to(loss.device) + loss.detach()
         self._train_count += 1
         if loss.device.type == "cpu" or self.global_step % LOOK_EVERY == 0:
             self._look()
+        optimiser, schedule = self.optimizers(), self.lr_schedulers()
+        assert isinstance(optimiser, LightningOptimizer)
+        assert isinstance(schedule, LRScheduler)
+        optimiser.zero_grad()
+        self.manual_backward(loss)
+        optimiser.step()
+        schedule.step()
         return loss
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip the gradients, which half precision has no longer scaled."""
+        self.clip_gradients(optimizer, self.recipe.gradient_clip, "norm")
 
     def on_validation_epoch_start(self) -> None:
         """Nothing that diverged is validated, so none of it reaches a checkpoint."""
@@ -107,7 +121,7 @@ class ZooModule(lightning.LightningModule):
 
     def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
         """As the recipe says."""
-        optimiser = make_optimiser(self.recipe.optimiser, self.network)
+        optimiser = make_optimiser(self.recipe.optimiser, self.network, fused=self.recipe.precision != "16-mixed")
         schedule = make_schedule(
             self.recipe.schedule, optimiser, epoch_steps=self.epoch_steps, total_steps=self.total_steps
         )

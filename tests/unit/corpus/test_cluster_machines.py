@@ -30,6 +30,7 @@ RAY_START = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "-
 
 STREAM = """
 import json, os, signal, subprocess, sys, time
+from contextlib import redirect_stdout
 from pathlib import Path
 import numpy as np
 import ray
@@ -45,7 +46,8 @@ grid = Grid(start_deg=5.0, step_deg=0.1, points=850, wavelength_A=1.5418711)
 chances = np.full(600, 1 / 600)
 table = ReflectionTable.load(Path(table))
 stream = CrystalStream(table, np.arange(600), chances, load_protocol("lab"), size=32, seed=5, grid=grid)
-with open_cluster(address) as cluster, ClusterStream(stream, cluster, stop=60) as drawn:
+out = sys.stdout  # as the commands do it: Ray tells of dead machines on stdout
+with redirect_stdout(sys.stderr), open_cluster(address) as cluster, ClusterStream(stream, cluster, stop=60) as drawn:
     assert (cluster.workers, cluster.local) == (2, False), cluster
     got = [next(drawn)]
     while len(drawn.drawers) < 2:
@@ -59,7 +61,7 @@ with open_cluster(address) as cluster, ClusterStream(stream, cluster, stop=60) a
         started = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
-    print(started.pid, flush=True)
+    print(started.pid, file=out, flush=True)
     got += drawn
 for i, batch in enumerate(got):
     alone = stream.batch(i)
