@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from powderlens.crystal.common import common_minerals
 from powderlens.crystal.label import find_symmetry
 from powderlens.evaluate.benchmark.corpora import choose
 from powderlens.evaluate.benchmark.plan import load_bench
+from powderlens.evaluate.benchmark.run import searched
 from powderlens.evaluate.zoo_record import read_zoo_records
 from powderlens.train.recipe_file import RECIPES
 
@@ -42,6 +44,7 @@ patterns = 128
 batch = 16
 size = "small"
 rates = [1e-3, 4e-3]
+first_rate = 1e-3
 validations = 2
 
 [losses]
@@ -86,6 +89,23 @@ def test_the_plan_that_ships_is_what_the_paper_asks_for() -> None:
     assert {recipe.limits.patterns for recipe in recipes} == {bench.plan.budget.patterns}
 
 
+@pytest.mark.parametrize(
+    ("losses", "tried"),
+    [
+        ({1: 9.0, 2: 8.0, 3: 5.0, 4: 4.0, 5: 3.0}, [3, 4, 5]),
+        ({1: 9.0, 2: 8.0, 3: 5.0, 4: 4.0, 5: 6.0}, [3, 4, 5]),
+        ({1: 9.0, 2: 8.0, 3: 5.0, 4: 6.0, 5: 1.0}, [3, 4, 2]),
+        ({1: 2.0, 2: 4.0, 3: 5.0, 4: 6.0, 5: 1.0}, [3, 4, 2, 1]),
+        ({1: 5.0, 2: 5.0, 3: 5.0, 4: 5.0, 5: 5.0}, [3, 4, 5, 2, 1]),
+        ({1: 7.0, 2: math.inf, 3: math.inf, 4: math.inf, 5: math.inf}, [3, 4, 5, 2, 1]),
+    ],
+)
+def test_learning_rates_are_searched_from_the_middle(losses: dict[float, float], tried: list[float]) -> None:
+    found = searched(list(losses), 3, losses.__getitem__)
+    assert found == {rate: losses[rate] for rate in tried}
+    assert list(found) == tried
+
+
 def test_unseen_crystals_share_no_bucket_with_known_ones() -> None:
     buckets = np.array([f"b{i % 40}" for i in range(200)], object)
     rows = choose(buckets, 20, 15, seed=1)
@@ -104,6 +124,7 @@ def test_unseen_crystals_share_no_bucket_with_known_ones() -> None:
         ('networks = ["mlp"]\ntasks = ["space', 'networks = ["mpl"]\ntasks = ["space', "no network 'mpl'"),
         ("batch = 16", "batch = 16\nsteps = 2", "budget.steps: Extra inputs"),
         ("rates = [1e-3, 4e-3]", "rates = [4e-3, 1e-3]", "budget.rates: 0.004, 0.001 do not rise"),
+        ("first_rate = 1e-3", "first_rate = 2e-3", "budget.first_rate: 0.002, not one of"),
         ("patterns = 128", "patterns = 3", "fewer than one batch of 16"),
         ('[losses]\nnetworks = ["mlp"]', '[losses]\nnetworks = ["cnn1"]', "losses.networks"),
         ('"simxrd-small.toml"', '"nowhere.toml"', "nowhere.toml: No such file"),

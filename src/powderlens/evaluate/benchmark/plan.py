@@ -35,9 +35,9 @@ class Budget(Part):
     """The same for every network."""
 
     patterns: int = Field(gt=0, description="shown in each training")
-    rates: tuple[float, ...] = Field(
-        min_length=1,
-        description="highest learning rates, rising; a network is trained at the next one as long as its loss falls",
+    rates: tuple[float, ...] = Field(min_length=1, description="highest learning rates, rising")
+    first_rate: float = Field(
+        description="tried first, then higher ones as long as the loss falls; where it rises at once, lower ones"
     )
     validations: int = Field(gt=0, description="points of each training's curve; the last one is its end")
     batch: int = Field(gt=1, description="patterns a step")
@@ -75,6 +75,8 @@ class Plan(Part):
                 raise ValueError(f"losses.{what}: some are not in the list above, where their learning rates are found")
         if list(self.budget.rates) != sorted(set(self.budget.rates)) or self.budget.rates[0] <= 0:
             raise ValueError(f"budget.rates: {', '.join(map(str, self.budget.rates))} do not rise from above 0")
+        if self.budget.first_rate not in self.budget.rates:
+            raise ValueError(f"budget.first_rate: {self.budget.first_rate}, not one of budget.rates")
         if self.budget.patterns < self.budget.batch:
             raise ValueError(f"budget.patterns: {self.budget.patterns}, fewer than one batch of {self.budget.batch}")
         return self
@@ -160,5 +162,5 @@ def load_bench(name_or_path: str | Path) -> Bench:
     plan = checked(Plan, read_toml(path), path)
     bench = Bench(plan, load_zoo_recipe(path.parent / plan.recipe if plan.recipe.endswith(".toml") else plan.recipe))
     for run in (*bench.runs(), *bench.loss_runs()):
-        bench.recipe_of(run, plan.budget.rates[0])
+        bench.recipe_of(run, plan.budget.first_rate)
     return bench

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +29,7 @@ PROTOCOLS: dict[str, Protocol] = {KNOWN: "in-library", UNSEEN: "out-of-library",
 
 @dataclass(frozen=True)
 class Work:
-    """What a process does: a run at rising learning rates, and the test of the best."""
+    """What a process does: a run at several learning rates, and the test of the best."""
 
     bench: Bench
     folder: Path
@@ -93,11 +94,7 @@ def work(task: Work) -> str:
     records = make_folder(task.folder / "records")
     names = {corpus: _record(task.run, PROTOCOLS[corpus]) for corpus in task.corpora}
     missing = {corpus: name for corpus, name in names.items() if not (records / f"{name}.json").is_file()}
-    losses: dict[float, float] = {}
-    for rate in _rates(task.bench, task.folder, task.run):
-        losses[rate] = _train(task, rate)
-        if losses[rate] > min(losses.values()):
-            break
+    losses = _train_at_rates(task)
     best = _best(losses)
     if best is None:
         return f"{task.run.name}, diverged at every rate: no record"
@@ -118,12 +115,38 @@ def _record(run: Run, protocol: str) -> str:
     return f"{run.name}-{protocol}"
 
 
-def _rates(bench: Bench, folder: Path, run: Run) -> tuple[float, ...]:
-    """Those of the plan; with another loss the one that the recipe's loss chose."""
-    if run.loss is None:
-        return bench.plan.budget.rates
-    best = _best(_losses(bench, folder, replace(run, loss=None)))
-    return () if best is None else (best,)
+def _train_at_rates(task: Work) -> dict[float, float]:
+    """Losses by learning rate; with another loss only at the one that the recipe's loss chose."""
+    budget = task.bench.plan.budget
+    if task.run.loss is None:
+        return searched(budget.rates, budget.first_rate, lambda rate: _train(task, rate))
+    best = _best(_losses(task.bench, task.folder, replace(task.run, loss=None)))
+    return {} if best is None else {best: _train(task, best)}
+
+
+def searched(rates: Sequence[float], first: float, loss_at: Callable[[float], float]) -> dict[float, float]:
+    """From one rate upwards as long as the loss does not rise; where that found nothing better, downwards likewise.
+
+    Args:
+        rates: rising.
+        first: one of them.
+        loss_at: trains.
+
+    Returns:
+        Losses of the rates that were tried, in their order.
+    """
+    at = rates.index(first)
+    losses = {first: loss_at(first)}
+    for way in (rates[at + 1 :], rates[:at][::-1]):
+        before = losses[first]
+        for rate in way:
+            losses[rate] = loss_at(rate)
+            if losses[rate] > before:
+                break
+            before = losses[rate]
+        if min(losses.values()) < losses[first]:
+            break
+    return losses
 
 
 def _losses(bench: Bench, folder: Path, run: Run) -> dict[float, float]:
