@@ -118,7 +118,7 @@ class HeldBatches(IterableDataset[Item]):
         first: int,
         stop: int | None,
     ) -> None:
-        self.stream, self.patterns, self.answers = stream, np.asarray(patterns), answers
+        self.stream, self.patterns, self.answers = stream, torch.from_numpy(patterns), answers
         self.machine, self.noise, self.first, self.stop = machine, noise, first, stop
 
     def __iter__(self) -> Iterator[Item]:
@@ -127,11 +127,10 @@ class HeldBatches(IterableDataset[Item]):
             end = first + AHEAD if self.stop is None else min(first + AHEAD, self.stop)
             batches = [self.machine.batch(i) for i in range(first, end)]
             numbers = self.stream.corpus_numbers(np.concatenate([self.stream.numbers(at) for at in batches]))
-            rows = np.searchsorted(self.stream.chosen, numbers).reshape(len(batches), -1)
+            rows = torch.from_numpy(np.searchsorted(self.stream.chosen, numbers)).view(len(batches), -1)
             for at, some in zip(batches, rows, strict=True):
-                x_BL = torch.from_numpy(self.patterns[some]).float()
-                answers = {name: answer[torch.from_numpy(some)] for name, answer in self.answers.items()}
-                yield self.noise(x_BL, at), answers
+                x_BL = self.patterns.index_select(0, some).float()
+                yield self.noise(x_BL, at), {name: answer[some] for name, answer in self.answers.items()}
             first = end
 
 

@@ -72,7 +72,7 @@ def draw_part(
             _fill(held, corpus, part, numbers, workers, report)
             held.flush()
             del held
-    return np.load(path, mmap_mode="r")
+    return np.load(path, mmap_mode="c")  # copied where it is written to, as torch takes no memory that cannot be
 
 
 def draw_stored(
