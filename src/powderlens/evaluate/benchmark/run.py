@@ -150,13 +150,15 @@ def searched(rates: Sequence[float], first: float, loss_at: Callable[[float], fl
 
 
 def _losses(bench: Bench, folder: Path, run: Run) -> dict[float, float]:
-    """Rates at which a run has been trained, and its losses there."""
-    outputs = {rate: _run_folder(folder, run, rate) for rate in bench.plan.budget.rates}
+    """Rates at which a run has been trained, in the order of `searched`, and its losses there."""
+    rates, first = bench.plan.budget.rates, bench.plan.budget.first_rate
+    order = sorted(rates, key=lambda rate: (rate < first, abs(rate - first)))
+    outputs = {rate: _run_folder(folder, run, rate) for rate in order}
     return {rate: _loss(output) for rate, output in outputs.items() if (output / "outcome.json").is_file()}
 
 
 def _best(losses: dict[float, float]) -> float | None:
-    """The rate with the lowest loss; None where every run diverged."""
+    """The rate with the lowest loss, of equal ones that tried first; None where every run diverged."""
     best = min(losses, key=lambda rate: losses[rate], default=None)
     return None if best is None or math.isinf(losses[best]) else best
 
