@@ -160,6 +160,15 @@ def test_corpus_and_export_by_command(machines: Machines, mineral_table: Path, t
     assert sums(tmp_path / "ray") == sums(tmp_path / "alone")
 
 
+def test_a_machine_that_is_gone_and_not_yet_missed_is_left_out(
+    machines: Machines, mineral_table: Path, tmp_path: Path
+) -> None:
+    end_group(machines.begin("four", 1, f"--address={machines.address}"))
+    command = ["corpus", "build", "--crystals", mineral_table, "--protocol", "ideal", "--output", tmp_path / "m"]
+    done = machines.call("-m", "powderlens.cli.main", *command, "--ray-address", machines.address)
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_wrong_token_is_told(machines: Machines, mineral_table: Path, tmp_path: Path) -> None:
     command = ["corpus", "build", "--crystals", mineral_table, "--protocol", "ideal", "--output", tmp_path / "m"]
     done = machines.call(

@@ -68,10 +68,10 @@ def open_cluster(
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         _begin(address, workers, object_store_MB)
     try:
+        _compare_machines()
         cpus = int(ray.cluster_resources().get("CPU", 0))
         if cpus < 1:
             raise InputError("this Ray has no CPUs: start workers with `ray start --address`, see docs/CLUSTER.md")
-        _compare_machines()
         yield Cluster(workers or cpus, local=ours and address is None)
     finally:
         if ours:
@@ -163,17 +163,24 @@ def _knock(address: str) -> None:
 
 
 def _compare_machines() -> None:
-    """Ask every machine that works for its versions."""
+    """Ask every machine that works for its versions; one that Ray finds gone meanwhile needs none.
+
+    Raises:
+        InputError: other versions, or a machine that Ray takes for alive and that does not answer.
+    """
     tell: Any = ray.remote(num_cpus=0, max_retries=1)(_teller(DECIDE))
     asked = {}
     for node in ray.nodes():
         if node["Alive"] and node["Resources"].get("CPU", 0) >= 1:
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            asked[tell.options(scheduling_strategy=there).remote()] = node["NodeManagerAddress"]
+            asked[tell.options(scheduling_strategy=there).remote()] = node
     own = versions()
-    for answer, name in asked.items():
+    for answer, node in asked.items():
+        name = node["NodeManagerAddress"]
         try:
             found = ray.get(answer, timeout=NODE_S)
         except ray.exceptions.RayError as error:
+            if node["NodeID"] not in {other["NodeID"] for other in ray.nodes() if other["Alive"]}:
+                continue
             raise InputError(f"machine {name} does not answer ({type(error).__name__}); see `ray status`") from None
         require_same(own, found, f"machine {name}")
