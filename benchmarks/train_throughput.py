@@ -111,6 +111,17 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
+def command(given: argparse.Namespace) -> str:
+    """What was asked for, without the places of this machine."""
+    words = ["python benchmarks/train_throughput.py --corpus CORPUS"]
+    if given.networks != list(NAMES):
+        words.append(f"--networks {' '.join(given.networks)}")
+    words.append(f"--size {given.size} --steps {given.steps} --rounds {given.rounds}")
+    if given.output is not None:
+        words.append(f"--output results/{given.output.name}")
+    return " ".join(words)
+
+
 def zoo_tasks(recipe: ZooRecipe) -> list[Any]:
     from powderlens.models.task import TASKS
 
@@ -165,8 +176,7 @@ def main() -> None:
             print(name, networks[name], file=sys.stderr, flush=True)
     record = {
         "what": "training throughput, engine and stream against a plain PyTorch loop on ready tensors",
-        "command": "python benchmarks/train_throughput.py --corpus CORPUS "
-        f"--size {given.size} --steps {given.steps} --rounds {given.rounds} --output results/train-throughput.json",
+        "command": command(given),
         "recipe": limited.model_dump(mode="json"),
         "size": given.size,
         "data": source.about,
