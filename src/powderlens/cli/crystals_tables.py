@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -39,7 +39,9 @@ def print_summary(found: dict[str, Any], to: Console) -> None:
         _print(to, "What each rule alone would take", ("rule", "crystals"), alone)
 
 
-def _print(to: Console, title: str, head: Iterable[str], rows: Iterable[tuple[str, ...]]) -> None:
+def _print(to: Console, title: str, head: Iterable[str], rows: Sequence[tuple[str, ...]]) -> None:
+    if not rows:
+        return
     table = Table(title=title, title_justify="left")
     for i, name in enumerate(head):
         table.add_column(name, justify="left" if i == 0 or name == "symbol" else "right", overflow="fold")
