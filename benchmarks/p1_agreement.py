@@ -2,7 +2,7 @@
 
     python benchmarks/p1_agreement.py materials-project.jsonl.gz --output results/p1-agreement.json
 
-Of the crystals with at most 60 atoms, 200 are drawn with a seed. The sum is written out in NumPy, form factors by gemmi;
+Of the crystals with at most 60 atoms 200 are drawn with a seed. The sum is written out in NumPy, form factors by gemmi;
 its reflections are drawn one by one, in P1, by the renderer that draws the others too. Single copper line, 5 to 90
 degrees, FWHM at least 0.07 degrees. The largest difference of two curves is given as a share of the highest point:
 

@@ -17,7 +17,8 @@ from powderlens.crystal.structure import Structure
 from powderlens.diffraction.draw import common_phases, pick_impurities
 from powderlens.diffraction.phase import Phase, phase_of
 from powderlens.diffraction.protocol import Protocol
-from powderlens.generate.draw import CrystalGenerator
+from powderlens.generate.distance import Distances, check_distances
+from powderlens.generate.draw import CrystalGenerator, Limits
 from powderlens.generate.statistics import CrystalStatistics, shipped_statistics
 from powderlens.pattern.grid import Grid
 
@@ -40,6 +41,7 @@ class SyntheticStream(FreshStream):
         per_crystal: patterns of a crystal that follow each other.
         impurities: False leaves out the second phases that the protocol mixes in.
         balance: draw classes more evenly than the statistics have them.
+        distances: of atoms, see `generate.draw.Limits`; "published" draws the crystals of ML4pXRDs.
 
     Raises:
         InputError: as `FreshStream`.
@@ -56,14 +58,16 @@ class SyntheticStream(FreshStream):
         per_crystal: int = 1,
         impurities: bool = True,
         balance: Balance | None = None,
+        distances: Distances = "covalent",
     ) -> None:
         super().__init__(protocol, size=size, seed=seed, grid=grid, per_crystal=per_crystal, impurities=impurities)
-        self.statistics, self.balance = statistics, balance
+        self.statistics, self.balance, self.distances = statistics, balance, check_distances(distances)
         self._prepare()
 
     def _prepare(self) -> None:
         statistics = shipped_statistics() if self.statistics is None else self.statistics
-        self._all = CrystalGenerator(statistics, seed=self.seed)
+        self._limits = Limits(distances=self.distances)
+        self._all = CrystalGenerator(statistics, seed=self.seed, limits=self._limits)
         self._of_group: dict[int, CrystalGenerator] = {}
         self._known = statistics
         if self.balance is not None:
@@ -85,7 +89,7 @@ class SyntheticStream(FreshStream):
         at = int(np.searchsorted(self._group_ends, u * self._group_ends[-1], side="right"))
         group = self._all.groups[min(at, len(self._all.groups) - 1)]
         if group not in self._of_group:
-            self._of_group[group] = CrystalGenerator(self._known, seed=self.seed, groups=[group])
+            self._of_group[group] = CrystalGenerator(self._known, seed=self.seed, groups=[group], limits=self._limits)
         return self._of_group[group]
 
     def _crystals(self, addresses: NDArray[np.int64]) -> Crystals:
@@ -131,4 +135,4 @@ class SyntheticStream(FreshStream):
         s = self._known
         seen = digest({"counts": dict(s.counts), "groups": sorted(s.groups), "left out": s.leave_out_types})
         balance = None if self.balance is None else [self.balance.by, self.balance.power]
-        return self._identity(statistics=seen, balance=balance)
+        return self._identity(statistics=seen, balance=balance, distances=self.distances)
