@@ -14,7 +14,7 @@ from powderlens.corpus.stream_crystals import Balance
 from powderlens.corpus.stream_fresh import Crystals, FreshStream
 from powderlens.crystal.reduce import niggli_cell
 from powderlens.crystal.structure import Structure
-from powderlens.diffraction.draw import common_phases, pick_impurities
+from powderlens.diffraction.draw import pick_impurities, second_phases
 from powderlens.diffraction.phase import Phase, phase_of
 from powderlens.diffraction.protocol import Protocol
 from powderlens.generate.distance import Distances, check_distances
@@ -30,7 +30,8 @@ class SyntheticStream(FreshStream):
     """Endless patterns of synthetic crystals; see `FreshStream` for how they are numbered.
 
     Crystal c of the stream is crystal c of `generate.draw.CrystalGenerator` under the same seed, whose space group is
-    confirmed. With a balance it is crystal c of that generator for its group alone. Second phases are common minerals.
+    confirmed. With a balance it is crystal c of that generator for its group alone. Second phases are those of the
+    protocol.
 
     Args:
         protocol: how the conditions are distributed.
@@ -128,7 +129,7 @@ class SyntheticStream(FreshStream):
     def _seconds(self, phases: list[Phase], records: NDArray[np.void], index: NDArray[np.int64]) -> list[Phase | None]:
         if not (records["impurity_share"] > 0).any():
             return [None] * len(phases)
-        return pick_impurities(phases[0], common_phases(self.protocol), records, self.seed, index)
+        return pick_impurities(phases[0], second_phases(self.protocol), records, self.seed, index)
 
     def identity(self) -> dict[str, Any]:
         """See `Stream.identity`."""
