@@ -40,11 +40,10 @@ from powderlens.crystal.elements import NUMBER
 from powderlens.crystal.label import SYMPREC_A, find_symmetry
 from powderlens.crystal.structure import Structure
 from powderlens.evaluate.record import write_record
-from powderlens.generate.distance import COVALENT_SHARE, lattice_shifts
+from powderlens.generate.distance import lattice_shifts, pair_distances_A
 from powderlens.generate.draw import CANDIDATES, CrystalGenerator, Limits, SyntheticCrystal
 from powderlens.generate.extract import MAX_SITES, MAX_VOLUME_A3, extract_statistics
 from powderlens.generate.occupation import Occupation
-from powderlens.generate.radii import covalent_radius_A
 
 DESCRIPTORS: dict[str, Callable[[Occupation], float]] = {
     "volume_A3": lambda one: one.volume_A3,
@@ -104,25 +103,24 @@ def values(sample: Sequence[Occupation], name: str) -> NDArray[np.float64]:
 
 
 def nearness(structures: Sequence[Structure]) -> dict[str, float]:
-    """Shares of crystals with two atoms nearer than 1 A, and than the generator asks."""
+    """Shares of crystals with two atoms nearer than 1 A, and nearer than the generator lets them be."""
     near = close = 0
     for one in structures:
-        radii = np.array([covalent_radius_A(element) for element in one.elements])
-        shifts = lattice_shifts(one.lattice, max(1.0, 2 * COVALENT_SHARE * radii.max()))
-        firsts = np.unique(find_symmetry(one).orbit)
+        limits = pair_distances_A(one.elements, 0.0, "covalent")
+        shifts = lattice_shifts(one.lattice, max(1.0, limits.max()))
         shortest, share = np.inf, np.inf
-        for first in firsts:
+        for first in np.unique(find_symmetry(one).orbit):
             difference = one.frac - one.frac[first]
             difference -= np.round(difference)
-            apart = np.linalg.norm((difference[:, None, :] + shifts) @ one.lattice, axis=2)
-            apart[first, 0] = np.inf
-            apart = apart.min(axis=1)
-            shortest, share = min(shortest, apart.min()), min(share, (apart / (radii[first] + radii)).min())
-        near, close = near + (shortest < 1.0), close + (share < COVALENT_SHARE - 1e-9)
+            lengths = np.linalg.norm((difference[:, None, :] + shifts) @ one.lattice, axis=2)
+            lengths[first, 0] = np.inf
+            apart = lengths.min(axis=1)
+            shortest, share = min(shortest, apart.min()), min(share, (apart / limits[first]).min())
+        near, close = near + (shortest < 1.0), close + (share < 1 - 1e-9)
     return {
         "crystals": len(structures),
-        "atoms_nearer_than_1_A": round(near / len(structures), 4),
-        f"nearer_than_{COVALENT_SHARE}_of_the_covalent_radii": round(close / len(structures), 4),
+        "atoms_nearer_than_1_A": round(float(near) / len(structures), 4),
+        "atoms_nearer_than_by_default": round(float(close) / len(structures), 4),
     }
 
 
@@ -245,7 +243,10 @@ def main() -> int:
         "crystals_per_processor_second": round(options.count / seconds),
         "versions": {name: version(name) for name in ("spglib", "moyopy", "numpy")},
     }
-    command = f"python benchmarks/generator_match.py {options.crystals.name} --output {options.output}"
+    command = (
+        f"python benchmarks/generator_match.py {options.crystals.name} --count {options.count} --seed {options.seed} "
+        f"--output {options.output}"
+    )
     write_record(options.output, command=command, body=body)
     print(body["against_the_held_out_half"], body["group_confirmed_by_spglib"])
     return 1 if wrong else 0

@@ -32,8 +32,8 @@ def generate(
         str,
         typer.Option(
             metavar="WHAT",
-            help="covalent: no two atoms closer than 0.7 of the sum of their covalent radii; published: ask nothing, "
-            "as ML4pXRDs.",
+            help="covalent: no two atoms closer than 0.7 of the sum of their covalent radii, 0.8 for two nonmetals; "
+            "published: nothing asked, as ML4pXRDs.",
         ),
     ] = "covalent",
     randomise: Annotated[

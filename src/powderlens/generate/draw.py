@@ -96,8 +96,8 @@ class Limits:
         max_volume_A3: largest conventional cell.
         min_volume_per_atom_A3: smallest volume of the cell for each of its atoms; 0 asks nothing.
         min_distance_A: shortest distance of any two atoms; 0 asks nothing.
-        distances: "covalent" keeps two atoms `distance.COVALENT_SHARE` of the sum of their covalent radii apart;
-            "published" asks nothing, as ML4pXRDs.
+        distances: "covalent" keeps two atoms 0.7 of the sum of their covalent radii apart, two nonmetals 0.8, see
+            `distance.COVALENT_SHARE`; "published" asks nothing, as ML4pXRDs.
 
     Raises:
         InputError: a limit that no crystal can keep.

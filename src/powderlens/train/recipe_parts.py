@@ -139,7 +139,7 @@ class SyntheticData(_Endless):
     kind: Literal["synthetic"]
     per_crystal: int = Field(1, gt=0, description="patterns of each crystal")
     distances: Distances = Field(
-        "covalent", description="least distance of atoms: 0.7 of their covalent radii, or none as published"
+        "covalent", description="least distance of atoms: by their covalent radii, or none as published"
     )
 
 
