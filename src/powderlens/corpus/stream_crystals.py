@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core import random
+from powderlens.core.elementary import arccos, lengths
 from powderlens.core.errors import InputError
 from powderlens.core.random import Purpose
 from powderlens.corpus.reflection_table import ReflectionTable
@@ -192,7 +193,7 @@ class CrystalStream(FreshStream):
 
 def _cells(lattices: NDArray[np.float64]) -> NDArray[np.float64]:
     """(b, 6) cells, A and degrees, of (b, 3, 3) lattices; see `crystal.structure.cell_from_lattice`."""
-    lengths = np.linalg.norm(lattices, axis=2)
+    edges = lengths(lattices)
     b, c = [1, 0, 0], [2, 2, 1]
-    cosines = (lattices[:, b] * lattices[:, c]).sum(axis=2) / (lengths[:, b] * lengths[:, c])
-    return np.concatenate([lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))], axis=1)
+    cosines = (lattices[:, b] * lattices[:, c]).sum(axis=2) / (edges[:, b] * edges[:, c])
+    return np.concatenate([edges, np.degrees(arccos(np.clip(cosines, -1.0, 1.0)))], axis=1)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import product, turned
 from powderlens.core.errors import StructureError
 from powderlens.crystal.structure import MAX_ATOMS, Structure
 
@@ -80,7 +81,7 @@ def expand_sites(
     rows: list[NDArray[np.float64]] = []
     betas: list[NDArray[np.float64]] = []
     origin: list[NDArray[np.intp]] = []
-    images = np.einsum("mij,nj->nmi", rotations, frac) + translations
+    images = turned(rotations, frac[:, None, :]) + translations
     fixes = _coincide(images - frac[:, None, :], lattice, merge_distance_A)
     for i in range(len(elements)):
         stabiliser = np.flatnonzero(fixes[i])
@@ -89,16 +90,16 @@ def expand_sites(
         if len(stabiliser) > 1:
             near = here[stabiliser]
             special = (near - np.round(near - frac[i])).mean(axis=0)
-            here = rotations @ special + translations
+            here = turned(rotations, special) + translations
             first = _first_of_each(here, lattice, merge_distance_A, m // len(stabiliser))
             if tensor is not None:
                 turns = rotations[stabiliser]
-                tensor = np.einsum("mij,jk,mlk->il", turns, tensor, turns) / len(stabiliser)
+                tensor = _turned_tensor(turns, tensor).sum(axis=0) / len(stabiliser)
         rows.append(here[first])
         origin.append(np.full(len(first), i, dtype=np.intp))
         if tensor is not None:
             turns = rotations[first]
-            betas.append(turns @ tensor @ turns.transpose(0, 2, 1))
+            betas.append(_turned_tensor(turns, tensor))
     source = np.concatenate(origin)
     if len(source) > MAX_ATOMS:
         raise StructureError(f"{len(source)} atoms in the cell, the limit is {MAX_ATOMS}")
@@ -162,7 +163,7 @@ def asymmetric_rows(structure: Structure) -> NDArray[np.intp] | None:
         kin = np.flatnonzero(
             (same_kind == same_kind[row]) & (np.abs(structure.occupancy - structure.occupancy[row]) < 1e-4)
         )
-        images = structure.rotations @ structure.frac[row] + structure.translations
+        images = turned(structure.rotations, structure.frac[row]) + structure.translations
         met = _coincide(images[:, None, :] - structure.frac[kin], structure.lattice, MERGE_DISTANCE_A)
         if not met.any(axis=1).all():
             return None
@@ -170,10 +171,15 @@ def asymmetric_rows(structure: Structure) -> NDArray[np.intp] | None:
     return np.array(chosen, dtype=np.intp)
 
 
+def _turned_tensor(turns: NDArray[np.int64], tensor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(m, 3, 3) images W beta W^T of a tensor under (m, 3, 3) rotations."""
+    return product(product(turns, tensor), turns.transpose(0, 2, 1))
+
+
 def _coincide(difference: NDArray[np.float64], lattice: NDArray[np.float64], distance_A: float) -> NDArray[np.bool_]:
     """Whether fractional differences (..., 3) are lattice vectors to within distance_A."""
     rest = difference - np.round(difference)
-    close: NDArray[np.bool_] = ((rest @ lattice) ** 2).sum(axis=-1) < distance_A**2
+    close: NDArray[np.bool_] = (product(rest, lattice) ** 2).sum(axis=-1) < distance_A**2
     return close
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import arcsin, sin
 from powderlens.core.errors import InputError, WavelengthError
 from powderlens.pattern.pattern import Pattern
 
@@ -43,7 +44,7 @@ class Grid:
     @property
     def d_min_A(self) -> float:
         """Smallest spacing that the grid reaches, A (Bragg's law)."""
-        return float(self.wavelength_A / (2 * np.sin(np.radians(self.end_deg / 2))))
+        return float(self.wavelength_A / (2 * sin(np.radians(self.end_deg / 2))))
 
 
 def convert_two_theta(two_theta_deg: NDArray[np.float64], from_A: float, to_A: float) -> NDArray[np.float64]:
@@ -59,9 +60,9 @@ def convert_two_theta(two_theta_deg: NDArray[np.float64], from_A: float, to_A: f
     """
     if not (from_A > 0 and to_A > 0):
         raise WavelengthError(f"wavelengths {from_A:g} and {to_A:g} A must be positive")
-    sine = np.sin(np.radians(two_theta_deg) / 2) * (to_A / from_A)
+    sine = sin(np.radians(two_theta_deg) / 2) * (to_A / from_A)
     with np.errstate(invalid="ignore"):
-        return np.where(np.abs(sine) <= 1, 2 * np.degrees(np.arcsin(sine)), np.nan)
+        return np.where(np.abs(sine) <= 1, 2 * np.degrees(arcsin(sine)), np.nan)
 
 
 def to_grid(pattern: Pattern, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
