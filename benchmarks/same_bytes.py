@@ -8,19 +8,24 @@ it run: linear algebra of other cores (OpenBLAS), NumPy without its vector code,
 any extension (numba, a cache of its own), the C library without AVX2 and FMA, one and two threads. What it drew is
 compared with the first run, array by array: equal to the byte, or the largest relative difference and where.
 
-An environment that this machine cannot make (AVX512 on a processor without it) is listed as such.
+This machine may lack what another has, such as AVX512. For that there is one more run, in which every elementary
+function and every function of linear algebra that NumPy and Python offer is wrong in its last bits: what another
+processor would round differently is then different here. An environment that the processor cannot run is listed so.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import json
+import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -55,8 +60,19 @@ ENVIRONMENTS: dict[str, dict[str, str]] = {
         "GLIBC_TUNABLES": LIBM,
         "NUMBA_CPU_NAME": "generic",
     },
+    "NumPy and Python wrong in the last bits": {"SAME_BYTES_WRONG": "1"},
 }
 """What is set for each run; whatever of it the caller had set is taken out first."""
+
+WRONG = 1 + 2.0**-50
+NUMPY_FUNCTIONS = (
+    "exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh power float_power "
+    "cbrt hypot dot vdot inner tensordot einsum matmul"
+)
+LINEAR_ALGEBRA = "inv det eig eigh eigvals eigvalsh cholesky solve norm svd qr lstsq pinv"
+PYTHON_FUNCTIONS = (
+    "exp expm1 log log2 log10 log1p sin cos tan asin acos atan atan2 sinh cosh tanh pow hypot erf erfc gamma lgamma"
+)
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -70,14 +86,21 @@ def main() -> None:
     given = parser.parse_args()
     parts = given.parts.split(",")
     if given.child is not None:
+        if "SAME_BYTES_WRONG" in os.environ:
+            make_wrong()
         np.savez(given.child, **drawn(parts))
         return
     chosen = [name for name in ENVIRONMENTS if given.only is None or given.only in name or name == "as it is"]
     with tempfile.TemporaryDirectory() as place:
         found = {}
         for number, name in enumerate(chosen):
-            run(ENVIRONMENTS[name], parts, Path(place) / f"{number}.npz", Path(place))
-            found[name] = compared(Path(place) / "0.npz", Path(place) / f"{number}.npz")
+            ended = run(ENVIRONMENTS[name], parts, Path(place) / f"{number}.npz", Path(place))
+            if ended == -signal.SIGILL:
+                found[name] = {"verdict": "this processor cannot run it (illegal instruction)"}
+            elif ended:
+                raise SystemExit(f"{name}: the program ended with {ended}")
+            else:
+                found[name] = compared(Path(place) / "0.npz", Path(place) / f"{number}.npz")
             print(f"{name}: {found[name]['verdict']}", flush=True)
         arrays = np.load(Path(place) / "0.npz")
         sha256 = {name: hashlib.sha256(arrays[name].tobytes()).hexdigest() for name in arrays.files}
@@ -92,14 +115,39 @@ def main() -> None:
         given.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def run(environment: dict[str, str], parts: list[str], output: Path, place: Path) -> None:
+def run(environment: dict[str, str], parts: list[str], output: Path, place: Path) -> int:
     """The program in a process of its own, `output` its arrays; compiled code for another processor in a new cache."""
     set_here = {key for one in ENVIRONMENTS.values() for key in one}
     environ = {key: value for key, value in os.environ.items() if key not in set_here} | environment
     if "NUMBA_CPU_NAME" in environment:
         environ["NUMBA_CACHE_DIR"] = str(place / output.stem)
     command = [sys.executable, __file__, "--child", str(output), "--parts", ",".join(parts)]
-    subprocess.run(command, env=environ, check=True)
+    return subprocess.run(command, env=environ, check=False).returncode
+
+
+def make_wrong() -> None:
+    """Have NumPy's and Python's functions give results that are off in the last bits; what is compiled stays."""
+    import numba
+
+    numba.njit(lambda x: x)(1.0)  # has numba look up NumPy's functions while they are as they were
+    for module, names in ((np, NUMPY_FUNCTIONS), (np.linalg, LINEAR_ALGEBRA), (math, PYTHON_FUNCTIONS)):
+        for name in names.split():
+            setattr(module, name, wrong(getattr(module, name)))
+
+
+def wrong(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with every number of its result too large by some 2^-50."""
+
+    def off(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return type(value)(*map(off, value)) if hasattr(value, "_fields") else tuple(map(off, value))
+        return value * WRONG if np.asarray(value).dtype.kind in "fc" else value
+
+    @functools.wraps(function)
+    def called(*arguments: Any, **more: Any) -> Any:
+        return off(function(*arguments, **more))
+
+    return called
 
 
 def compared(first: Path, other: Path) -> dict[str, Any]:
@@ -112,25 +160,29 @@ def compared(first: Path, other: Path) -> dict[str, Any]:
         if a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes():
             continue
         unequal.append(name)
-        apart = difference(a, b)
-        if apart >= worst:
+        if a.dtype.kind not in "US" and (apart := difference(a, b)) >= worst:
             worst, where = apart, name
-    equal = not unequal
-    said = "equal to the byte" if equal else f"{len(unequal)} of {len(one.files)} differ, by {worst:.2g} in {where}"
+    said = "equal to the byte"
+    if unequal:
+        said = f"{len(unequal)} of {len(one.files)} differ"
+        said += f", by {worst:.2g} in {where}" if where else ", files and texts alone"
     return {"verdict": said, "arrays": len(one.files), "unequal": unequal, "largest": worst, "where": where}
 
 
 def difference(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """Largest difference of any number, relative to the largest of its field or array; infinite where they are text."""
-    if a.shape != b.shape or a.dtype.kind in "US":
+    """Largest difference of any number, relative to the largest of its field or array; infinite for another shape."""
+    if a.shape != b.shape:
         return float("inf")
     if a.dtype.names:
         return max(difference(a[field], b[field]) for field in a.dtype.names)
     if a.size == 0:
         return 0.0
     x, y = a.astype(float), b.astype(float)
-    apart = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(x - y))
-    return float(apart.max() / max(np.nanmax(np.abs(np.where(np.isfinite(x), x, 0.0))), 1e-300))
+    x, y = x[unlike := (x != y) & ~(np.isnan(x) & np.isnan(y))], y[unlike]
+    if x.size == 0:
+        return 0.0
+    largest = np.abs(a.astype(float)[np.isfinite(a)]).max(initial=1e-300)
+    return float(np.abs(x - y).max() / largest)
 
 
 def about() -> dict[str, Any]:

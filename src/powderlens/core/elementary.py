@@ -169,7 +169,7 @@ def asin_reduced(t):  # type: ignore[no-untyped-def]
 def exp(x: float) -> float: ...
 @overload
 def exp(x: ArrayLike) -> Floats: ...
-def exp(x: ArrayLike) -> Floats | float:
+def exp(x: ArrayLike | float) -> Floats | float:
     """e^x, the shape of x; infinite above 709.78, zero below -745.13."""
     if isinstance(x, float):
         if not SMALLEST <= x <= LARGEST:
@@ -193,7 +193,7 @@ def exp(x: ArrayLike) -> Floats | float:
 def log(x: float) -> float: ...
 @overload
 def log(x: ArrayLike) -> Floats: ...
-def log(x: ArrayLike) -> Floats | float:
+def log(x: ArrayLike | float) -> Floats | float:
     """Natural logarithm, the shape of x; -infinity at 0, NaN below."""
     if isinstance(x, float):
         if not 0 < x < math.inf:
@@ -219,7 +219,7 @@ def log(x: ArrayLike) -> Floats | float:
 def sin_cos(x: float) -> tuple[float, float]: ...
 @overload
 def sin_cos(x: ArrayLike) -> tuple[Floats, Floats]: ...
-def sin_cos(x: ArrayLike) -> tuple[Floats | float, Floats | float]:
+def sin_cos(x: ArrayLike | float) -> tuple[Floats | float, Floats | float]:
     """Sine and cosine of angles in radians, below `FARTHEST_TURN`; NaN beyond."""
     if isinstance(x, float):
         if not abs(x) < FARTHEST_TURN:
@@ -248,7 +248,7 @@ def sin_cos(x: ArrayLike) -> tuple[Floats | float, Floats | float]:
 def sin(x: float) -> float: ...
 @overload
 def sin(x: ArrayLike) -> Floats: ...
-def sin(x: ArrayLike) -> Floats | float:
+def sin(x: ArrayLike | float) -> Floats | float:
     """Sine of angles in radians, see `sin_cos`."""
     return sin_cos(x)[0]
 
@@ -257,9 +257,15 @@ def sin(x: ArrayLike) -> Floats | float:
 def cos(x: float) -> float: ...
 @overload
 def cos(x: ArrayLike) -> Floats: ...
-def cos(x: ArrayLike) -> Floats | float:
+def cos(x: ArrayLike | float) -> Floats | float:
     """Cosine of angles in radians, see `sin_cos`."""
     return sin_cos(x)[1]
+
+
+def cube_root(x: float) -> float:
+    """Cube root of a positive number."""
+    root = exp(log(float(x)) / 3)
+    return root - (root - x / (root * root)) / 3
 
 
 def arctan(x: ArrayLike) -> Floats:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from powderlens.core.elementary import inverse, product
 from powderlens.core.errors import StructureError
 from powderlens.crystal.elements import ELEMENTS
 from powderlens.crystal.structure import Reject, Structure
@@ -82,7 +83,7 @@ def _structure(
     return Structure(
         lattice=lattice,
         elements=tuple(elements),
-        frac=cartesian @ np.linalg.inv(lattice),
+        frac=product(cartesian, inverse(lattice)),
         occupancy=np.ones(len(z)),
         u_iso_A2=np.full(len(z), np.nan),
         name=str(labels.get("name", "")),

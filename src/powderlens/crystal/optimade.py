@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from powderlens.core.elementary import inverse, product
 from powderlens.core.errors import StructureError
 from powderlens.crystal.elements import NUMBER
 from powderlens.crystal.structure import Reject, Structure
@@ -87,7 +88,7 @@ def optimade_structure(entry: Mapping[str, Any], source: str) -> Structure:
     return Structure(
         lattice=lattice,
         elements=tuple(elements),
-        frac=(positions @ np.linalg.inv(lattice))[rows].reshape(-1, 3),
+        frac=product(positions, inverse(lattice))[rows].reshape(-1, 3),
         occupancy=np.array(occupancy, dtype=float),
         u_iso_A2=np.full(len(elements), np.nan),
         name=str(attributes.get("chemical_formula_reduced") or ""),

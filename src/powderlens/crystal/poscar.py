@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import cube_root, determinant, inverse, product
 from powderlens.core.errors import StructureError
 from powderlens.crystal.elements import element_from_text
 from powderlens.crystal.structure import MAX_ATOMS, Structure
@@ -73,8 +74,7 @@ def _read(lines: list[str]) -> Structure:
         raise StructureError(f"{len(coordinates)} coordinate lines for {n} atoms")
     frac = np.array([[float(v) for v in line.split()[:3]] for line in coordinates])
     if cartesian:
-        scale = lattice @ np.linalg.inv(rows)
-        frac = frac @ scale @ np.linalg.inv(lattice)
+        frac = product(product(frac, product(lattice, inverse(rows))), inverse(lattice))
     return Structure(
         lattice=lattice,
         elements=_elements(species, counts, lines[0], coordinates),
@@ -88,10 +88,10 @@ def _read(lines: list[str]) -> Structure:
 
 def _scaled(rows: NDArray[np.float64], scale: list[float]) -> NDArray[np.float64]:
     """Cell vectors times one factor, three factors, or up to a volume given as a negative number."""
-    volume = abs(np.linalg.det(rows))
+    volume = abs(float(determinant(rows))) if rows.shape == (3, 3) else 0.0
     if rows.shape != (3, 3) or len(scale) not in {1, 3} or volume < 1e-9:
         raise StructureError("the cell has no volume")
-    factor = np.array(scale) if scale[0] > 0 else np.full(1, (-scale[0] / volume) ** (1 / 3))
+    factor = np.array(scale) if scale[0] > 0 else np.full(1, cube_root(-scale[0] / volume))
     scaled: NDArray[np.float64] = rows * factor
     return scaled
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core.elementary import determinant, exp, log, turned
+from powderlens.core.elementary import cube_root, determinant, exp, log, turned
 from powderlens.core.errors import StructureError
 from powderlens.crystal.structure import lattice_from_cell
 from powderlens.generate.occupation import Cell
@@ -55,9 +55,7 @@ def cell_of_shape(system: str, shape: NDArray[np.float64], volume_A3: float) -> 
     b, c = exp(given.get("log(b/a)", 0.0)), exp(given.get("log(c/a)", 0.0))
     gamma = 120.0 if system in ("trigonal", "hexagonal") else given.get("gamma_deg", 90.0)
     angles = given.get("alpha_deg", 90.0), given.get("beta_deg", 90.0), gamma
-    cube = float(volume_A3 / determinant(lattice_from_cell((1.0, b, c, *angles))))
-    a = exp(log(cube) / 3)
-    a -= (a - cube / (a * a)) / 3
+    a = cube_root(float(volume_A3 / determinant(lattice_from_cell((1.0, b, c, *angles)))))
     return (a, a * b, a * c, *angles)
 
 

@@ -86,6 +86,11 @@ def test_share_of_the_normal_distribution(x: float, share: float) -> None:
     assert elementary.normal_share(x) == pytest.approx(share, abs=2e-15)
 
 
+def test_cube_root() -> None:
+    for x in (1e-9, 0.3, 8.0, 1e12):
+        assert elementary.cube_root(x) ** 3 == pytest.approx(x, rel=1e-15)
+
+
 def test_matrices() -> None:
     m, v = RNG.normal(size=(40, 3, 3)), RNG.normal(size=(40, 3))
     np.testing.assert_allclose(elementary.product(m, m[0]), m @ m[0], rtol=0, atol=1e-14)
