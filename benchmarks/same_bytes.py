@@ -222,7 +222,7 @@ def patterns() -> Iterator[tuple[str, NDArray[Any]]]:
 
 def reflections() -> Iterator[tuple[str, NDArray[Any]]]:
     """What the shipped minerals scatter, for a protocol of each kind of table, and as a pattern is read for answers."""
-    from powderlens.corpus.reflection_table import reflection_row
+    from powderlens.corpus.store.reflection_table import reflection_row
     from powderlens.crystal.common import common_minerals
     from powderlens.diffraction.draw import prepare
     from powderlens.diffraction.protocol import load_protocol
@@ -255,11 +255,11 @@ def corpora() -> Iterator[tuple[str, NDArray[Any]]]:
     import pyarrow as pa
 
     from powderlens.core.files import file_sha256
-    from powderlens.corpus.build import build_corpus
-    from powderlens.corpus.corpus import Corpus
-    from powderlens.corpus.crystal_table import SCHEMA, crystal_row, write_crystals
+    from powderlens.corpus.store.build import build_corpus
+    from powderlens.corpus.store.corpus import Corpus
     from powderlens.crystal.common import common_minerals
     from powderlens.crystal.label import find_symmetry
+    from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
     from powderlens.diffraction.protocol import protocol_names
 
     with tempfile.TemporaryDirectory() as place:

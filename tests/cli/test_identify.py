@@ -244,7 +244,7 @@ def test_a_reader_that_leaves_early_is_no_error(workplace: Path) -> None:
         assert program.stderr is not None
         program.stdout.close()
         assert program.stderr.read() == ""
-        assert program.wait(timeout=300) == 1
+        assert program.wait(timeout=1200) == 1
 
 
 def test_an_interruption_is_exit_code_130(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,7 @@ def test_refused(run: Callable, arguments: list[str], words: list[str]) -> None:
 
 def without_torch(call: str) -> str:
     code = f"{NO_TORCH}\nfrom powderlens.cli.models import list_networks, show\n{call}"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=1200, check=True).stdout
 
 
 def test_without_torch_the_card_is_shown_and_the_count_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

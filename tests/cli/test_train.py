@@ -22,7 +22,7 @@ def trained(tiny_recipe: Path, small_table_path: Path, tmp_path_factory: pytest.
     folder = tmp_path_factory.mktemp("trained") / "tiny"
     words = ["train", tiny_recipe, "--data", small_table_path, "--output", folder, *QUICK]
     command = [sys.executable, "-W", "error::UserWarning", "-m", "powderlens.cli.main", *map(str, words)]
-    return folder, subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return folder, subprocess.run(command, capture_output=True, text=True, timeout=1200)
 
 
 def test_training_prints_one_line_of_json_and_progress_elsewhere(trained: tuple[Path, Any]) -> None:

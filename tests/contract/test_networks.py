@@ -109,7 +109,7 @@ def test_listing_loads_no_torch() -> None:
         "[make() for make in TASKS.values()]; check_build('cnn1', [TASKS['lattice']()], points=3501);"
         "print(len(cards()), 'torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=1200, check=True)
     assert done.stdout.split() == [str(len(NAMES)), "False"]
 
 
