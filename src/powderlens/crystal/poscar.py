@@ -88,8 +88,10 @@ def _read(lines: list[str]) -> Structure:
 
 def _scaled(rows: NDArray[np.float64], scale: list[float]) -> NDArray[np.float64]:
     """Cell vectors times one factor, three factors, or up to a volume given as a negative number."""
-    volume = abs(float(determinant(rows))) if rows.shape == (3, 3) else 0.0
-    if rows.shape != (3, 3) or len(scale) not in {1, 3} or volume < 1e-9:
+    if rows.shape != (3, 3):
+        raise ValueError(f"{rows.shape}: three rows of three numbers are wanted")
+    volume = abs(float(determinant(rows)))
+    if len(scale) not in {1, 3} or volume < 1e-9:
         raise StructureError("the cell has no volume")
     factor = np.array(scale) if scale[0] > 0 else np.full(1, cube_root(-scale[0] / volume))
     scaled: NDArray[np.float64] = rows * factor
