@@ -10,8 +10,8 @@ from typing import Any
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.core.files import make_folder
 from powderlens.corpus.crystal_table import CrystalTable
-from powderlens.crystal.cif_write import write_cif
-from powderlens.crystal.poscar_write import write_poscar
+from powderlens.crystal.formats.cif_write import write_cif
+from powderlens.crystal.formats.poscar_write import write_poscar
 from powderlens.crystal.structure import Structure
 
 FORMATS: dict[str, tuple[str, Callable[[Structure, Path], None]]] = {

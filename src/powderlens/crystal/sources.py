@@ -16,18 +16,18 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from powderlens.core.errors import InputError, StructureError
-from powderlens.crystal.amcsd import iter_amcsd
-from powderlens.crystal.ase_database import iter_ase_database
-from powderlens.crystal.cif import cif_blocks
-from powderlens.crystal.materials_project import (
+from powderlens.crystal.formats.amcsd import iter_amcsd
+from powderlens.crystal.formats.ase_database import iter_ase_database
+from powderlens.crystal.formats.cif import cif_blocks
+from powderlens.crystal.formats.materials_project import (
     is_document,
     iter_materials_project,
     materials_project_structure,
     record_structure,
     text_lines,
 )
-from powderlens.crystal.optimade import iter_optimade
-from powderlens.crystal.poscar import poscar_structure
+from powderlens.crystal.formats.optimade import iter_optimade
+from powderlens.crystal.formats.poscar import poscar_structure
 from powderlens.crystal.read import is_cif_name, is_poscar_name, read_structure
 from powderlens.crystal.structure import Reject, Structure
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from powderlens.core.errors import InputError, StructureError
-from powderlens.crystal.cif_write import write_cif
+from powderlens.crystal.formats.cif_write import write_cif
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.read import read_structure
 from powderlens.crystal.structure import Structure

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from powderlens.core.errors import StructureError
-from powderlens.crystal.amcsd import iter_amcsd
+from powderlens.crystal.formats.amcsd import iter_amcsd
 from powderlens.crystal.structure import Reject, Structure
 
 SCHEMA = """
