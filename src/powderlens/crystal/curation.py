@@ -16,6 +16,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
+from powderlens.crystal.expand import FULL, IMPOSSIBLE_A
 from powderlens.crystal.label import SYMPREC_A, Symmetry
 from powderlens.crystal.stability import groups_at
 from powderlens.crystal.structure import Structure, cell_from_lattice
@@ -23,8 +24,6 @@ from powderlens.symmetry.groups import crystal_system
 
 MAX_SITES = 500
 MAX_VOLUME_A3 = 100_000.0
-SHORTEST_A = 0.5
-FULL = 1.05
 NIGGLI_TOLERANCE = 1e-3
 TIGHT = (0.01, 0.1)
 LOOSE = (0.1, 5.0)
@@ -84,8 +83,8 @@ def _too_many_atoms(candidate: Candidate) -> str | None:
 
 def _too_close(candidate: Candidate) -> str | None:
     structure = candidate.structure
-    shortest = float(shortest_distance_A(structure.lattice, structure.frac, structure.occupancy, SHORTEST_A))
-    return f"{shortest:.3f} A" if shortest < SHORTEST_A else None
+    shortest = float(shortest_distance_A(structure.lattice, structure.frac, structure.occupancy, IMPOSSIBLE_A))
+    return f"{shortest:.3f} A" if shortest < IMPOSSIBLE_A else None
 
 
 def _other_than_declared(candidate: Candidate) -> str | None:
@@ -126,7 +125,7 @@ RULES: dict[str, Rule] = {
         ),
         Rule(
             "distances",
-            f"no two sites, together filled more than {FULL:g}, within {SHORTEST_A:g} A of each other (the shortest "
+            f"no two sites, together filled more than {FULL:g}, within {IMPOSSIBLE_A:g} A of each other (the shortest "
             "bond known, H-H, has 0.74 A)",
             _too_close,
         ),

@@ -22,7 +22,7 @@ from powderlens.crystal.displacement import Displacements, believable
 from powderlens.crystal.expand import check_metric, expand_sites
 from powderlens.crystal.operators import check_group, operators_from_triplets, space_group_number
 from powderlens.crystal.site_labels import element_of_label
-from powderlens.crystal.structure import Reject, Structure, lattice_from_cell
+from powderlens.crystal.structure import BAD_RECORD, Reject, Structure, lattice_from_cell
 
 UNIT = 4e6
 _ANISO = ("11", "22", "33", "12", "13", "23")
@@ -69,7 +69,7 @@ def iter_amcsd(path: str | Path) -> Iterator[Structure | Reject]:
             source = f"amcsd:{row['id']}"
             try:
                 yield _structure(row, present[row["id"]], source)
-            except (StructureError, ValueError) as error:
+            except BAD_RECORD as error:
                 yield Reject(source, str(error))
     finally:
         connection.close()
