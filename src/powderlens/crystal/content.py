@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.crystal.elements import NUMBER, atomic_mass_u
+from powderlens.crystal.structure import Doubt
 
 TOLERANCE = 0.1
 """Formulas are rounded and occupancies refined: a tenth of the atoms, or of the density, may be off."""
@@ -78,10 +79,10 @@ def counted(formula: str) -> Formula | None:
 
 def contradictions(
     content: Content, elements: Sequence[str], occupancy: NDArray[np.float64], volume_A3: float
-) -> list[str]:
+) -> list[Doubt]:
     """What the source says of a cell's content and the cell does not hold; empty where all agrees.
 
-    Hydrogen may be missing, as X-rays hardly see it, but not be in excess.
+    Hydrogen may be missing, as X-rays hardly see it, but not be in excess; and it may be deuterium in the density.
 
     Args:
         content: what the source says.
@@ -90,26 +91,28 @@ def contradictions(
         volume_A3: of the cell.
 
     Returns:
-        One text for each statement that is off by more than `TOLERANCE`: "formula ...", "Z ...", "density ...".
+        One doubt for each statement that is off by more than `TOLERANCE`: of the formula, of Z, of the density.
     """
     found: Formula = {}
     for element, share in zip(elements, occupancy.tolist(), strict=True):
         _add(found, {_kind(element): share})
     off = []
-    missing_hydrogen = 0.0
+    hydrogen = found.get("H", 0.0)
     if content.formula is not None:
         units = _units(content.formula, found)
-        missing_hydrogen = max(content.formula.get("H", 0.0) * units - found.get("H", 0.0), 0.0)
+        hydrogen = max(hydrogen, content.formula.get("H", 0.0) * units)
         if not _same_formula(content.formula, found, units):
             off.append(f"formula {content.text!r} stated, {_written(found)!r} found")
         elif content.units is not None and abs(units / content.units - 1) > TOLERANCE:
             off.append(f"Z {content.units:g} stated, {units:.3g} found")
     if content.density_g_cm3 is not None:
-        mass = sum(atomic_mass_u(e) * n for e, n in found.items()) + missing_hydrogen * atomic_mass_u("H")
-        density = mass * MASS_DENSITY / volume_A3
-        if abs(density / content.density_g_cm3 - 1) > TOLERANCE:
-            off.append(f"density {content.density_g_cm3:g} g/cm^3 stated, {density:.3g} found")
-    return off
+        heavy = sum(atomic_mass_u(e) * n for e, n in found.items() if e != "H")
+        least, most = (
+            (heavy + hydrogen * atomic_mass_u(e)) * MASS_DENSITY / volume_A3 / content.density_g_cm3 for e in "HD"
+        )
+        if least > 1 + TOLERANCE or most < 1 - TOLERANCE:
+            off.append(f"density {content.density_g_cm3:g} g/cm^3 stated, {least * content.density_g_cm3:.3g} found")
+    return [Doubt("content", text) for text in off]
 
 
 def _units(stated: Formula, found: Formula) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import StructureError
-from powderlens.crystal.structure import FULLEST, MAX_ATOMS, Structure
+from powderlens.crystal.structure import FULLEST, MAX_ATOMS, Doubt, Structure
 
 MERGE_DISTANCE_A = 0.05
 """Images of one site closer than this are one atom, A: covers coordinates printed as .333 for 1/3."""
@@ -217,12 +217,12 @@ def overfull(elements: Sequence[str], frac: NDArray[np.float64], occupancy: NDAr
         return "", 0.0
     filled = np.bincount(place, weights=occupancy) * (np.bincount(place) > 1)
     fullest = int(np.argmax(filled))
-    names = " and ".join(elements[i] for i in np.flatnonzero(place == fullest))
+    names = " and ".join(elements[i] for i in np.flatnonzero(place == fullest).tolist())
     x, y, z = (round(float(v), 4) + 0.0 for v in frac[first[fullest]])
     return f"{names} at {x:g}, {y:g}, {z:g}", float(filled[fullest])
 
 
-def check_sites(elements: Sequence[str], frac: NDArray[np.float64], occupancy: NDArray[np.float64]) -> list[str]:
+def check_sites(elements: Sequence[str], frac: NDArray[np.float64], occupancy: NDArray[np.float64]) -> list[Doubt]:
     """Refuse two atoms on one site; a doubt where a shared site is only somewhat overfull.
 
     Args:
@@ -231,7 +231,7 @@ def check_sites(elements: Sequence[str], frac: NDArray[np.float64], occupancy: N
         occupancy: (n,).
 
     Returns:
-        The doubt, one text; or none.
+        The doubt, or none.
 
     Raises:
         StructureError: a place holds more than `CROWDED` atoms.
@@ -239,7 +239,7 @@ def check_sites(elements: Sequence[str], frac: NDArray[np.float64], occupancy: N
     text, filled = overfull(elements, frac, occupancy)
     if filled > CROWDED:
         raise StructureError(f"{filled:.3g} atoms on one site, {text}; give their occupancies, or take one out")
-    return [f"{filled:.3g} atoms on one site, {text}"] if filled > FULLEST else []
+    return [Doubt("site", f"{filled:.3g} atoms on one site, {text}")] if filled > FULLEST else []
 
 
 def crowded(sites: Sites, lattice: NDArray[np.float64]) -> bool:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from powderlens.core.errors import StructureError
 from powderlens.crystal.expand import Sites, check_metric
 from powderlens.crystal.operators import check_group, operators_from_triplets, space_group_number
+from powderlens.crystal.structure import Doubt
 
 Operators = tuple[NDArray[np.int64], NDArray[np.float64]]
 
@@ -65,7 +66,7 @@ class Reading(NamedTuple):
     """
 
     sites: Sites
-    off: list[str]
+    off: list[Doubt]
 
 
 class Chosen(NamedTuple):
@@ -73,7 +74,7 @@ class Chosen(NamedTuple):
 
     operators: Operators
     sites: Sites
-    doubts: tuple[str, ...]
+    doubts: tuple[Doubt, ...]
 
 
 class _Candidate(NamedTuple):
@@ -132,9 +133,14 @@ def choose(
             raise misfit
         return None
     best, reading = (good or readings)[0]
-    doubts = [*reading.off, *_group_doubts(stated, best.operators)]
+    doubts = [*reading.off, *group_doubts(stated, best.operators)]
+    if not best.listed and stated.symbol and not stated.hall and not settings_of_symbol(stated.symbol):
+        doubts.append(Doubt("symmetry", f"symbol {stated.symbol!r} is not known, group {stated.number} taken as it is"))
+    if best.listed and len(stated.listed) == 1 and stated.symbol and not settings_of_symbol(stated.symbol):
+        doubts.append(Doubt("symmetry", f"symbol {stated.symbol!r} is not known, and only the identity is listed"))
     if len(good) > 1:
-        doubts.append(f"origin of {stated.symbol or stated.number} not stated, choice {best.origin} taken")
+        which = f"origin of {stated.symbol or stated.number} not stated, choice {best.origin} taken"
+        doubts.append(Doubt("symmetry", which))
     return Chosen(best.operators, reading.sites, tuple(doubts))
 
 
@@ -179,6 +185,7 @@ def _from_tables(stated: Stated) -> Iterator[_Candidate]:
             yield _Candidate(_of_gemmi(entry.operations()), origin, listed=False)
 
 
+@lru_cache(maxsize=1024)
 def settings_of_symbol(symbol: str, code: str = "") -> tuple[gemmi.SpaceGroup, ...]:
     """Settings that a Hermann-Mauguin symbol may mean, the likeliest first; none where the symbol is not known.
 
@@ -191,7 +198,7 @@ def settings_of_symbol(symbol: str, code: str = "") -> tuple[gemmi.SpaceGroup, .
         code: as `_space_group_IT_coordinate_system_code` has it.
     """
     base, ext = _split(symbol)
-    found = gemmi.find_spacegroup_by_name(base)
+    found: gemmi.SpaceGroup | None = gemmi.find_spacegroup_by_name(base)
     if found is None:
         return ()
     short = found.number in _MONOCLINIC and _squeezed(base) in {_short(found), found.short_name().lower()}
@@ -305,18 +312,18 @@ def _stated_group(stated: Stated) -> int | None:
         return None
 
 
-def _group_doubts(stated: Stated, operators: Operators) -> list[str]:
-    """Which of the stated symbol and number is not of the group that was taken."""
+def group_doubts(stated: Stated, operators: Operators) -> list[Doubt]:
+    """Whether the stated symbol or number is not of the group of some operators; one doubt, or none."""
     if not stated.from_symbols:
         return []
-    number = _number_of(operators)
     entries = settings_of_symbol(stated.symbol) if stated.symbol else ()
-    if entries and entries[0].number != number:
-        return [f"symbol {stated.symbol!r} stated, the operators are of group {number}"]
-    if stated.number is not None and stated.number != number:
-        return [f"group {stated.number} stated, the operators are of group {number}"]
-    if stated.symbol and not entries and not stated.hall and len(stated.listed) < 2:
-        return [f"symbol {stated.symbol!r} is not known"]
+    said = entries[0].number if entries else stated.number
+    number = _number_of(operators)
+    if said is not None and said != number:
+        text = f"symbol {stated.symbol!r}" if entries else f"group {said}"
+        return [Doubt("symmetry", f"{text} stated, the operators are of group {number or 'none'}")]
+    if stated.number not in (None, number):
+        return [Doubt("symmetry", f"group {stated.number} stated, the operators are of group {number or 'none'}")]
     return []
 
 

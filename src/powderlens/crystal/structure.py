@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +120,18 @@ def cell_from_lattice(lattice: NDArray[np.float64]) -> tuple[float, float, float
     )
 
 
+class Doubt(NamedTuple):
+    """Something that a source states and the crystal made from it is not.
+
+    Attributes:
+        kind: "content" (formula, formula units, density), "symmetry" (symbol, number, origin) or "site" (overfull).
+        text: what is stated, and what was found.
+    """
+
+    kind: str
+    text: str
+
+
 @dataclass(frozen=True)
 class Reject:
     """What a source lists but cannot be used, and why; counted, never dropped."""
@@ -226,6 +239,17 @@ class Structure:
     def reciprocal(self) -> NDArray[np.float64]:
         """(3, 3) rows are a*, b*, c* in 1/A, without 2 pi."""
         return np.asarray(np.linalg.inv(self.lattice).T, dtype=np.float64)
+
+    @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """What the source states and this crystal is not; most have none, and only readers that check have any."""
+        return tuple(self.labels.get("doubts", ()))  # type: ignore[call-overload]
+
+    @property
+    def remarks(self) -> str:
+        """Doubts, and what reading left out, in one line; "" where there is nothing to say."""
+        notes: tuple[str, ...] = tuple(self.labels.get("notes", ()))  # type: ignore[call-overload]
+        return "; ".join([*notes, *(doubt.text for doubt in self.doubts)])
 
     @property
     def formula(self) -> str:

@@ -44,7 +44,7 @@ def parsed(text: str) -> gemmi.cif.Document:
         return gemmi.cif.read_string(text)
     except (RuntimeError, ValueError) as error:
         # CIF 1.1 knows ASCII alone. Such letters go through gemmi in disguise, and `Names` takes it off.
-        disguised = re.sub(r"[^\x00-\x7f]", lambda found: f"\\u{{{ord(found[0]):x}}}", text)
+        disguised = "".join(c if c.isascii() else f"\\u{{{ord(c):x}}}" for c in text)
         try:
             if disguised == text:
                 raise error
@@ -67,7 +67,7 @@ class Names:
             if item.pair is not None:
                 self._add(item.pair[0], [item.pair[1]])
             elif item.loop is not None:
-                width, values = item.loop.width(), item.loop.values
+                width, values = item.loop.width(), list(item.loop.values)
                 for place, tag in enumerate(item.loop.tags):
                     self._add(tag, values[place::width])
 
