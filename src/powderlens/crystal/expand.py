@@ -210,7 +210,7 @@ def overfull(elements: Sequence[str], frac: NDArray[np.float64], occupancy: NDAr
         occupancy: (n,).
 
     Returns:
-        Text such as "Na and Cl at 0, 0, 0", and the sum of the occupancies; "" and 0 where no place is shared.
+        Text such as "'Na and Cl' at 0, 0, 0", and the sum of the occupancies; "" and 0 where no place is shared.
     """
     _, first, place = np.unique(_bins(frac), return_index=True, return_inverse=True)
     if len(first) == len(frac):
@@ -219,7 +219,7 @@ def overfull(elements: Sequence[str], frac: NDArray[np.float64], occupancy: NDAr
     fullest = int(np.argmax(filled))
     names = " and ".join(elements[i] for i in np.flatnonzero(place == fullest).tolist())
     x, y, z = (round(float(v), 4) + 0.0 for v in frac[first[fullest]])
-    return f"{names} at {x:g}, {y:g}, {z:g}", float(filled[fullest])
+    return f"'{names}' at {x:g}, {y:g}, {z:g}", float(filled[fullest])
 
 
 def check_sites(elements: Sequence[str], frac: NDArray[np.float64], occupancy: NDArray[np.float64]) -> list[Doubt]:

@@ -171,6 +171,8 @@ class Structure:
         name: what the source calls it.
         source: where it came from.
         labels: anything else that the source says.
+        doubts: what the source states of the crystal and it is not; only readers that check it have any.
+        notes: what reading left out.
     """
 
     lattice: NDArray[np.float64]
@@ -185,6 +187,8 @@ class Structure:
     name: str = ""
     source: str = ""
     labels: Mapping[str, object] = field(default_factory=dict)
+    doubts: tuple[Doubt, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.elements)
@@ -241,15 +245,9 @@ class Structure:
         return np.asarray(np.linalg.inv(self.lattice).T, dtype=np.float64)
 
     @property
-    def doubts(self) -> tuple[Doubt, ...]:
-        """What the source states and this crystal is not; most have none, and only readers that check have any."""
-        return tuple(self.labels.get("doubts", ()))  # type: ignore[call-overload]
-
-    @property
     def remarks(self) -> str:
-        """Doubts, and what reading left out, in one line; "" where there is nothing to say."""
-        notes: tuple[str, ...] = tuple(self.labels.get("notes", ()))  # type: ignore[call-overload]
-        return "; ".join([*notes, *(doubt.text for doubt in self.doubts)])
+        """Notes and doubts in one line; "" where there is nothing to say."""
+        return "; ".join([*self.notes, *(doubt.text for doubt in self.doubts)])
 
     @property
     def formula(self) -> str:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from powderlens import __version__
 from powderlens.core.errors import PowderlensError
 from powderlens.core.files import atomic_write, make_folder
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.stored import StoredCorpus
-from powderlens.corpus.stream import digest
-from powderlens.corpus.stream_corpus import CorpusStream
-from powderlens.corpus.stream_workers import StreamWorkers
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.stored import StoredCorpus
+from powderlens.corpus.stream.from_corpus import CorpusStream
+from powderlens.corpus.stream.stream import digest
+from powderlens.corpus.stream.workers import StreamWorkers
 
 Precision = Literal["float16", "float32"]
 Report = Callable[[str], None]

@@ -18,10 +18,10 @@ from torch.utils.data import DataLoader, Dataset
 from powderlens import __version__
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256, make_folder
-from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.split import split_indices
-from powderlens.corpus.stream import Batch, NetworkStream
-from powderlens.corpus.stream_crystals import CrystalStream, sampling_weights
+from powderlens.corpus.store.reflection_table import ReflectionTable
+from powderlens.corpus.stream.from_crystals import CrystalStream, sampling_weights
+from powderlens.corpus.stream.stream import Batch, NetworkStream
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.models.prism import Prism
 from powderlens.train.curve import Curve

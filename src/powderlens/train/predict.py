@@ -18,10 +18,10 @@ from torch import Tensor
 from powderlens import __version__
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256
-from powderlens.corpus.corpus import Corpus, Labels
-from powderlens.corpus.stored import StoredCorpus, is_stored
-from powderlens.corpus.stream_corpus import CorpusStream
-from powderlens.corpus.stream_workers import StreamWorkers
+from powderlens.corpus.store.corpus import Corpus, Labels
+from powderlens.corpus.store.stored import StoredCorpus, is_stored
+from powderlens.corpus.stream.from_corpus import CorpusStream
+from powderlens.corpus.stream.workers import StreamWorkers
 from powderlens.models.network import Network
 from powderlens.models.task import Task
 from powderlens.pattern.grid import Grid

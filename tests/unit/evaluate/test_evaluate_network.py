@@ -15,7 +15,7 @@ import torch
 
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256
-from powderlens.corpus.corpus import Corpus
+from powderlens.corpus.store.corpus import Corpus
 from powderlens.evaluate.evaluate_network import check_test, evaluate_network
 from powderlens.evaluate.separation import derive_protocol, open_trained, shared_crystals
 from powderlens.evaluate.training_run import Learnt, losses_of, read_run, run_name

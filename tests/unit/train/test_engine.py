@@ -15,9 +15,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.reflection_table import ReflectionTable
-from powderlens.corpus.stream import NetworkStream
-from powderlens.corpus.stream_crystals import CrystalStream
+from powderlens.corpus.store.reflection_table import ReflectionTable
+from powderlens.corpus.stream.from_crystals import CrystalStream
+from powderlens.corpus.stream.stream import NetworkStream
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.train.datasets import StreamDataset
 from powderlens.train.engine import PrismModule, Tensors, make_streams, tensors

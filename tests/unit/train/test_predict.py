@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.corpus import Corpus
+from powderlens.corpus.store.corpus import Corpus
 from powderlens.train.checkpoint import load_network
 from powderlens.train.predict import predict
 from powderlens.train.recipe_zoo import ZooRecipe, with_choices
@@ -85,8 +85,8 @@ def test_stored_patterns_that_do_not_fit_are_counted(three_heads: Path, tmp_path
     """Three patterns: one on the grid, one without a label, one that ends before the grid begins."""
     import pyarrow as pa
 
-    from powderlens.corpus.manifest import write_manifest
-    from powderlens.corpus.stored import stored_schema
+    from powderlens.corpus.store.manifest import write_manifest
+    from powderlens.corpus.store.stored import stored_schema
 
     x = np.arange(10.0, 80.05, 0.05)
     quartz = {"id": "a", "space_group": 152, "crystal_system": "trigonal", "niggli": [4.9, 4.9, 5.4, 90, 90, 120]}

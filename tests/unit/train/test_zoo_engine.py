@@ -78,7 +78,7 @@ def test_what_a_run_leaves(zoo_run: Path, zoo_recipe: ZooRecipe) -> None:
 
 
 def test_the_validation_figures_are_those_of_the_patterns(zoo_run: Path, minerals: Path) -> None:
-    from powderlens.corpus.corpus import Corpus
+    from powderlens.corpus.store.corpus import Corpus
     from powderlens.train.checkpoint import load_network
 
     corpus = Corpus.open(minerals)

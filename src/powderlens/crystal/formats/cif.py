@@ -44,7 +44,7 @@ def read_cif(path: str | Path, block: str | None = None) -> Structure:
     Returns:
         The structure with the operators that the file states, see `stated_symmetry.choose`; the identity and
         `space_group` None where it states nothing. `labels` hold what the file states: `formula`, `symbol`,
-        `stated_number`; `displacements_dropped`; `doubts`, what the file states and the cell is not, and `notes`.
+        `stated_number`; and `displacements_dropped`.
 
     Raises:
         StructureError: see `powderlens.crystal.read.read_structure`.
@@ -153,9 +153,9 @@ def _structure(names: Names, source: str) -> Structure:
             "symbol": stated_symbol(names),
             "stated_number": stated_number(names),
             "displacements_dropped": dropped,
-            "doubts": (*doubts, *check_sites(sites.elements, sites.frac, sites.occupancy)),
-            "notes": notes,
         },
+        doubts=(*doubts, *check_sites(sites.elements, sites.frac, sites.occupancy)),
+        notes=notes,
     )
 
 

@@ -65,7 +65,8 @@ class Names:
         self._columns: dict[str, list[str]] = {}
         for item in block:
             if item.pair is not None:
-                self._add(item.pair[0], [item.pair[1]])
+                pair: tuple[str, str] = item.pair  # type: ignore[assignment]
+                self._add(pair[0], [pair[1]])
             elif item.loop is not None:
                 width, values = item.loop.width(), list(item.loop.values)
                 for place, tag in enumerate(item.loop.tags):
