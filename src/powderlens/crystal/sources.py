@@ -85,7 +85,7 @@ def iter_objects(objects: Iterable[object], name: str = "python") -> Iterator[St
             else:
                 yield replace(read_structure(item), source=source)
         except BAD_RECORD as error:
-            yield Reject(source, str(error) or type(error).__name__)
+            yield Reject.record(source, error)
 
 
 def name_of(path: Path) -> str:
@@ -213,10 +213,10 @@ def _texts(files: Iterable[tuple[str, bytes | str]], prefix: str) -> Iterator[St
                     try:
                         yield replace(read(), source=own)
                     except BAD_RECORD as error:
-                        yield Reject(own, str(error))
+                        yield Reject.record(own, error)
             else:
                 yield replace(poscar_structure(text), source=source)
         except BAD_RECORD as error:
-            yield Reject(source, str(error))
+            yield Reject.record(source, error)
         except (OSError, EOFError, zlib.error):
             yield Reject(source, "file: not a whole gzip file")

@@ -140,6 +140,12 @@ class Reject:
     reason: str
 
     @classmethod
+    def record(cls, source: str, error: Exception) -> Reject:
+        """A record of which no structure could be made; see `BAD_RECORD`."""
+        said = isinstance(error, StructureError)
+        return cls(source, str(error) if said else f"record: {error or type(error).__name__}")
+
+    @classmethod
     def of(cls, structure: Structure, error: Exception) -> Reject:
         """A structure for which a later step failed; the reason is the error's message without what is its own.
 

@@ -73,7 +73,7 @@ def iter_amcsd(path: str | Path) -> Iterator[Structure | Reject]:
             try:
                 yield _structure(row, present[row["id"]], source)
             except BAD_RECORD as error:
-                yield Reject(source, str(error))
+                yield Reject.record(source, error)
     finally:
         connection.close()
 

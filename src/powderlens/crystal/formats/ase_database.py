@@ -51,7 +51,7 @@ def iter_ase_database(path: str | Path) -> Iterator[Structure | Reject]:
             try:
                 yield _structure(numbers, positions, cell, pbc, pairs, masses, source)
             except BAD_RECORD as error:
-                yield Reject(source, str(error))
+                yield Reject.record(source, error)
     finally:
         connection.close()
 

@@ -133,7 +133,7 @@ def record_structure(record: Any, source: str) -> Structure | Reject:
     except KeyError as error:
         return Reject(source, f"record: no field {error}")
     except BAD_RECORD as error:
-        return Reject(source, str(error))
+        return Reject.record(source, error)
 
 
 def _from_dict(inside: Mapping[str, Any]) -> Structure:
