@@ -138,7 +138,7 @@ def choose(
         doubts.append(Doubt("symmetry", f"symbol {stated.symbol!r} is not known, group {stated.number} taken as it is"))
     if best.listed and len(stated.listed) == 1 and stated.symbol and not settings_of_symbol(stated.symbol):
         doubts.append(Doubt("symmetry", f"symbol {stated.symbol!r} is not known, and only the identity is listed"))
-    if len(good) > 1:
+    if best.origin and len(good) != 1:
         which = f"origin of {stated.symbol or stated.number} not stated, choice {best.origin} taken"
         doubts.append(Doubt("symmetry", which))
     return Chosen(best.operators, reading.sites, tuple(doubts))
@@ -150,11 +150,11 @@ def _candidates(stated: Stated) -> Iterator[_Candidate]:
     more_than_identity = listed is not None and len(listed[0]) > 1
     tables = list(_from_tables(stated)) if stated.from_symbols else []
     if listed is not None and more_than_identity:
-        check_group(*listed)
         completed = _with_centring(listed, stated) if stated.from_symbols else None
         if completed is not None:
             yield _Candidate(completed, "", listed=False)
-        yield _Candidate(listed, "", listed=True)
+        # Without its centring a list may be no group by itself: two diamond glides make a centring.
+        yield _Candidate(listed, "", listed=completed is None)
     yield from tables
     if listed is not None and not more_than_identity:
         yield _Candidate(listed, "", listed=True)
