@@ -80,7 +80,7 @@ def from_pymatgen(source: Any) -> Structure:
     lattice, places = right_handed(
         np.array(source.lattice.matrix, dtype=float), np.array(frac, dtype=float).reshape(-1, 3)
     )
-    check_sites(elements, places, np.array(occupancy))
+    check_sites(lattice, elements, places, np.array(occupancy))
     return Structure(
         lattice=lattice,
         elements=tuple(elements),
@@ -148,7 +148,7 @@ def from_ase(source: Any) -> Structure:
             frac.append(places[i])
             occupancy.append(float(filled))
     lattice, moved = right_handed(lattice, np.array(frac, dtype=float).reshape(-1, 3))
-    check_sites(elements, moved, np.array(occupancy))
+    check_sites(lattice, elements, moved, np.array(occupancy))
     return Structure(
         lattice=lattice,
         elements=tuple(elements),
@@ -221,7 +221,7 @@ def from_gemmi(source: Any) -> Structure:
         ),
         lattice,
     )
-    check_sites(sites.elements, sites.frac, sites.occupancy)
+    check_sites(lattice, sites.elements, sites.frac, sites.occupancy)
     return Structure(
         lattice=lattice,
         elements=sites.elements,

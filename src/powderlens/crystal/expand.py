@@ -35,6 +35,7 @@ METRIC_TOLERANCE = 0.02
 """Largest relative change of the metric tensor under an operator before cell and symmetry are said to clash."""
 
 
+_DIRECTION = np.array([1, 2, 3])
 _BIN_PLACES = np.array([10**8, 10**4, 1])
 
 
@@ -201,31 +202,54 @@ def without_repeats(sites: Sites, lattice: NDArray[np.float64]) -> Sites:
     )
 
 
-def overfull(elements: Sequence[str], frac: NDArray[np.float64], occupancy: NDArray[np.float64]) -> tuple[str, float]:
+def overfull(
+    lattice: NDArray[np.float64], elements: Sequence[str], frac: NDArray[np.float64], occupancy: NDArray[np.float64]
+) -> tuple[str, float]:
     """The fullest of the places that more than one atom of a cell has: what is there, and how many atoms that is.
 
     Args:
+        lattice: (3, 3), rows are the cell vectors, A.
         elements: n symbols.
-        frac: (n, 3); those that agree to printing are one place.
+        frac: (n, 3); those within `MERGE_DISTANCE_A` of each other are one place.
         occupancy: (n,).
 
     Returns:
         Text such as "'Na and Cl' at 0, 0, 0", and the sum of the occupancies; "" and 0 where no place is shared.
     """
-    _, first, place = np.unique(_bins(frac), return_index=True, return_inverse=True)
-    if len(first) == len(frac):
+    # Sorted by a coordinate that lattice vectors leave as it is, neighbours in space are neighbours in the list.
+    key = frac @ _DIRECTION % 1.0
+    width = MERGE_DISTANCE_A * float(np.linalg.norm(np.linalg.inv(lattice) @ _DIRECTION))
+    order = np.argsort(key)
+    filled, partners = occupancy.copy(), np.zeros(len(frac), dtype=bool)
+    for step in range(1, len(frac) // 2 + 1):
+        others = np.roll(order, -step)
+        close = np.flatnonzero((key[others] - key[order]) % 1.0 < width)
+        if not len(close):
+            break
+        one, two = order[close], others[close]
+        met = _coincide(frac[one] - frac[two], lattice, MERGE_DISTANCE_A)
+        if not met.any():
+            continue
+        # Half round a list of even length each pair comes twice.
+        pairs = np.unique(np.sort(np.stack([one[met], two[met]], axis=1), axis=1), axis=0)
+        np.add.at(filled, pairs[:, 0], occupancy[pairs[:, 1]])
+        np.add.at(filled, pairs[:, 1], occupancy[pairs[:, 0]])
+        partners[pairs] = True
+    if not partners.any():
         return "", 0.0
-    filled = np.bincount(place, weights=occupancy) * (np.bincount(place) > 1)
-    fullest = int(np.argmax(filled))
-    names = " and ".join(elements[i] for i in np.flatnonzero(place == fullest).tolist())
-    x, y, z = (round(float(v), 4) + 0.0 for v in frac[first[fullest]])
-    return f"'{names}' at {x:g}, {y:g}, {z:g}", float(filled[fullest])
+    fullest = int(np.argmax(np.where(partners, filled, 0.0)))
+    here = np.flatnonzero(_coincide(frac - frac[fullest], lattice, MERGE_DISTANCE_A)).tolist()
+    x, y, z = (round(float(v), 4) + 0.0 for v in frac[here[0]])
+    return f"'{' and '.join(elements[i] for i in here)}' at {x:g}, {y:g}, {z:g}", float(filled[fullest])
 
 
-def check_sites(elements: Sequence[str], frac: NDArray[np.float64], occupancy: NDArray[np.float64]) -> list[Doubt]:
+def check_sites(
+    lattice: NDArray[np.float64], elements: Sequence[str], frac: NDArray[np.float64], occupancy: NDArray[np.float64]
+) -> list[Doubt]:
     """Refuse two atoms on one site; a doubt where a shared site is only somewhat overfull.
 
     Args:
+        lattice: (3, 3), rows are the cell vectors, A.
         elements: symbol of each atom of the cell.
         frac: (n, 3).
         occupancy: (n,).
@@ -236,7 +260,7 @@ def check_sites(elements: Sequence[str], frac: NDArray[np.float64], occupancy: N
     Raises:
         StructureError: a place holds more than `CROWDED` atoms.
     """
-    text, filled = overfull(elements, frac, occupancy)
+    text, filled = overfull(lattice, elements, frac, occupancy)
     if filled > CROWDED:
         raise StructureError(f"{filled:.3g} atoms on one site, {text}; give their occupancies, or take one out")
     return [Doubt("site", f"{filled:.3g} atoms on one site, {text}")] if filled > FULLEST else []

@@ -127,7 +127,7 @@ def _structure(row: sqlite3.Row, present: set[str], source: str) -> Structure:
         doubts=(
             *contradictions(_content(row, present), sites.elements, sites.occupancy, float(np.linalg.det(lattice))),
             *group_doubts(Stated(symbol=row["hm_notation"].split("%")[0]), (rotations, translations)),
-            *check_sites(sites.elements, sites.frac, sites.occupancy),
+            *check_sites(lattice, sites.elements, sites.frac, sites.occupancy),
         ),
     )
 

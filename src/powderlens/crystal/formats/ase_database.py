@@ -80,7 +80,7 @@ def _structure(
         heavy = np.frombuffer(masses, dtype="<f8") > HEAVY_HYDROGEN_U
         elements = ["D" if e == "H" and m else e for e, m in zip(elements, heavy, strict=True)]
     lattice, frac = right_handed(lattice, cartesian @ np.linalg.inv(lattice))
-    check_sites(elements, frac, np.ones(len(z)))
+    check_sites(lattice, elements, frac, np.ones(len(z)))
     return Structure(
         lattice=lattice,
         elements=tuple(elements),

@@ -154,7 +154,7 @@ def _structure(names: Names, source: str) -> Structure:
             "stated_number": stated_number(names),
             "displacements_dropped": dropped,
         },
-        doubts=(*doubts, *check_sites(sites.elements, sites.frac, sites.occupancy)),
+        doubts=(*doubts, *check_sites(lattice, sites.elements, sites.frac, sites.occupancy)),
         notes=notes,
     )
 

@@ -30,11 +30,14 @@ _SYMBOL = (
     "_space_group_name_h-m_full",
     "_space_group_name_h-m",
     "_symmetry_space_group_name_h-m_full",
+    "_space_group_name_h-m_ref",
 )
 _NUMBER = ("_space_group_it_number", "_symmetry_int_tables_number")
 _CODE = ("_space_group_it_coordinate_system_code",)
 _MENTIONS = ("_space_group_", "_symmetry_", "_parent_space_group_", "_magnetic_space_group_", "_cell_modulation_dim")
-_NO_GROUP = re.compile(r"_id$|_details$|crystal_system|cell_setting|_bravais|_laue|_patterson|_point_group|_special_")
+_NO_GROUP = re.compile(
+    r"_id$|_details$|crystal_system|cell_setting|_bravais|_laue|_patterson|_point_group|_special_|_wyckoff"
+)
 _FIRST_THREE = re.compile(r"x([123])\b")
 
 

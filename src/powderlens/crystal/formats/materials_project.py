@@ -128,7 +128,7 @@ def record_structure(record: Any, source: str) -> Structure | Reject:
             if element_from_text(element) != element:
                 raise StructureError(f"atoms: unknown element {element!r}")
         made = Structure.from_cell(cell, elements, frac, source=source)
-        check_sites(made.elements, made.frac, made.occupancy)
+        check_sites(made.lattice, made.elements, made.frac, made.occupancy)
         return made
     except KeyError as error:
         return Reject(source, f"record: no field {error}")
@@ -155,7 +155,7 @@ def _from_dict(inside: Mapping[str, Any]) -> Structure:
             frac.append(place)
             occupancy.append(float(species.get("occu", 1.0)))
     basis, places = right_handed(basis, np.array(frac, dtype=float).reshape(-1, 3))
-    check_sites(elements, places, np.array(occupancy))
+    check_sites(basis, elements, places, np.array(occupancy))
     return Structure(
         lattice=basis,
         elements=tuple(elements),

@@ -85,7 +85,7 @@ def optimade_structure(entry: Mapping[str, Any], source: str) -> Structure:
             occupancy.append(share)
     stated = attributes.get("space_group_it_number")
     lattice, frac = right_handed(lattice, (positions @ np.linalg.inv(lattice))[rows].reshape(-1, 3))
-    check_sites(elements, frac, np.array(occupancy))
+    check_sites(lattice, elements, frac, np.array(occupancy))
     return Structure(
         lattice=lattice,
         elements=tuple(elements),

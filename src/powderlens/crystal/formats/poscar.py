@@ -83,7 +83,7 @@ def _read(lines: list[str]) -> Structure:
         scale = lattice @ np.linalg.inv(rows)
         frac = frac @ scale @ np.linalg.inv(lattice)
     elements = _elements(species, counts, lines[0], coordinates)
-    check_sites(elements, frac, np.ones(n))
+    check_sites(lattice, elements, frac, np.ones(n))
     return Structure(
         lattice=lattice,
         elements=elements,
