@@ -167,6 +167,18 @@ def test_all_atoms_listed_under_the_identity_stay_as_many(tmp_path: Path) -> Non
     assert found.remarks == ""
 
 
+def test_all_atoms_listed_about_another_origin_than_the_symbol_means_stay_as_they_are(tmp_path: Path) -> None:
+    halite = [("Na", p) for p in ((0.1, 0, 0), (0.1, 0.5, 0.5), (0.6, 0, 0.5), (0.6, 0.5, 0))]
+    halite += [("Cl", p) for p in ((0.6, 0.5, 0.5), (0.6, 0, 0), (0.1, 0.5, 0), (0.1, 0, 0.5))]
+    found = read(tmp_path, CELLS["cubic"], ("x,y,z",), sites=halite, symbol="F m -3 m", formula="Cl Na", z=4)
+    assert len(found.elements) == 8
+    assert found.remarks == "symbol 'F m -3 m' stated, the operators are of group 1"
+
+
+def test_number_0_is_none(tmp_path: Path) -> None:
+    assert read(tmp_path, CELLS["cubic"], symbol="F m -3 m", number=0).remarks == ""
+
+
 @pytest.mark.parametrize(
     ("spelling", "entry"),
     [

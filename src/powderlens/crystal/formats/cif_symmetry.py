@@ -81,9 +81,9 @@ def stated_symmetry(names: Names) -> FromCif:
 
 
 def stated_number(names: Names) -> int | None:
-    """International Tables number, where the file gives one."""
+    """International Tables number, where the file gives one; 0 is none."""
     found = number(names.pair(*_NUMBER))
-    return int(found) if np.isfinite(found) else None
+    return int(found) or None if np.isfinite(found) else None
 
 
 def stated_symbol(names: Names) -> str:
