@@ -10,30 +10,30 @@ import torch
 
 from powderlens.models.registry import build
 from powderlens.train import batches
-from powderlens.train.batches import Item, Machine
-from powderlens.train.losses import TaskLoss
-from powderlens.train.recipe_zoo import ZooRecipe, parse_zoo_recipe
-from powderlens.train.sources import open_source
+from powderlens.train.components.batches import Item, Machine
+from powderlens.train.components.data import open_source
+from powderlens.train.components.losses import TaskLoss
+from powderlens.train.recipe import Recipe, parse_recipe
 
 STEPS = 9
 CLIP = 0.2
 
 
-def changed(recipe: ZooRecipe) -> ZooRecipe:
+def changed(recipe: Recipe) -> Recipe:
     schedule = {"kind": "one_cycle", "warmup": 0.3}
     limits = {"steps": STEPS}
     content = {**recipe.model_dump(mode="json"), "schedule": schedule, "limits": limits, "gradient_clip": CLIP}
-    return parse_zoo_recipe(content, "changed")
+    return parse_recipe(content, "changed")
 
 
-def some(recipe: ZooRecipe, corpus: Path, first: int = 0) -> list[Item]:
+def some(recipe: Recipe, corpus: Path, first: int = 0) -> list[Item]:
     return list(open_source(recipe, corpus=corpus, machine=Machine(workers=0)).batches(first, STEPS))
 
 
 def test_the_engine_learns_what_a_plain_loop_learns(
-    zoo_recipe: ZooRecipe, minerals: Path, train_zoo: Callable[..., Path], tmp_path: Path
+    cnn_recipe: Recipe, minerals: Path, train: Callable[..., Path], tmp_path: Path
 ) -> None:
-    recipe = changed(zoo_recipe)
+    recipe = changed(cnn_recipe)
     source = open_source(recipe, corpus=minerals, machine=Machine(workers=0))
     torch.set_num_threads(1)
     torch.manual_seed(recipe.seed)
@@ -55,16 +55,16 @@ def test_the_engine_learns_what_a_plain_loop_learns(
         optimiser.step()
         schedule.step()
     assert max(norms) > CLIP, "something was clipped"
-    train_zoo(recipe, tmp_path / "run", corpus=minerals)
+    train(recipe, tmp_path / "run", corpus=minerals)
     learned = torch.load(tmp_path / "run" / "last.ckpt", weights_only=True)["state_dict"]
     for name, weight in network.state_dict().items():
         torch.testing.assert_close(learned[f"network.{name}"], weight, rtol=1e-5, atol=1e-6, msg=name)
 
 
 def test_how_many_batches_are_chosen_together_changes_nothing(
-    zoo_recipe: ZooRecipe, minerals: Path, monkeypatch: pytest.MonkeyPatch
+    cnn_recipe: Recipe, minerals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = changed(zoo_recipe)
+    recipe = changed(cnn_recipe)
     together = some(recipe, minerals)
     monkeypatch.setattr(batches, "AHEAD", 4)
     for first in (0, 3):

@@ -19,11 +19,11 @@ def call(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, 
 
 @pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.")
 def test_choices_reach_the_run(
-    capsys: pytest.CaptureFixture[str], zoo_recipe_path: Path, minerals: Path, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], cnn_recipe_path: Path, minerals: Path, tmp_path: Path
 ) -> None:
     choices = ("--network", "cnn4", "--as-published", "--task", "space_group", "--loss", "focal=3", "--seed", 8)
     where = ("--corpus", minerals, "--output", tmp_path / "run", "--workers", 0, "--threads", 1)
-    code, out, err = call(capsys, "train", zoo_recipe_path, *where, *choices)
+    code, out, err = call(capsys, "train", cnn_recipe_path, *where, *choices)
     assert code == 0, err
     assert json.loads(out) == {"checkpoint": "best.ckpt", "run": "run"}
     about = json.loads((tmp_path / "run" / "run.json").read_text())["recipe"]
@@ -45,9 +45,9 @@ def test_choices_reach_the_run(
     ],
 )
 def test_what_is_refused(
-    capsys: pytest.CaptureFixture[str], zoo_recipe_path: Path, tmp_path: Path, words: tuple[Any, ...], complaint: str
+    capsys: pytest.CaptureFixture[str], cnn_recipe_path: Path, tmp_path: Path, words: tuple[Any, ...], complaint: str
 ) -> None:
-    code, out, err = call(capsys, "train", zoo_recipe_path, "--output", tmp_path / "run", *words)
+    code, out, err = call(capsys, "train", cnn_recipe_path, "--output", tmp_path / "run", *words)
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert complaint in err
     assert not (tmp_path / "run" / "run.json").exists()

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from powderlens.train.losses import joint_loss, lattice_loss
+from powderlens.train.components.losses import joint_loss, lattice_loss
 
 CELL = torch.tensor([[4.0, 5.0, 6.0, 90.0, 90.0, 120.0]])
 

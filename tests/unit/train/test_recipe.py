@@ -13,11 +13,11 @@ import pytest
 
 from powderlens.core.errors import InputError
 from powderlens.generate.statistics import shipped_statistics
+from powderlens.train.components.data import open_source
+from powderlens.train.recipe import Recipe, is_cnn_recipe, load_recipe, parse_recipe, with_choices
 from powderlens.train.recipe_file import RECIPES
-from powderlens.train.recipe_zoo import ZooRecipe, is_zoo_recipe, load_zoo_recipe, parse_zoo_recipe, with_choices
-from powderlens.train.sources import open_source
 
-SHIPPED = [path for path in sorted(RECIPES.glob("*.toml")) if is_zoo_recipe(path)]
+SHIPPED = [path for path in sorted(RECIPES.glob("*.toml")) if is_cnn_recipe(path)]
 
 
 def test_what_ships() -> None:
@@ -29,28 +29,28 @@ def test_what_ships() -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_it_is_valid_and_named_after_its_file(path: Path) -> None:
-    recipe = load_zoo_recipe(path)
+    recipe = load_recipe(path)
     assert recipe.name == path.stem
     assert (recipe.network.size == "small") == path.stem.endswith("-small")
-    assert parse_zoo_recipe(recipe.model_dump(mode="json"), "again") == recipe
+    assert parse_recipe(recipe.model_dump(mode="json"), "again") == recipe
 
 
 def test_the_published_settings() -> None:
-    simxrd = load_zoo_recipe("simxrd")
+    simxrd = load_recipe("simxrd")
     assert (simxrd.batch, simxrd.optimiser.kind, simxrd.optimiser.learning_rate) == (128, "adam", 2.5e-4)
     assert (simxrd.limits.epochs, simxrd.patience, simxrd.min_delta, simxrd.keep) == (50, 3, 1e-4, "best")
-    resnet, park = (load_zoo_recipe(f"ml4pxrds-{name}") for name in ("resnet", "park"))
+    resnet, park = (load_recipe(f"ml4pxrds-{name}") for name in ("resnet", "park"))
     for recipe, batches in ((resnet, 900), (park, 150)):
         assert recipe.data.kind == "synthetic"
         assert recipe.data.epoch_patterns == batches * recipe.batch
         assert (recipe.keep, recipe.patience, recipe.optimiser.eps) == ("last", None, 1e-7)
-    ours = load_zoo_recipe("alphadiffract")
+    ours = load_recipe("alphadiffract")
     assert (ours.optimiser.kind, ours.optimiser.weight_decay, ours.batch) == ("adamw", 0.01, 64)
     assert list(ours.tasks) == ["crystal_system", "space_group", "lattice"]
 
 
 def test_every_field_is_described() -> None:
-    for name, field in ZooRecipe.model_fields.items():
+    for name, field in Recipe.model_fields.items():
         assert field.description or hasattr(field.annotation, "model_fields") or name in {"data", "schedule"}, name
 
 
@@ -84,36 +84,36 @@ def test_every_field_is_described() -> None:
         ),
     ],
 )
-def test_a_mistake_is_named(zoo_recipe_path: Path, tmp_path: Path, old: str, new: str, complaint: str) -> None:
-    text = zoo_recipe_path.read_text()
+def test_a_mistake_is_named(cnn_recipe_path: Path, tmp_path: Path, old: str, new: str, complaint: str) -> None:
+    text = cnn_recipe_path.read_text()
     assert old in text
     (tmp_path / "r.toml").write_text(text.replace(old, new, 1))
     with pytest.raises(InputError, match=re.escape("r.toml: ") + ".*" + f"({complaint})") as caught:
-        load_zoo_recipe(tmp_path / "r.toml")
+        load_recipe(tmp_path / "r.toml")
     assert "\n" not in str(caught.value)
 
 
-def test_one_cycle_needs_an_end_and_a_corpus_has_its_grid(zoo_recipe: ZooRecipe) -> None:
-    content = zoo_recipe.model_dump(mode="json")
+def test_one_cycle_needs_an_end_and_a_corpus_has_its_grid(cnn_recipe: Recipe) -> None:
+    content = cnn_recipe.model_dump(mode="json")
     timed = {**content, "schedule": {"kind": "one_cycle", "warmup": 0.1}, "limits": {"seconds": 5}}
     with pytest.raises(InputError, match="schedule one_cycle: needs to know its end"):
-        parse_zoo_recipe(timed, "r")
+        parse_recipe(timed, "r")
     grid = {"start_deg": 5.0, "step_deg": 0.1, "points": 850, "wavelength_A": 1.54}
     with pytest.raises(InputError, match="grid: has no effect, a corpus has its own"):
-        parse_zoo_recipe({**content, "grid": grid}, "r")
+        parse_recipe({**content, "grid": grid}, "r")
 
 
-def test_choices_of_the_command_line(zoo_recipe: ZooRecipe) -> None:
+def test_choices_of_the_command_line(cnn_recipe: Recipe) -> None:
     chosen = with_choices(
-        zoo_recipe, network="transformer", size="full", as_published=True, tasks=["space_group"], loss="gemd=2", seed=9
+        cnn_recipe, network="transformer", size="full", as_published=True, tasks=["space_group"], loss="gemd=2", seed=9
     )
     assert chosen.network.model_dump() == {"name": "transformer", "size": "full", "as_published": True}
     assert {name: task.loss.model_dump() for name, task in chosen.tasks.items()} == {
         "space_group": {"kind": "gemd", "mu": 2.0}
     }
     assert chosen.seed == 9
-    assert with_choices(zoo_recipe) == zoo_recipe
-    both = with_choices(zoo_recipe, tasks=["lattice", "crystal_system"], loss="focal")
+    assert with_choices(cnn_recipe) == cnn_recipe
+    both = with_choices(cnn_recipe, tasks=["lattice", "crystal_system"], loss="focal")
     assert [task.loss.kind for task in both.tasks.values()] == ["squared", "focal"]
 
 
@@ -130,42 +130,42 @@ def test_choices_of_the_command_line(zoo_recipe: ZooRecipe) -> None:
         ({"seed": -1}, "seed: Input should be greater than or equal to 0"),
     ],
 )
-def test_choices_that_cannot_be(zoo_recipe: ZooRecipe, choices: dict[str, Any], complaint: str) -> None:
+def test_choices_that_cannot_be(cnn_recipe: Recipe, choices: dict[str, Any], complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
-        with_choices(zoo_recipe, **choices)
+        with_choices(cnn_recipe, **choices)
 
 
 def test_files_that_are_no_recipe(tmp_path: Path) -> None:
-    assert not is_zoo_recipe(tmp_path / "none.toml")
+    assert not is_cnn_recipe(tmp_path / "none.toml")
     with pytest.raises(InputError, match="No such file"):
-        load_zoo_recipe(tmp_path / "none.toml")
+        load_recipe(tmp_path / "none.toml")
     (tmp_path / "r.toml").write_bytes(b"\xff\xfe")
-    assert not is_zoo_recipe(tmp_path / "r.toml")
+    assert not is_cnn_recipe(tmp_path / "r.toml")
     with pytest.raises(InputError, match="not TOML"):
-        load_zoo_recipe(tmp_path / "r.toml")
+        load_recipe(tmp_path / "r.toml")
 
 
 @pytest.mark.parametrize("name", ["ml4pxrds-resnet-small", "ml4pxrds-park-small"])
-def test_recipes_of_synthetic_crystals_train(train_zoo: Callable[..., Path], tmp_path: Path, name: str) -> None:
+def test_recipes_of_synthetic_crystals_train(train: Callable[..., Path], tmp_path: Path, name: str) -> None:
     """Two steps of their own network on their own grid."""
-    content = load_zoo_recipe(name).model_dump(mode="json")
+    content = load_recipe(name).model_dump(mode="json")
     content["data"].update({"epoch_patterns": 8, "validation_patterns": 4})
-    short = parse_zoo_recipe({**content, "batch": 4, "limits": {"steps": 2}}, name)
-    assert train_zoo(short, tmp_path / "run").name == "last.ckpt"
+    short = parse_recipe({**content, "batch": 4, "limits": {"steps": 2}}, name)
+    assert train(short, tmp_path / "run").name == "last.ckpt"
     assert (tmp_path / "run" / "outcome.json").exists()
 
 
 def test_alphadiffract_trains_on_clean_patterns_with_its_noise(
-    make_minerals: Callable[[str], Path], train_zoo: Callable[..., Path], tmp_path: Path
+    make_minerals: Callable[[str], Path], train: Callable[..., Path], tmp_path: Path
 ) -> None:
     corpus = make_minerals((files("powderlens.diffraction") / "protocols/alphadiffract-clean.toml").read_text())
-    content = load_zoo_recipe("alphadiffract-small").model_dump(mode="json")
-    short = parse_zoo_recipe({**content, "batch": 4, "limits": {"steps": 2}}, "short")
-    assert train_zoo(short, tmp_path / "run", corpus=corpus).name == "best.ckpt"
+    content = load_recipe("alphadiffract-small").model_dump(mode="json")
+    short = parse_recipe({**content, "batch": 4, "limits": {"steps": 2}}, "short")
+    assert train(short, tmp_path / "run", corpus=corpus).name == "best.ckpt"
 
 
 def test_a_recipe_of_crystals_trains(
-    zoo_recipe: ZooRecipe, small_table_path: Path, train_zoo: Callable[..., Path], tmp_path: Path
+    cnn_recipe: Recipe, small_table_path: Path, train: Callable[..., Path], tmp_path: Path
 ) -> None:
     data = {
         "kind": "crystals",
@@ -175,17 +175,17 @@ def test_a_recipe_of_crystals_trains(
         "validation_patterns": 8,
     }
     grid = {"start_deg": 5.0, "step_deg": 0.1, "points": 850, "wavelength_A": 1.5418711}
-    recipe = parse_zoo_recipe({**zoo_recipe.model_dump(mode="json"), "data": data, "grid": grid}, "crystals")
-    train_zoo(recipe, tmp_path / "run", tables=[small_table_path])
+    recipe = parse_recipe({**cnn_recipe.model_dump(mode="json"), "data": data, "grid": grid}, "crystals")
+    train(recipe, tmp_path / "run", tables=[small_table_path])
     with pytest.raises(InputError, match="its data are crystals; a reflection table is needed"):
-        train_zoo(recipe, tmp_path / "other")
+        train(recipe, tmp_path / "other")
 
 
 def test_synthetic_crystals_of_other_statistics(tmp_path: Path) -> None:
-    recipe = load_zoo_recipe("ml4pxrds-resnet-small")
+    recipe = load_recipe("ml4pxrds-resnet-small")
     content = recipe.model_dump(mode="json")
     content["data"].update({"epoch_patterns": 8, "validation_patterns": 4})
-    short = parse_zoo_recipe({**content, "batch": 4, "limits": {"steps": 2}}, "short")
+    short = parse_recipe({**content, "batch": 4, "limits": {"steps": 2}}, "short")
     shipped = shipped_statistics()
     groups = sorted(shipped.groups)[:3]
     counts = {number: shipped.counts[number] for number in groups}

@@ -13,7 +13,7 @@ from torch.nn import functional
 from powderlens.core.errors import InputError
 from powderlens.models.task import crystal_system, lattice, space_group
 from powderlens.symmetry.subgroups import distance_matrix
-from powderlens.train.losses import (
+from powderlens.train.components.losses import (
     TaskLoss,
     cross_entropy,
     expected_distance,

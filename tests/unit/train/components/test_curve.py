@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from powderlens.train.curve import COLUMNS, Curve
+from powderlens.train.components.curve import COLUMNS, Curve
 
 
 def rows(path: Path) -> list[dict[str, str]]:
