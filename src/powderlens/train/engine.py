@@ -188,7 +188,7 @@ def _trainer(recipe: Recipe, machine: Machine, **options: Any) -> lightning.Trai
         raise InputError(f"accelerator {wanted}: {str(error).splitlines()[0]}") from None
     if trainer.precision != recipe.precision:  # Lightning only warns when it takes another
         raise InputError(
-            f"precision {recipe.precision}: accelerator {wanted} cannot, here it is {_device_name(trainer)}; take bf16-mixed"
+            f"precision {recipe.precision}: accelerator {wanted} (here {_device_name(trainer)}) cannot; take bf16-mixed"
         )
     return trainer
 

@@ -1,7 +1,7 @@
-"""Networks and losses from outside the package: what the command line names may be imported, and nothing else. No torch.
+"""Networks and losses from outside the package: what the command line names may be imported, and nothing else.
 
-A loss is a function `my_loss(answer, truth, **settings) -> Tensor` of the patterns whose truth is known: logits (n, C) and
-labels (n,), or cells (n, 6) twice, to one number. For networks see `powderlens.models.own`.
+A loss is a function `my_loss(answer, truth, **settings) -> Tensor` of the patterns whose truth is known: logits (n, C)
+and labels (n,), or cells (n, 6) twice, to one number. For networks see `powderlens.models.own`. No torch.
 """
 
 from __future__ import annotations
