@@ -80,7 +80,7 @@ def evaluate_held_out(
 
 
 def _network_input(batch: Batch) -> NDArray[np.float32]:
-    """(b, 2, points): square roots, and the mask of what was measured, as `pattern.prepare.network_input` makes them."""
+    """(b, 2, points) as `pattern.prepare.network_input` makes them: square roots, and the mask of the measured."""
     at = np.arange(batch.patterns.shape[1])
     first, end = batch.measured[:, :1], batch.measured[:, 1:]
     return np.stack([np.sqrt(batch.patterns), (at >= first) & (at < end)], axis=1).astype(np.float32)

@@ -38,9 +38,7 @@ def own_loss(name: str, *, imports: bool = False) -> Callable[..., Any]:
     if name not in _KNOWN:
         found = find_object(name, GROUP, "--loss", imports=imports)
         if not callable(found):
-            what = (
-                "no installed package registers it" if found is None else f"is no function but {type(found).__name__}"
-            )
+            what = "no installed package registers it" if found is None else f"no function but {type(found).__name__}"
             raise InputError(f"loss {name}: {what}; give MODULE:FUNCTION")
         _KNOWN[name] = found
     return _KNOWN[name]
