@@ -170,7 +170,7 @@ steps = 6
 
 @pytest.fixture(scope="session")
 def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recipe that trains in a second: prism, six steps of four patterns on a coarse grid, with everything there is."""
+    """A recipe that trains in a second: prism, six steps of four patterns on a coarse grid, with mask and averaging."""
     path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
     path.write_text(TINY_RECIPE)
     return path

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.split import split_indices
-from powderlens.corpus.stream import NetworkStream
+from powderlens.corpus.stream import Batch, FloorStream
 from powderlens.corpus.stream_crystals import CrystalStream, origin, sampling_weights
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.evaluate.metrics import classification, lattice
@@ -45,13 +45,13 @@ def evaluate_held_out(
     if not len(rows):
         raise InputError(f"no crystal in the part {part!r}; larger tables have some")
     weights = sampling_weights(table, rows, shares)
-    stream = NetworkStream(
+    stream = FloorStream(
         CrystalStream(table, rows, weights, load_protocol(protocol), size=BATCH, seed=seed, grid=network.grid)
     )
     groups, systems, cells, parts = [], [], [], []
     for i in range(0, patterns, BATCH):
         batch = stream.draw(np.arange(i, min(i + BATCH, patterns)))
-        prediction = network(batch.patterns)
+        prediction = network(_network_input(batch))
         groups.append(_softmax(prediction.group_logits))
         systems.append(_softmax(prediction.system_logits))
         cells.append(prediction.niggli)
@@ -77,6 +77,13 @@ def evaluate_held_out(
         "all": figures(np.arange(patterns)),
         "by_database": {name: figures(np.flatnonzero(origins == name)) for name in sorted(set(origins))},
     }
+
+
+def _network_input(batch: Batch) -> NDArray[np.float32]:
+    """(b, 2, points) as `pattern.prepare.network_input` makes them: square roots, and the mask of the measured."""
+    at = np.arange(batch.patterns.shape[1])
+    first, end = batch.measured[:, :1], batch.measured[:, 1:]
+    return np.stack([np.sqrt(batch.patterns), (at >= first) & (at < end)], axis=1).astype(np.float32)
 
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:

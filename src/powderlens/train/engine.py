@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
@@ -170,25 +171,26 @@ def _network(recipe: Recipe, data: TrainingData) -> Network:
 def _trainer(recipe: Recipe, machine: Machine, **options: Any) -> lightning.Trainer:
     wanted = machine.accelerator
     try:
-        trainer = lightning.Trainer(
-            accelerator=wanted,
-            devices=machine.devices,
-            strategy="ddp" if machine.devices > 1 else "auto",
-            precision=recipe.precision,
-            check_val_every_n_epoch=None,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-            log_every_n_steps=1,
-            profiler=NoProfiler(),
-            **options,
-        )
+        with warnings.catch_warnings(action="ignore"):
+            trainer = lightning.Trainer(
+                accelerator=wanted,
+                devices=machine.devices,
+                strategy="ddp" if machine.devices > 1 else "auto",
+                precision=recipe.precision,
+                check_val_every_n_epoch=None,
+                num_sanity_val_steps=0,
+                use_distributed_sampler=False,
+                enable_model_summary=False,
+                enable_progress_bar=False,
+                log_every_n_steps=1,
+                profiler=NoProfiler(),
+                **options,
+            )
     except MisconfigurationException as error:
         raise InputError(f"accelerator {wanted}: {str(error).splitlines()[0]}") from None
     if trainer.precision != recipe.precision:  # Lightning only warns when it takes another
         raise InputError(
-            f"precision {recipe.precision}: accelerator {wanted} cannot, here it is {_device_name(trainer)}; take bf16-mixed"
+            f"precision {recipe.precision}: accelerator {wanted} (here {_device_name(trainer)}) cannot; take bf16-mixed"
         )
     return trainer
 

@@ -110,7 +110,7 @@ class RunModule(lightning.LightningModule):
         self._sums = {}
 
     def validation_step(self, batch: Item, index: int, dataloader_idx: int = 0) -> None:
-        """Add up losses and right answers; of measured patterns, the second loader, the latter alone: they choose nothing."""
+        """Add up losses and right answers; of measured patterns, the second loader, no loss: they choose nothing."""
         outputs, answers = self.network(*batch[:2]), batch[2]
         of = "measured" if dataloader_idx else "val"
         if not dataloader_idx:

@@ -1,7 +1,7 @@
-"""Networks and losses from outside the package: what the command line names may be imported, and nothing else. No torch.
+"""Networks and losses from outside the package: what the command line names may be imported, and nothing else.
 
-A loss is a function `my_loss(answer, truth, **settings) -> Tensor` of the patterns whose truth is known: logits (n, C) and
-labels (n,), or cells (n, 6) twice, to one number. For networks see `powderlens.models.own`.
+A loss is a function `my_loss(answer, truth, **settings) -> Tensor` of the patterns whose truth is known: logits (n, C)
+and labels (n,), or cells (n, 6) twice, to one number. For networks see `powderlens.models.own`. No torch.
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ def own_loss(name: str, *, imports: bool = False) -> Callable[..., Any]:
     if name not in _KNOWN:
         found = find_object(name, GROUP, "--loss", imports=imports)
         if not callable(found):
-            what = (
-                "no installed package registers it" if found is None else f"is no function but {type(found).__name__}"
-            )
+            what = "no installed package registers it" if found is None else f"no function but {type(found).__name__}"
             raise InputError(f"loss {name}: {what}; give MODULE:FUNCTION")
         _KNOWN[name] = found
     return _KNOWN[name]

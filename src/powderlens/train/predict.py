@@ -241,7 +241,7 @@ def _draw(
     *,
     floor: bool,
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32], Measured]]:
-    """Rows, their patterns and where these are measured; stored ones that cannot be put on the grid count as missing."""
+    """Rows, their patterns, and where these are measured; stored ones that cannot be put on the grid are counted."""
     batches = [np.arange(i, min(i + BATCH, len(numbers))) for i in range(0, len(numbers), BATCH)]
     if isinstance(corpus, StoredCorpus):
         for rows in batches:

@@ -122,8 +122,8 @@ def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
     """
     if "format" not in content:
         raise InputError(
-            f"{source}: states no format, as recipes of prism did once; write it as the shipped recipe prism is now, with "
-            "format = 2"
+            f"{source}: states no format, as recipes of prism did once; write it as the shipped recipe prism is now "
+            "(format = 2)"
         )
     return checked(Recipe, content, source)
 

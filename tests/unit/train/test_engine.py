@@ -1,8 +1,9 @@
-"""A run of the zoo: what it leaves, where it stops, and that killed and resumed it ends where it would have."""
+"""A run: what it leaves, where it stops, what it averages, and that killed and resumed it ends where it would have."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -14,15 +15,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from powderlens.core.errors import InputError
-from powderlens.train.components.batches import Machine
+from powderlens.corpus.corpus import Corpus
 from powderlens.train.components.callbacks import Stops
+from powderlens.train.components.checkpoint import load_network
+from powderlens.train.components.data import open_data
 from powderlens.train.components.losses import TaskLoss
+from powderlens.train.components.machine import Machine
 from powderlens.train.module import DivergedError, RunModule
-from powderlens.train.recipe import Recipe, parse_recipe, with_choices
+from powderlens.train.recipe import Recipe, load_recipe, parse_recipe, with_choices
 from powderlens.train.recipe_parts import OneCycle
 
 Train = Callable[..., Path]
@@ -51,17 +56,21 @@ def assert_same_end(one: Path, other: Path) -> None:
     assert a["global_step"] == b["global_step"]
     assert a["lr_schedulers"] == b["lr_schedulers"]
     assert torch.equal(a["random_state"]["cpu"], b["random_state"]["cpu"])
-    assert a["state_dict"].keys() == b["state_dict"].keys()
-    assert all(torch.equal(a["state_dict"][name], b["state_dict"][name]) for name in a["state_dict"])
+    assert a.keys() == b.keys()
+    for part in {"state_dict", "current_model_state", "averaging_state"} & a.keys():
+        assert a[part].keys() == b[part].keys()
+        assert all(torch.equal(a[part][name], b[part][name]) for name in a[part]), part
     moments = [state["optimizer_states"][0]["state"] for state in (a, b)]
     assert all(torch.equal(moments[0][i][k], moments[1][i][k]) for i in moments[0] for k in moments[0][i])
     rows = [[{k: v for k, v in row.items() if k != "seconds"} for row in curve(run)] for run in (one, other)]
     assert rows[0] == rows[1], "and the same curve"
 
 
+LEFT = {"best.ckpt", "last.ckpt", "metrics.csv", "run.json", "outcome.json"}
+
+
 def test_what_a_run_leaves(cnn_run: Path, cnn_recipe: Recipe) -> None:
-    names = {"best.ckpt", "last.ckpt", "metrics.csv", "run.json", "outcome.json"}
-    assert {path.name for path in cnn_run.iterdir()} == names
+    assert {path.name for path in cnn_run.iterdir()} == LEFT
     about = json.loads((cnn_run / "run.json").read_text())
     assert parse_recipe(about["recipe"], "run.json") == cnn_recipe
     assert about["data"]["patterns"] == {"train": 100, "validation": 25}
@@ -77,10 +86,87 @@ def test_what_a_run_leaves(cnn_run: Path, cnn_recipe: Recipe) -> None:
     assert load(cnn_run / "best.ckpt")["global_step"] == ended["best_step"]
 
 
-def test_the_validation_figures_are_those_of_the_patterns(cnn_run: Path, minerals: Path) -> None:
-    from powderlens.corpus.corpus import Corpus
-    from powderlens.train.components.checkpoint import load_network
+def test_what_a_run_on_crystals_leaves(run: Path, recipe: Recipe, small_table_path: Path) -> None:
+    assert {path.name for path in run.iterdir()} == LEFT
+    about = json.loads((run / "run.json").read_text())
+    assert parse_recipe(about["recipe"], "run.json") == recipe
+    digest = hashlib.sha256(small_table_path.read_bytes()).hexdigest()
+    assert about["data"]["tables"] == {"crystals-small.parquet": digest}
+    assert about["data"]["crystals"] == {"train": 581, "validation": 6, "test": 13}
+    assert {"torch", "device", "threads"} <= about["machine"].keys()
+    rows = curve(run)
+    assert [row["step"] for row in rows] == ["2", "4", "6"]
+    for row in rows:
+        assert 0 < float(row["val_loss"]) < 20
+        assert 0 <= float(row["val_space_group"]) <= float(row["val_space_group_top5"]) <= 1
+        assert 0 <= float(row["val_crystal_system"]) <= float(row["val_crystal_system_top5"]) <= 1
+        assert float(row["val_length_A"]) > 0
+    best = min(rows, key=lambda row: float(row["val_loss"]))
+    assert load(run / "last.ckpt")["global_step"] == 6
+    assert load(run / "best.ckpt")["global_step"] == int(best["step"])
+    for name, of in {"last": rows, "best": rows[: rows.index(best) + 1]}.items():
+        known = [
+            state["best_model_score"]
+            for state in load(run / f"{name}.ckpt")["callbacks"].values()
+            if "best_model_score" in state
+        ]
+        assert len(known) == 1
+        expected = min(float(row["val_loss"]) for row in of)
+        assert float(known[0]) == pytest.approx(expected, rel=1e-6), "a resumed run knows the best so far"
 
+
+def test_the_last_checkpoint_is_the_newest_also_when_it_is_worse(
+    recipe: Recipe, small_table_path: Path, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = RunModule._loss
+
+    def rising(self: RunModule, outputs: Any, answers: Any) -> torch.Tensor:
+        return loss(self, outputs, answers) if self.training else torch.tensor(float(self.global_step))
+
+    monkeypatch.setattr(RunModule, "_loss", rising)
+    train(recipe, tmp_path / "run", tables=[small_table_path])
+    assert [float(row["val_loss"]) for row in curve(tmp_path / "run")] == [2, 4, 6]
+    assert load(tmp_path / "run" / "best.ckpt")["global_step"] == 2
+    assert load(tmp_path / "run" / "last.ckpt")["global_step"] == 6
+
+
+def test_the_average_is_validated_and_kept_and_the_newest_weights_learn_on(
+    run: Path, recipe: Recipe, small_table_path: Path
+) -> None:
+    checkpoint = load(run / "last.ckpt")
+    average, newest = checkpoint["state_dict"], checkpoint["current_model_state"]
+    name = "network.heads.space_group.weight"
+    assert not torch.equal(average[name], newest[name])
+    assert all(torch.isfinite(value).all() for value in average.values())
+    for share in (1.0, 0.5, 0.0):
+        network, grid, _ = load_network(run / "last.ckpt", averaged=share)
+        expected = torch.lerp(newest[name], average[name], share)
+        assert torch.equal(network.state_dict()[name.removeprefix("network.")], expected)
+        fixed = open_data(recipe, tables=[small_table_path], machine=Machine(workers=0)).validation[0]
+        with torch.no_grad():
+            outputs = network(fixed[0], fixed[1])
+        said = outputs["space_group"].argmax(dim=1)
+        right = float((said == fixed[2]["space_group"]).float().mean())
+        cost = sum(
+            one.weight * float(TaskLoss(task, one.loss)(outputs[task.name], fixed[2][task.name]))
+            for task, one in ((task, recipe.tasks[task.name]) for task in network.tasks)
+        )
+        if share == 1.0:
+            assert grid.points == 850
+            assert float(curve(run)[-1]["val_loss"]) == pytest.approx(cost, rel=1e-5)
+            assert float(curve(run)[-1]["val_space_group"]) == pytest.approx(right)
+        else:
+            assert abs(float(curve(run)[-1]["val_loss"]) - cost) > 1e-4
+    with pytest.raises(InputError, match=r"averaged share 1\.5: must lie between 0 and 1"):
+        load_network(run / "last.ckpt", averaged=1.5)
+
+
+def test_a_share_of_an_average_that_is_not_there(cnn_run: Path) -> None:
+    with pytest.raises(InputError, match=r"its run averaged no weights; leave the share 0\.5 out"):
+        load_network(cnn_run / "last.ckpt", averaged=0.5)
+
+
+def test_the_validation_figures_are_those_of_the_patterns(cnn_run: Path, minerals: Path) -> None:
     corpus = Corpus.open(minerals)
     network, grid, _ = load_network(cnn_run / "last.ckpt")
     assert grid == corpus.grid
@@ -93,7 +179,7 @@ def test_the_validation_figures_are_those_of_the_patterns(cnn_run: Path, mineral
     assert float(last["val_crystal_system"]) == pytest.approx(float((logits.argmax(1) == truth).float().mean()))
 
 
-@pytest.mark.parametrize("machine", [Machine(workers=0, memory_GB=0.0), Machine(workers=0, cache=Path("cache"))])
+@pytest.mark.parametrize("where", [{"memory_GB": 0.0}, {"cache": Path("cache")}])
 def test_where_patterns_are_kept_changes_nothing(
     cnn_run: Path,
     cnn_recipe: Recipe,
@@ -101,8 +187,9 @@ def test_where_patterns_are_kept_changes_nothing(
     train: Train,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    machine: Machine,
+    where: dict[str, Any],
 ) -> None:
+    machine = Machine(workers=0, threads=1, **where)
     monkeypatch.chdir(tmp_path)
     train(cnn_recipe, tmp_path / "run", corpus=minerals, machine=machine)
     assert_same_end(tmp_path / "run", cnn_run)
@@ -118,6 +205,18 @@ class Stopped(Exception):
     """What interrupts a run."""
 
 
+def stop_at(step: int, patch: pytest.MonkeyPatch) -> None:
+    """Interrupt a run before a step."""
+    learn = RunModule.training_step
+
+    def until(self: RunModule, batch: Any, index: int) -> Any:
+        if self.global_step == step:
+            raise Stopped
+        return learn(self, batch, index)
+
+    patch.setattr(RunModule, "training_step", until)
+
+
 def test_a_run_stopped_between_validations_goes_on_from_its_newest_checkpoint(
     cnn_recipe: Recipe, minerals: Path, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,21 +224,52 @@ def test_a_run_stopped_between_validations_goes_on_from_its_newest_checkpoint(
     how = OneCycle(kind="one_cycle", warmup=0.3).model_dump()
     recipe = changed(cnn_recipe, checkpoint_steps=6, schedule=how)
     train(recipe, tmp_path / "whole", corpus=minerals)
-    step = RunModule.training_step
-
-    def until(self: RunModule, batch: Any, index: int) -> Any:
-        if self.global_step == 19:
-            raise Stopped
-        return step(self, batch, index)
-
     with monkeypatch.context() as patch:
-        patch.setattr(RunModule, "training_step", until)
+        stop_at(19, patch)
         with pytest.raises(Stopped):
             train(recipe, tmp_path / "run", corpus=minerals)
     assert load(tmp_path / "run" / "last.ckpt")["global_step"] == 18
     assert not (tmp_path / "run" / "outcome.json").exists()
     train(recipe, tmp_path / "run", corpus=minerals, resume=True)
     assert_same_end(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_resumed_run_goes_on_with_its_average(
+    run: Path, recipe: Recipe, small_table_path: Path, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Average, newest weights, endless patterns and dropout, stopped before step 5: the same, bit for bit."""
+    with monkeypatch.context() as patch:
+        stop_at(5, patch)
+        with pytest.raises(Stopped):
+            train(recipe, tmp_path / "run", tables=[small_table_path])
+    assert load(tmp_path / "run" / "last.ckpt")["global_step"] == 4
+    train(recipe, tmp_path / "run", tables=[small_table_path], resume=True)
+    assert_same_end(tmp_path / "run", run)
+
+
+def test_no_code_of_a_checkpoint_is_run(
+    cnn_run: Path, cnn_recipe: Recipe, minerals: Path, train: Train, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(cnn_run, tmp_path / "run")
+    content = {**load(copy / "last.ckpt"), "more": Malicious(tmp_path / "hacked")}
+    torch.save(content, copy / "last.ckpt")
+    for use in (
+        lambda: train(cnn_recipe, copy, corpus=minerals, resume=True),
+        lambda: load_network(copy / "last.ckpt"),
+    ):
+        with pytest.raises(InputError, match=r"last\.ckpt: not a checkpoint"):
+            use()
+    assert not (tmp_path / "hacked").exists()
+
+
+class Malicious:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
 
 
 @pytest.mark.slow
@@ -160,8 +290,6 @@ def test_killed_in_the_middle_and_resumed_it_ends_with_the_same_weights(
     complaint = process.communicate()[1].decode()
     assert (run / "last.ckpt").exists(), complaint
     assert not (run / "outcome.json").exists(), "it was killed, not done"
-    from powderlens.train.recipe import load_recipe
-
     recipe = load_recipe(path)
     train(recipe, run, corpus=minerals, resume=True)
     train(recipe, tmp_path / "whole", corpus=minerals)
@@ -180,11 +308,56 @@ def test_a_run_that_has_ended_is_left_as_it_is(
     assert (copy / "last.ckpt").read_bytes() == (cnn_run / "last.ckpt").read_bytes()
 
 
-def test_another_run_is_not_gone_on_with(cnn_run: Path, cnn_recipe: Recipe, minerals: Path, train: Train) -> None:
+def test_another_run_is_not_gone_on_with(
+    cnn_run: Path,
+    cnn_recipe: Recipe,
+    minerals: Path,
+    run: Path,
+    recipe: Recipe,
+    small_table_path: Path,
+    train: Train,
+    tmp_path: Path,
+) -> None:
+    copy = shutil.copytree(run, tmp_path / "copy")
+    before = {path.name: path.read_bytes() for path in copy.iterdir()}
     with pytest.raises(InputError, match="holds a run already; go on with --resume"):
         train(cnn_recipe, cnn_run, corpus=minerals)
     with pytest.raises(InputError, match="began with other recipe"):
         train(with_choices(cnn_recipe, seed=6), cnn_run, corpus=minerals, resume=True)
+    with pytest.raises(InputError, match="began with other recipe"):
+        train(changed(recipe, limits={"steps": 8}), copy, tables=[small_table_path], resume=True)
+    other = shutil.copy(small_table_path, tmp_path / "other.parquet")
+    with pytest.raises(InputError, match="began with other data"):
+        train(recipe, copy, tables=[Path(other)], resume=True)
+    assert {path.name: path.read_bytes() for path in copy.iterdir()} == before
+
+
+def test_a_run_of_the_first_generation_is_refused(
+    cnn_run: Path, cnn_recipe: Recipe, minerals: Path, train: Train, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(cnn_run, tmp_path / "run")
+    (copy / "run.json").write_text(json.dumps({"powderlens": "0.1.0", "recipe": {"name": "tiny"}, "tables": {}}))
+    with pytest.raises(InputError, match=r"a run of powderlens 0\.1, or none; --resume cannot go on"):
+        train(cnn_recipe, copy, corpus=minerals, resume=True)
+    torch.save({"state_dict": {}, "global_step": 4}, copy / "last.ckpt")
+    with pytest.raises(InputError, match="not a checkpoint that this powderlens can read; make one with"):
+        load_network(copy / "last.ckpt")
+
+
+def test_resuming_nothing_begins(recipe: Recipe, small_table_path: Path, train: Train, tmp_path: Path) -> None:
+    train(changed(recipe, limits={"steps": 2}), tmp_path / "new", tables=[small_table_path], resume=True)
+    assert load(tmp_path / "new" / "last.ckpt")["global_step"] == 2
+
+
+def test_the_same_recipe_gives_the_same_weights(
+    run: Path, recipe: Recipe, small_table_path: Path, train: Train, tmp_path: Path
+) -> None:
+    train(recipe, tmp_path / "again", tables=[small_table_path])
+    assert_same_end(tmp_path / "again", run)
+    train(changed(recipe, seed=4), tmp_path / "other", tables=[small_table_path])
+    name = "network.heads.space_group.weight"
+    other, first = (load(folder / "last.ckpt")["state_dict"][name] for folder in (tmp_path / "other", run))
+    assert not torch.equal(other, first)
 
 
 def test_a_checkpoint_of_another_version_is_not_gone_on_with(
@@ -304,7 +477,7 @@ def test_what_cannot_be_trained(cnn_recipe: Recipe, minerals: Path, train: Train
     listed = {"space_group": {"loss": {"kind": "cross_entropy"}, "classes": [1, 2, 14]}}
     with pytest.raises(InputError, match="training patterns have none of the 3 answers of task space_group"):
         train(changed(cnn_recipe, tasks=listed), run, corpus=minerals)
-    with pytest.raises(InputError, match="its data are corpus; a corpus is needed"):
+    with pytest.raises(InputError, match=r"its data are corpus; a corpus \(--corpus\) is needed"):
         train(cnn_recipe, run)
     with pytest.raises(InputError, match="no part 'elsewhere'"):
         train(changed(cnn_recipe, data={"kind": "corpus", "validation": "elsewhere"}), run, corpus=minerals)
@@ -312,8 +485,45 @@ def test_what_cannot_be_trained(cnn_recipe: Recipe, minerals: Path, train: Train
     with pytest.raises(InputError, match="protocol coarse adds noise already"):
         train(changed(cnn_recipe, data={"kind": "corpus", "noise": noise}), run, corpus=minerals)
     with pytest.raises(InputError, match="batch 8: 3 devices cannot share it"):
-        train(cnn_recipe, run, corpus=minerals, devices=3)
+        train(cnn_recipe, run, corpus=minerals, machine=Machine(workers=0, devices=3))
     short = changed(cnn_recipe, network={"name": "resnet10", "size": "small", "as_published": True})
     with pytest.raises(InputError, match="resnet10: as_published has no effect"):
         train(short, run, corpus=minerals)
     assert not (run / "run.json").exists()
+
+
+def test_crystals_that_cannot_be_trained_with(
+    recipe: Recipe, small_table_path: Path, train: Train, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(InputError, match=r"a reflection table \(--data\) is needed"):
+        train(recipe, run)
+    with pytest.raises(InputError, match="no such reflection table"):
+        train(recipe, run, tables=[tmp_path / "none.parquet"])
+    pq.write_table(pq.read_table(small_table_path).slice(0, 3), tmp_path / "three.parquet")
+    with pytest.raises(InputError, match="none of 3 crystals is in the part 'validation'"):
+        train(recipe, run, tables=[tmp_path / "three.parquet"])
+    shares = {**recipe.model_dump(mode="json")["data"], "shares": {"mp": 1.0}}
+    with pytest.raises(InputError, match=r"no sampling share for \['amcsd'\]"):
+        train(changed(recipe, data=shares), run, tables=[small_table_path])
+    assert not run.exists()
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_precision_is_that_of_the_recipe_or_refused(
+    cnn_recipe: Recipe, minerals: Path, train: Train, tmp_path: Path, precision: str, cnn_run: Path
+) -> None:
+    """The processor knows bf16; weights stay in 32 bits."""
+    recipe = changed(cnn_recipe, precision=precision, averaging={"decay": 0.5}, limits={"steps": 4})
+    if precision == "16-mixed":
+        with pytest.raises(InputError, match=r"precision 16-mixed: accelerator cpu \(here cpu\) cannot; take bf16"):
+            train(recipe, tmp_path / "run", corpus=minerals)
+        return
+    train(recipe, tmp_path / "run", corpus=minerals)
+    state = load(tmp_path / "run" / "last.ckpt")
+    weights = [*state["state_dict"].values(), *state["current_model_state"].values()]
+    assert {value.dtype for value in weights if value.is_floating_point()} == {torch.float32}
+    train(changed(recipe, precision="32-true"), tmp_path / "full", corpus=minerals)
+    half, full = (float(curve(tmp_path / name)[-1]["val_loss"]) for name in ("run", "full"))
+    assert half != full
+    assert half == pytest.approx(full, rel=0.03)

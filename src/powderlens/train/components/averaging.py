@@ -11,8 +11,8 @@ from powderlens.train.recipe_parts import AveragingRecipe
 class Averaging(WeightAveraging):
     """After every step average = decay * average + (1 - decay) * newest, of weights and of what norms remember.
 
-    It begins with the weights after the first step. A checkpoint holds the average as `state_dict` and the newest weights
-    as `current_model_state`.
+    It begins with the weights after the first step. A checkpoint holds the average as `state_dict` and the newest
+    weights as `current_model_state`.
 
     Args:
         wanted: by the recipe.

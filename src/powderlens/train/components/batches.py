@@ -1,9 +1,9 @@
 """Batches by number: of patterns in memory, or drawn as they are needed.
 
-A batch is (patterns (b, points) float32, mask (b, points) bool or None, right answers by task). It is a pure function of
-its number, whether patterns are held in memory or drawn, in this process, in others or on Ray: that is what makes a run
-resume exactly. With several devices each takes its share of every batch, so that their number does not change what is
-learnt from.
+A batch is (patterns (b, points) float32, mask (b, points) bool or None, right answers by task). It is a pure function
+of its number, whether patterns are held in memory or drawn, in this process, in others or on Ray: that is what makes a
+run resume exactly. With several devices each takes its share of every batch, so that their number does not change what
+is learnt from.
 """
 
 from __future__ import annotations

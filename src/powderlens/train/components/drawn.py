@@ -103,8 +103,8 @@ def draw_stored(
         cache: as for `draw_part`.
 
     Returns:
-        (n,) whether a pattern could be put there; (n, points) the patterns, 0 where it could not; (n, points) where they
-        are measured; and why not, counted.
+        (n,) whether a pattern could be put there; (n, points) the patterns, 0 where it could not; (n, points) where
+        they are measured; and why not, counted.
     """
     if cache is not None:
         grid = asdict(corpus.grid)

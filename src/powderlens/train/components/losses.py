@@ -102,8 +102,8 @@ class TaskLoss(nn.Module):
         counts: patterns in training by class (`task.classes`), for inverse frequency.
 
     Raises:
-        InputError: a loss that does not fit the task, frequencies that are not known, or a loss of the user's that cannot
-            be found.
+        InputError: a loss that does not fit the task, frequencies that are not known, or a loss of the user's that
+            cannot be found.
     """
 
     weights_C: Tensor | None

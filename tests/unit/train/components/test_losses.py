@@ -1,13 +1,160 @@
-"""The losses against numbers worked out by hand."""
+"""Losses of single heads: numbers and gradients by hand and by finite differences, unknown answers, class weights."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
-from powderlens.train.components.losses import joint_loss, lattice_loss
+from powderlens.core.errors import InputError
+from powderlens.models.task import crystal_system, lattice, space_group
+from powderlens.symmetry.subgroups import distance_matrix
+from powderlens.train.components.losses import (
+    TaskLoss,
+    cross_entropy,
+    expected_distance,
+    focal,
+    gemd,
+    inverse_frequencies,
+    lattice_loss,
+    squared_cell_loss,
+)
+from powderlens.train.own import admit
+from powderlens.train.recipe_parts import (
+    CrossEntropy,
+    Focal,
+    Gemd,
+    LogHuberCell,
+    OwnLoss,
+    Smoothed,
+    SquaredCell,
+    Weighted,
+)
+
+GROUPS = space_group([2, 14, 62, 167, 194, 225])
+D = torch.from_numpy(
+    distance_matrix()[np.ix_(np.array(GROUPS.classes) - 1, np.array(GROUPS.classes) - 1)].astype(float)
+)
+LABELS = torch.tensor([0, 5, 3, -1, 2])
+
+
+def logits(seed: int = 0) -> torch.Tensor:
+    return torch.randn(5, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64, requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda x: cross_entropy(x, LABELS),
+        lambda x: cross_entropy(x, LABELS, smoothing=0.1),
+        lambda x: cross_entropy(x, LABELS, weights_C=torch.arange(1.0, 7.0).double()),
+        lambda x: focal(x, LABELS, gamma=2.0, alpha=0.7),
+        lambda x: gemd(x, LABELS, D, mu=1.5),
+    ],
+)
+def test_gradients_are_those_of_finite_differences(loss: Any) -> None:
+    assert torch.autograd.gradcheck(loss, (logits(),))
+
+
+@pytest.mark.parametrize("mu", [0.0, 1.0, 2.0])
+def test_the_gradient_of_gemd_by_hand(mu: float) -> None:
+    """d/dz_c = (p_c - [c is the truth] + mu p_c (D_c - sum p D)) / patterns whose truth is known."""
+    z = logits(1)
+    gemd(z, LABELS, D, mu=mu).backward()
+    p = z.detach().softmax(dim=1)
+    expected = torch.zeros_like(p)
+    for i, label in enumerate(LABELS.tolist()):
+        if label >= 0:
+            truth = functional.one_hot(torch.tensor(label), 6)
+            expected[i] = (p[i] - truth + mu * p[i] * (D[label] - (p[i] * D[label]).sum())) / 4
+    assert z.grad is not None
+    assert torch.allclose(z.grad, expected, atol=1e-12)
+
+
+def test_the_expected_distance_of_a_sure_answer_is_its_distance() -> None:
+    sure = 100.0 * functional.one_hot(torch.tensor([5, 5, 5, 5, 5]), 6).double()
+    expected = float(D[[0, 5, 3, 2], 5].mean())
+    assert expected > 1
+    assert float(expected_distance(sure, LABELS, D)) == pytest.approx(expected)
+    assert float(gemd(sure, LABELS, D, mu=0.0)) == pytest.approx(float(cross_entropy(sure, LABELS)))
+
+
+def test_distances_of_a_list_of_groups_are_those_of_the_graph() -> None:
+    loss = TaskLoss(GROUPS, Gemd(kind="gemd", mu=2.0))
+    z = logits(2).detach().float()
+    assert float(loss(z, LABELS)) == pytest.approx(float(gemd(z, LABELS, D.float(), mu=2.0)), rel=1e-6)
+    assert loss.state_dict() == {}, "nothing of it goes into a checkpoint"
+    with pytest.raises(InputError, match="graph distances are between space groups"):
+        TaskLoss(crystal_system(), Gemd(kind="gemd", mu=1.0))
+
+
+def test_without_unknown_answers_torch_says_the_same() -> None:
+    z, labels, weights = logits(3).detach(), LABELS.clamp(min=0), torch.rand(6, dtype=torch.float64) + 0.1
+    assert float(cross_entropy(z, labels)) == pytest.approx(float(functional.cross_entropy(z, labels)))
+    assert float(cross_entropy(z, labels, smoothing=0.2)) == pytest.approx(
+        float(functional.cross_entropy(z, labels, label_smoothing=0.2))
+    )
+    assert float(cross_entropy(z, labels, weights_C=weights)) == pytest.approx(
+        float(functional.cross_entropy(z, labels, weights))
+    )
+
+
+def test_focal_by_hand() -> None:
+    z = logits(4).detach()
+    p = z.softmax(dim=1)
+    right = [float(p[i, label]) for i, label in enumerate(LABELS.tolist()) if label >= 0]
+    expected = sum(0.7 * (1 - q) ** 2 * -math.log(q) for q in right) / 4
+    assert float(focal(z, LABELS, gamma=2.0, alpha=0.7)) == pytest.approx(expected)
+    assert float(focal(z, LABELS, gamma=0.0, alpha=1.0)) == pytest.approx(float(cross_entropy(z, LABELS)))
+
+
+@pytest.mark.parametrize("kind", [CrossEntropy(kind="cross_entropy"), Focal(kind="focal"), Gemd(kind="gemd")])
+def test_a_batch_of_which_nothing_is_known_costs_nothing(kind: Any) -> None:
+    z = logits().detach().float().requires_grad_()
+    loss = TaskLoss(GROUPS, kind)(z, torch.full((5,), -1))
+    loss.backward()
+    assert loss.item() == 0
+    assert z.grad is not None
+    assert float(z.grad.abs().max()) == 0
+
+
+def test_weights_by_inverse_frequency() -> None:
+    weights = inverse_frequencies(GROUPS, {14: 60, 62: 30, 225: 10})
+    assert weights.tolist() == pytest.approx([100 / 3, 100 / 180, 100 / 90, 100 / 3, 100 / 3, 100 / 30])
+    with pytest.raises(InputError, match="inverse frequencies need a corpus"):
+        TaskLoss(GROUPS, Weighted(kind="weighted"))
+    z = logits(5).detach().float()
+    counted = TaskLoss(GROUPS, Weighted(kind="weighted"), {14: 60, 62: 30, 225: 10})
+    assert float(counted(z, LABELS)) == pytest.approx(float(cross_entropy(z, LABELS, weights_C=weights)))
+
+
+CELLS = torch.tensor([[4.0, 5, 6, 90, 90, 120], [3.0, 3, 3, 60, 60, 60]])
+SAID = torch.tensor([[5.0, 5, 6, 90, 93, 120], [300.0, 3, 3, 60, 60, 60]])
+
+
+def test_the_squared_error_is_in_angstrom_and_degrees() -> None:
+    assert float(squared_cell_loss(SAID[:1], CELLS[:1])) == pytest.approx((1 + 9) / 6)
+
+
+@pytest.mark.parametrize("kind", [SquaredCell(kind="squared"), LogHuberCell(kind="log_huber")])
+def test_an_unknown_cell_costs_nothing(kind: Any) -> None:
+    loss = TaskLoss(lattice(), kind)
+    unknown = torch.cat([CELLS[:1], torch.full((1, 6), math.nan)])
+    said = SAID.clone().requires_grad_()
+    cost = loss(said, unknown)
+    cost.backward()
+    alone = squared_cell_loss if kind.kind == "squared" else lattice_loss
+    assert cost.item() == pytest.approx(float(alone(SAID[:1], CELLS[:1])))
+    assert said.grad is not None
+    assert torch.isfinite(said.grad).all()
+    assert float(said.grad[1].abs().max()) == 0
+    assert float(loss(SAID, torch.full((2, 6), math.nan))) == 0
+
 
 CELL = torch.tensor([[4.0, 5.0, 6.0, 90.0, 90.0, 120.0]])
 
@@ -45,56 +192,49 @@ def test_the_mean_is_over_the_batch() -> None:
     assert float(lattice_loss(predicted, CELL.expand(2, 6))) == pytest.approx(huber(math.log(1.2)) / 6, rel=1e-5)
 
 
-def outputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    system = torch.randn(2, 7, generator=generator)
-    group = torch.randn(2, 230, generator=generator)
-    return system, group, CELL.expand(2, 6) * torch.tensor([1.2, 1, 1, 1, 1, 1])
-
-
-SYSTEM, GROUP = torch.tensor([6, 0]), torch.tensor([224, 1])
-
-
-def cross_entropy(logits: torch.Tensor, truth: torch.Tensor, smoothing: float) -> float:
+@pytest.mark.parametrize("smoothing", [0.02, 0.3])
+def test_smoothing_by_hand(smoothing: float) -> None:
     """-sum q log p with q = 1 - s for the truth and s / n spread over all n classes."""
-    total = 0.0
-    for row, right in zip(logits.double(), truth, strict=True):
-        log_p = row - torch.logsumexp(row, 0)
-        total -= (1 - smoothing) * float(log_p[right]) + smoothing * float(log_p.mean())
-    return total / len(logits)
+    z, total = logits(6).detach(), 0.0
+    for row, label in zip(z, LABELS.tolist(), strict=True):
+        if label >= 0:
+            log_p = row - torch.logsumexp(row, 0)
+            total -= (1 - smoothing) * float(log_p[label]) + smoothing * float(log_p.mean())
+    loss = TaskLoss(GROUPS, Smoothed(kind="smoothed", smoothing=smoothing))
+    assert float(loss(z, LABELS)) == pytest.approx(total / 4, rel=1e-5)
+    assert float(loss(torch.zeros(5, 6), LABELS)) == pytest.approx(math.log(6), rel=1e-6)
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.02, 0.3])
-@pytest.mark.parametrize("weight", [0.0, 0.5, 2.0])
-def test_the_joint_loss_by_hand(smoothing: float, weight: float) -> None:
-    system, group, cell = outputs()
-    found = joint_loss(
-        (system, group, cell),
-        SYSTEM,
-        GROUP,
-        CELL.expand(2, 6),
-        label_smoothing=smoothing,
-        lattice_weight=weight,
+def test_a_loss_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imported only where the command line has named it; it sees the patterns whose truth is known."""
+    (tmp_path / "my_losses.py").write_text(
+        "import torch\nheld = 3\n"
+        "def margin(answer, truth, width=1.0):\n"
+        "    right = answer.gather(1, truth[:, None])\n"
+        "    return (answer - right + width).clamp(min=0).mean()\n"
+        "def each(answer, truth):\n    return answer.sum(dim=1)\n"
     )
-    lattice = huber(math.log(1.2)) / 3
-    expected = (
-        cross_entropy(group, GROUP, smoothing) + 0.5 * cross_entropy(system, SYSTEM, smoothing) + weight * lattice
-    )
-    assert found.shape == ()
-    assert float(found) == pytest.approx(expected, rel=1e-5)
-
-
-def test_equal_logits_cost_the_logarithm_of_their_number() -> None:
-    flat = torch.zeros(2, 7), torch.zeros(2, 230), CELL.expand(2, 6)
-    found = joint_loss(flat, SYSTEM, GROUP, CELL.expand(2, 6), label_smoothing=0.1, lattice_weight=1.0)
-    assert float(found) == pytest.approx(math.log(230) + 0.5 * math.log(7), rel=1e-6)
-
-
-def test_every_head_is_learnt() -> None:
-    heads = [head.clone().requires_grad_() for head in outputs()]
-    joint_loss(
-        (heads[0], heads[1], heads[2]), SYSTEM, GROUP, CELL.expand(2, 6), label_smoothing=0.0, lattice_weight=0.5
-    ).backward()
-    for head in heads:
-        assert head.grad is not None
-        assert float(head.grad.abs().max()) > 0
+    monkeypatch.chdir(tmp_path)
+    wanted = OwnLoss(kind="own", name="my_losses:margin", settings={"width": 2.0})
+    with pytest.raises(InputError, match=r"only if the command line names it too; .* add --loss my_losses:margin"):
+        TaskLoss(GROUPS, wanted)
+    admit(None, "my_losses:margin")
+    z = logits(7).detach().float()
+    seen = LABELS != -1
+    expected = (z[seen] - z[seen].gather(1, LABELS[seen][:, None]) + 2.0).clamp(min=0).mean()
+    loss = TaskLoss(GROUPS, wanted)
+    assert float(loss(z, LABELS)) == pytest.approx(float(expected))
+    assert float(loss(z, torch.full((5,), -1))) == 0
+    cells = torch.cat([CELLS[:1], torch.full((1, 6), math.nan)])
+    admit(None, "my_losses:each")
+    with pytest.raises(InputError, match=r"loss my_losses:each: gives shape \(1,\); a loss is one number"):
+        TaskLoss(lattice(), OwnLoss(kind="own", name="my_losses:each"))(SAID, cells)
+    for name, complaint in {
+        "my_losses:held": "loss my_losses:held: no function but int",
+        "my_losses:none": "holds no 'none'",
+        "no_losses:none": "no module 'no_losses'",
+    }.items():
+        with pytest.raises(InputError, match=complaint):
+            admit(None, name)
+    with pytest.raises(InputError, match="loss hinge: no installed package registers it"):
+        TaskLoss(GROUPS, OwnLoss(kind="own", name="hinge"))
