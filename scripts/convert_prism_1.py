@@ -1,4 +1,6 @@
-"""How the files of prism-1 came into the form of all exports: python scripts/convert_prism_1.py OLD.onnx OLD.json FOLDER.
+"""How the files of prism-1 came into the form of all exports.
+
+    python scripts/convert_prism_1.py OLD.onnx OLD.json FOLDER
 
 OLD are the files of powderlens 0.1 (git show 447e11f:src/powderlens/models/data/prism-1.onnx), whose graph took square
 roots and mask in two channels and whose exporter had folded four batch norms into their neighbours. The weights stay

@@ -105,21 +105,26 @@ class Weights:
     doubt: float
 
     @classmethod
-    def load(cls, model: str) -> tuple[Weights, bool]:
-        """The weights that ship with powderlens.
+    def load(cls) -> Weights:
+        """The weights that ship with powderlens, chosen for the network that ships."""
+        return cls(**_stored()["weights"])
 
-        Args:
-            model: that is asked.
 
-        Returns:
-            The weights, and whether they were chosen for this model. For another one its logits are taken as they are
-            (temperature 1, no pull); the library speaks as loudly as it does for the model of the weights.
-        """
-        stored = json.loads((files("powderlens.identification") / "data" / "weights.json").read_text())
-        weights = cls(**stored["weights"])
-        if stored["model"] == model:
-            return weights, True
-        return replace(weights, temperature=1.0, system_pull=0.0), False
+def weights_for(model: str) -> tuple[Weights, bool]:
+    """The shipped weights for a network, and whether they were chosen for it.
+
+    Another one's logits are taken as they are (temperature 1, no pull), and the library speaks as loudly as it does
+    beside the network that ships.
+    """
+    weights = Weights.load()
+    if _stored()["model"] == model:
+        return weights, True
+    return replace(weights, temperature=1.0, system_pull=0.0), False
+
+
+def _stored() -> dict[str, Any]:
+    stored: dict[str, Any] = json.loads((files("powderlens.identification") / "data" / "weights.json").read_text())
+    return stored
 
 
 def write_weights(path: Path, weights: Weights, *, chosen_on: str, model: str) -> None:

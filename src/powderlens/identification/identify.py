@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError, PatternError, PowderlensError, WavelengthError
 from powderlens.identification.answer import CELL_NAMES, Answer, Group, Phase, System
-from powderlens.identification.evidence import EVIDENCE, Evidence, Prediction, Weights, join, system_belief
+from powderlens.identification.evidence import EVIDENCE, Evidence, Prediction, join, system_belief, weights_for
 from powderlens.library.search import Matches, Search
 from powderlens.library.table import LibraryTable
 from powderlens.models.runtime import Model, load_model
@@ -84,9 +84,7 @@ class Identifier:
         InputError: unknown evidence or model, or a network alone that says nothing of symmetry.
     """
 
-    def __init__(
-        self, evidence: Evidence = "all", *, model: str | Path = DEFAULT_MODEL, threads: int = 0
-    ) -> None:
+    def __init__(self, evidence: Evidence = "all", *, model: str | Path = DEFAULT_MODEL, threads: int = 0) -> None:
         if evidence not in EVIDENCE:
             raise InputError(f"evidence {evidence!r}: choose one of {', '.join(EVIDENCE)}")
         self.evidence: Evidence = evidence
@@ -99,7 +97,7 @@ class Identifier:
                 "library, evidence all"
             )
         self.search = None if evidence == "network" else Search(LibraryTable.load(), self.grid)
-        self.weights, calibrated = Weights.load(self.model.name)
+        self.weights, calibrated = weights_for(self.model.name)
         self._remarks = [] if evidence == "library" else _remarks(self.model, evidence, calibrated=calibrated)
 
     def identify(self, pattern: Pattern) -> Answer:
@@ -186,7 +184,7 @@ class Identifier:
             said = Prediction.of(self.model.weights.tasks, self.model(x, mask))
         if self.search is not None:
             flat = np.stack([one.above_floor for one in prepared])
-            found = self.search(np.stack([np.sqrt(flat), mask], axis=1, dtype=np.float32))
+            found = self.search(np.stack([flat, mask], axis=1, dtype=np.float32))
         return said, found
 
     def _answer(self, prepared: Sequence[Prepared]) -> list[Answer]:

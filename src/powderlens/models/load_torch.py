@@ -12,8 +12,16 @@ from powderlens.core.errors import InputError, MissingExtraError
 from powderlens.models.card import Card
 from powderlens.models.network import Network
 from powderlens.models.registry import build, resolve
-from powderlens.models.to_onnx import ARCHITECTURE, HALF, SAME
-from powderlens.models.weights import DEFAULT_MODEL, TORCH, find_weights, read_card, weights_of
+from powderlens.models.to_onnx import HALF, SAME
+from powderlens.models.weights import (
+    ARCHITECTURE,
+    DEFAULT_MODEL,
+    TORCH,
+    check_same,
+    find_weights,
+    read_card,
+    weights_of,
+)
 
 
 def load_torch(model: str | Path = DEFAULT_MODEL, *, network: str | None = None) -> Network:
@@ -65,17 +73,16 @@ def _onnx(path: Path, card: Card, own: set[str]) -> dict[str, Tensor]:
     """The initialisers that are parameters and buffers of the network, by name, in single precision."""
     try:
         import onnx
-        from google.protobuf.message import DecodeError
     except ImportError:
         raise MissingExtraError("reading weights from ONNX needs onnx: pip install 'powderlens[train]'") from None
     try:
         model = onnx.load(path)
-    except (DecodeError, OSError, ValueError) as error:
+    except Exception as error:  # protobuf's own classes
         raise InputError(f"{path}: not an ONNX file ({type(error).__name__})") from None
     told = {one.key: one.value for one in model.metadata_props}
-    if told.get(ARCHITECTURE) != card.name:
-        of = told.get(ARCHITECTURE, "not stated")
-        raise InputError(f"{path}: weights of another architecture ({of}) than its card says ({card.name})")
+    shapes = {one.name: one.type.tensor_type.shape.dim for one in (*model.graph.input, *model.graph.output)}
+    widths = {name: shape[-1].dim_value if shape else None for name, shape in shapes.items()}
+    check_same(path, card, told.get(ARCHITECTURE), widths)
     state = {}
     for tensor in model.graph.initializer:
         name = tensor.name.removesuffix(HALF)

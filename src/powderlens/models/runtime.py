@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.models.card import Card, Weights
-from powderlens.models.weights import DEFAULT_MODEL, ONNX, find_weights, read_card, weights_of
+from powderlens.models.weights import ARCHITECTURE, DEFAULT_MODEL, ONNX, check_same, find_weights, read_card, weights_of
 from powderlens.pattern.grid import Grid
 
 BATCH = 64
@@ -98,18 +98,6 @@ def load_model(model: str | Path = DEFAULT_MODEL, *, threads: int = 0) -> Model:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own classes have no public base but this
         raise InputError(f"{path}: not a network that ONNX Runtime can load ({type(error).__name__})") from None
-    weights = weights_of(card)
-    told = {"x": weights.grid.points, **({"mask": weights.grid.points} if weights.mask else {})}
-    told |= {task.name: task.outputs for task in weights.tasks}
-    found = {one.name: (one.shape or [None])[-1] for one in (*session.get_inputs(), *session.get_outputs())}
-    of = session.get_modelmeta().custom_metadata_map.get("powderlens")
-    if told != found or of != card.name:
-        raise InputError(
-            f"{path}: holds weights of another architecture ({of or 'not stated'}: {_words(found)}) than its card says "
-            f"({card.name}: {_words(told)}); export the run again"
-        )
+    widths = {one.name: (one.shape or [None])[-1] for one in (*session.get_inputs(), *session.get_outputs())}
+    check_same(path, card, session.get_modelmeta().custom_metadata_map.get(ARCHITECTURE), widths)
     return Model(card, session)
-
-
-def _words(shapes: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {length}" for name, length in shapes.items())

@@ -13,13 +13,14 @@ import torch
 from torch.onnx import TrainingMode
 
 from powderlens.models.network import Network
+from powderlens.models.weights import ARCHITECTURE
 
 if TYPE_CHECKING:
     import onnx
 
 OPSET = 18
-ARCHITECTURE, SAME = "powderlens", "powderlens.same"
-"""Keys of what the file says besides: the architecture's name; of tensors that are stored once, name -> other name."""
+SAME = "powderlens.same"
+"""Key of what the file says of tensors that are stored once: name -> name of the one that is stored."""
 HALF = "_half"
 """End of the names of weights in half precision."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -12,6 +13,8 @@ from powderlens.models.card import Card, Weights
 
 DEFAULT_MODEL = "prism-1"
 SHIPPED = Path(str(files("powderlens.models") / "data"))
+ARCHITECTURE = "powderlens"
+"""Key under which an ONNX file names its architecture."""
 ONNX, TORCH = ".onnx", ".safetensors"
 """Ends of the names of weights on disk; the card, NAME.json, lies beside them."""
 
@@ -39,11 +42,17 @@ def find_weights(model: str | Path = DEFAULT_MODEL) -> Path:
             raise InputError(f"{path}: no such file; `powderlens export RUN` makes one, with its card")
         return path
     for name, path in here.items():
-        if text == name or (text.endswith(f".{name}") and text == read_card(path).id):
+        if text in (name, read_card(path).id):
             return path
     raise InputError(
         f"no model {text!r}; there are: {', '.join(here) or 'none'}, and what `powderlens export` made, as FILE{ONNX}"
     )
+
+
+def is_weights(name: str) -> bool:
+    """Whether a name is of shipped weights, or of a file of weights."""
+    here = shipped().items()
+    return Path(name).suffix in (ONNX, TORCH) or any(name in (one, read_card(path).id) for one, path in here)
 
 
 def read_card(model: str | Path = DEFAULT_MODEL) -> Card:
@@ -72,3 +81,26 @@ def weights_of(card: Card) -> Weights:
     """The weights' part of a card that `read_card` gave."""
     assert card.weights is not None
     return card.weights
+
+
+def check_same(path: Path, card: Card, architecture: str | None, widths: Mapping[str, int | str | None]) -> None:
+    """Refuse an ONNX file that is of another network than its card says.
+
+    Args:
+        path: of the file.
+        card: beside it.
+        architecture: as the file names it.
+        widths: last axis of its inputs and outputs, by name.
+
+    Raises:
+        InputError: it is of another one.
+    """
+    weights = weights_of(card)
+    told = {"x": weights.grid.points, **({"mask": weights.grid.points} if weights.mask else {})}
+    told |= {task.name: task.outputs for task in weights.tasks}
+    if architecture != card.name or widths != told:
+        holds, says = (", ".join(f"{name} {width}" for name, width in of.items()) for of in (widths, told))
+        raise InputError(
+            f"{path}: holds weights of another architecture ({architecture or 'not stated'}: {holds}) than its card "
+            f"says ({card.name}: {says}); export the run again"
+        )
