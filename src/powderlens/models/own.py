@@ -103,7 +103,7 @@ class Own:
             ) from None
         if shape != (2, features):
             raise InputError(
-                f"{name}: makes {shape} of two patterns of {points} points, and its attribute features says {features}; "
+                f"{name}: makes {shape} of two patterns of {points} points, and its features are {features}; "
                 "its forward must return (patterns, features)"
             )
         return body

@@ -141,7 +141,7 @@ def test_what_is_no_network(name: str, words: str) -> None:
 
 def test_settings_that_do_not_fit() -> None:
     resolve("my_networks:Mean", imports=True)
-    for name, words in (("NoFeatures", "features says 7"), ("NoArgument", "cannot be made for 40 points")):
+    for name, words in (("NoFeatures", "features are 7"), ("NoArgument", "cannot be made for 40 points")):
         resolve(f"my_networks:{name}", imports=True)
         with pytest.raises(InputError, match=words):
             build(f"my_networks:{name}", TASKS, points=40)
