@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from powderlens.corpus.crystal_table import SCHEMA, crystal_row, write_crystals
-from powderlens.corpus.manifest import write_manifest
-from powderlens.corpus.stored import stored_schema
+from powderlens.corpus.store.manifest import write_manifest
+from powderlens.corpus.store.stored import stored_schema
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
+from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
 from powderlens.train.recipe_file import RECIPES
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

@@ -52,9 +52,9 @@ def corpora(minerals: dict[str, Structure], tmp_path_factory: pytest.TempPathFac
     """Three minerals under what simxrd learns, and under what alphadiffract does: it adds its noise itself."""
     import pyarrow as pa
 
-    from powderlens.corpus.build import build_corpus
-    from powderlens.corpus.crystal_table import SCHEMA, crystal_row, write_crystals
+    from powderlens.corpus.store.build import build_corpus
     from powderlens.crystal.label import find_symmetry
+    from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
 
     folder = tmp_path_factory.mktemp("corpora")
     rows = [crystal_row(find_symmetry(minerals[name])) for name in ("Rutile", "Halite", "Quartz")]
