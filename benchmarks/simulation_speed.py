@@ -49,7 +49,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 import powderlens
-from powderlens.corpus.reflection_table import reflection_row
+from powderlens.corpus.store.reflection_table import reflection_row
 from powderlens.crystal.ase_database import iter_ase_database
 from powderlens.crystal.common import common_minerals
 from powderlens.crystal.convert import to_ase, to_pymatgen

@@ -10,12 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
-from powderlens.corpus.build import build_corpus
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.crystal_table import SCHEMA, crystal_row, write_crystals
-from powderlens.corpus.stream_corpus import CorpusStream
+from powderlens.corpus.store.build import build_corpus
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.stream.from_corpus import CorpusStream
 from powderlens.crystal.common import common_minerals
 from powderlens.crystal.label import find_symmetry
+from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
 from powderlens.train.datasets import StreamDataset
 
 

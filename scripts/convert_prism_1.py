@@ -20,9 +20,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from powderlens.corpus.reflection_table import ReflectionTable
-from powderlens.corpus.stream import FloorStream
-from powderlens.corpus.stream_crystals import CrystalStream
+from powderlens.corpus.store.reflection_table import ReflectionTable
+from powderlens.corpus.stream.from_crystals import CrystalStream
+from powderlens.corpus.stream.stream import FloorStream
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.models.card import Card, Weights
 from powderlens.models.network import Network

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from powderlens.corpus.reflection_table import ReflectionTable
+    from powderlens.corpus.store.reflection_table import ReflectionTable
     from powderlens.crystal.structure import Structure
 
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -110,7 +110,7 @@ def small_table_path() -> Path:
 @pytest.fixture(scope="session")
 def small_table(small_table_path: Path) -> ReflectionTable:
     """The same, read."""
-    from powderlens.corpus.reflection_table import ReflectionTable
+    from powderlens.corpus.store.reflection_table import ReflectionTable
 
     return ReflectionTable.load(small_table_path)
 

@@ -49,10 +49,10 @@ def measured(
     """Accuracy on measured patterns with known labels, for each kind of evidence."""
     need("choosing weights", "scipy")
     from powderlens.core.files import file_sha256
+    from powderlens.evaluate.measured import choose_on, evaluate_measured, read_rruff_set
     from powderlens.evaluate.record import write_record
     from powderlens.identification.evidence import write_weights
     from powderlens.identification.identify import Identifier
-    from powderlens.identification.measured import choose_on, evaluate_measured, read_rruff_set
 
     patterns = read_rruff_set(data)
     identifier = Identifier("all")
@@ -82,7 +82,7 @@ def held_out(
     """Accuracy of the shipped network on simulated patterns of crystals held out of training."""
     need("patterns of held-out crystals", "pyarrow")
     from powderlens.core.files import file_sha256
-    from powderlens.corpus.reflection_table import ReflectionTable
+    from powderlens.corpus.store.reflection_table import ReflectionTable
     from powderlens.evaluate.held_out import evaluate_held_out
     from powderlens.evaluate.record import write_record
     from powderlens.models.runtime import load_model
@@ -123,9 +123,9 @@ def realism(
     from powderlens.cli.databases import open_database
     from powderlens.core.files import file_sha256
     from powderlens.diffraction.protocol import load_protocol, protocol_names
-    from powderlens.evaluate.development import match_structures
-    from powderlens.evaluate.realism import evaluate_realism
     from powderlens.evaluate.record import write_record
+    from powderlens.reproduce.realism.development import match_structures
+    from powderlens.reproduce.realism.realism import evaluate_realism
 
     protocols = [load_protocol(name) for name in protocol or protocol_names()]
     matches, unmatched, unread = match_structures(data, open_database(crystals))

@@ -14,7 +14,7 @@ from powderlens.cli.options import WAVELENGTHS, Json, NoColor
 from powderlens.core.errors import InputError
 
 if TYPE_CHECKING:
-    from powderlens.diffraction.fit_result import Fit
+    from powderlens.refine.result import Fit
 
 
 class Shift(StrEnum):
@@ -64,8 +64,8 @@ def fit(
     """
     need("fitting", "scipy", extra="fit")
     from powderlens.diffraction.figure import check_format
-    from powderlens.diffraction.fit import fit as least_squares
     from powderlens.pattern.read import read_pattern
+    from powderlens.refine.fit import fit as least_squares
 
     if plot is not None:
         check_format(plot)
@@ -87,12 +87,12 @@ def fit(
     if output is not None:
         _write(found, output)
     if plot is not None:
-        from powderlens.diffraction.fit_figure import plot_fit
+        from powderlens.refine.figure import plot_fit
 
         plot_fit(found, plot)
     if protocol is not None:
         from powderlens.core.files import atomic_write
-        from powderlens.diffraction.fit_protocol import protocol_text
+        from powderlens.refine.protocol import protocol_text
 
         with atomic_write(protocol) as aside:
             aside.write_text(protocol_text(found), encoding="utf-8", newline="\n")

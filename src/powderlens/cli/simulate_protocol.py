@@ -62,7 +62,7 @@ def simulate_by_protocol(
     listing = as_json and output is None and plot is None
     drawn = _drawn(files, protocol, count, seed, seconds, outputs, plots, steps, listing, as_json, no_color)
     if table:
-        from powderlens.corpus.pattern_table import write_patterns
+        from powderlens.corpus.exchange.pattern_table import write_patterns
 
         assert output is not None
         manifest = write_patterns(

@@ -21,12 +21,12 @@ import numpy as np
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.core.files import file_sha256
 from powderlens.corpus.dif import Dif, is_dif, read_dif
-from powderlens.corpus.manifest import Manifest
 from powderlens.corpus.measured_labels import Labelled, Row, label_of, read_label_table, stated_cell
 from powderlens.corpus.opxrd import read_opxrd
 from powderlens.corpus.rruff_set import read_set
-from powderlens.corpus.stored import MEASURED
-from powderlens.corpus.stored_write import Item, StoredWriter
+from powderlens.corpus.store.manifest import Manifest
+from powderlens.corpus.store.stored import MEASURED
+from powderlens.corpus.store.stored_write import Item, StoredWriter
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.read import read_pattern
 from powderlens.pattern.wavelength import parse_radiation

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.core.files import read_arrays
 from powderlens.corpus.measured_labels import CELL, label_of
-from powderlens.corpus.stored_write import Item
+from powderlens.corpus.store.stored_write import Item
 
 FIRST_DEG, STEP_DEG, WAVELENGTH_A = 5.0, 0.01, 1.541838
 """The axis of all patterns. Source: Salgado et al., npj Comput. Mater. 9, 214 (2023), whose repository holds them."""

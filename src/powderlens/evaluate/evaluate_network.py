@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from powderlens import __version__
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256, make_folder
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.export import open_any
-from powderlens.corpus.stored import StoredCorpus, is_stored
+from powderlens.corpus.exchange.export import open_any
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.stored import StoredCorpus, is_stored
 from powderlens.evaluate.inference_time import inference_time
 from powderlens.evaluate.separation import derive_protocol, describe_part, open_trained
 from powderlens.evaluate.training_run import TRAIN, Learnt, losses_of, read_run, record_name, training_of

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.split import split_indices
-from powderlens.corpus.stream import FloorStream
-from powderlens.corpus.stream_crystals import CrystalStream, origin, sampling_weights
+from powderlens.corpus.store.reflection_table import ReflectionTable
+from powderlens.corpus.stream.from_crystals import CrystalStream, origin, sampling_weights
+from powderlens.corpus.stream.stream import FloorStream
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.evaluate.metrics import classification, lattice
 from powderlens.models.runtime import Model

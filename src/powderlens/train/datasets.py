@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.stream import Batch, Stream
-from powderlens.corpus.stream_workers import AHEAD, Start, StreamWorkers
+from powderlens.corpus.stream.stream import Batch, Stream
+from powderlens.corpus.stream.workers import AHEAD, Start, StreamWorkers
 
 if TYPE_CHECKING:
     from powderlens.corpus.cluster.connect import Cluster

@@ -129,12 +129,14 @@ def train(
             "cores": os.cpu_count(),
         }
         _write(output / "run.json", run)
-    fixed = [data.validation, *([] if shown is None else [shown])]
+    validation = [DataLoader(data.validation, batch_size=None)]
+    if shown is not None:  # a loader draws a number when it begins: this one not from those of dropout
+        validation.append(DataLoader(shown, batch_size=None, generator=torch.Generator()))
     try:
         trainer.fit(
             module,
             data.batches(first, total),
-            [DataLoader(batches, batch_size=None) for batches in fixed],
+            validation,
             ckpt_path=newest if first else None,
             weights_only=True,
         )

@@ -102,7 +102,8 @@ class RunModule(lightning.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip the gradients, which half precision has no longer scaled."""
-        self.clip_gradients(optimizer, self.recipe.gradient_clip, "norm")
+        if self.recipe.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_clip)
 
     def on_validation_epoch_start(self) -> None:
         """Nothing that diverged is validated, so none of it reaches a checkpoint."""

@@ -18,9 +18,9 @@ from torch import Tensor
 from powderlens import __version__
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256
-from powderlens.corpus.corpus import Corpus, Labels
-from powderlens.corpus.stored import StoredCorpus, is_stored
-from powderlens.corpus.stream import Batch, measured_points
+from powderlens.corpus.store.corpus import Corpus, Labels
+from powderlens.corpus.store.stored import StoredCorpus, is_stored
+from powderlens.corpus.stream.stream import Batch, measured_points
 from powderlens.models.network import Network
 from powderlens.models.task import Task
 from powderlens.pattern.grid import Grid

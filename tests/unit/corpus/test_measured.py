@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.manifest import read_manifest, write_manifest
 from powderlens.corpus.measured import FORMATS, import_measured
 from powderlens.corpus.measured_labels import label_of
-from powderlens.corpus.stored import StoredCorpus
-from powderlens.corpus.stream_corpus import CorpusStream
-from powderlens.corpus.verify import verify
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.manifest import read_manifest, write_manifest
+from powderlens.corpus.store.stored import StoredCorpus
+from powderlens.corpus.store.verify import verify
+from powderlens.corpus.stream.from_corpus import CorpusStream
 from powderlens.pattern.grid import Grid
 
 GRID = Grid(start_deg=20.0, step_deg=0.05, points=800, wavelength_A=1.541838)

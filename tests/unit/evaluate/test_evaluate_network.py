@@ -15,13 +15,13 @@ import torch
 
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256
-from powderlens.corpus.corpus import Corpus
+from powderlens.corpus.store.corpus import Corpus
 from powderlens.evaluate.evaluate_network import check_test, evaluate_network
 from powderlens.evaluate.separation import derive_protocol, open_trained, shared_crystals
 from powderlens.evaluate.training_run import Learnt, losses_of, read_run, run_name
 from powderlens.evaluate.zoo_record import ZooRecord, read_zoo_records
 from powderlens.generate.statistics import shipped_statistics
-from powderlens.train.components.data import open_source
+from powderlens.train.components.data import open_data
 from powderlens.train.recipe import parse_recipe, with_choices
 
 HEADS = ("space_group", "crystal_system", "lattice")
@@ -199,7 +199,7 @@ def test_nothing_measured_or_imported_is_learnt(run: Path, corpora: dict[str, Pa
         with pytest.raises(InputError, match=f"its patterns are {name} and are not learnt; name a drawn corpus"):
             check_test(recipe, corpora[name], None)
         with pytest.raises(InputError, match=f"its patterns are {name}, not drawn"):
-            open_source(recipe, corpus=corpora[name])
+            open_data(recipe, corpus=corpora[name])
     assert check_test(recipe, corpora["measured"], None, trained_on=corpora["learnt"]) == corpora["learnt"]
 
 

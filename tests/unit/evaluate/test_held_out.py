@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.split import split_indices
+from powderlens.corpus.store.reflection_table import ReflectionTable
 from powderlens.evaluate.held_out import evaluate_held_out
 from powderlens.models.runtime import Network
 from powderlens.pattern.grid import Grid

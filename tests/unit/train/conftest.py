@@ -95,10 +95,10 @@ def make_minerals(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
     """From a protocol to the corpus of 25 common minerals: 100 patterns to train, 25 each to validate and test."""
     import pyarrow as pa
 
-    from powderlens.corpus.build import build_corpus
-    from powderlens.corpus.crystal_table import SCHEMA, crystal_row, write_crystals
+    from powderlens.corpus.store.build import build_corpus
     from powderlens.crystal.common import common_minerals
     from powderlens.crystal.label import find_symmetry
+    from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
 
     def make(protocol: str) -> Path:
         folder = tmp_path_factory.mktemp("minerals")

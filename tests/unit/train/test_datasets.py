@@ -13,8 +13,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.reflection_table import ReflectionTable
-from powderlens.corpus.stream_crystals import CrystalStream
+from powderlens.corpus.store.reflection_table import ReflectionTable
+from powderlens.corpus.stream.from_crystals import CrystalStream
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.pattern.grid import Grid
 from powderlens.train.datasets import StreamDataset

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.corpus import Corpus
+from powderlens.corpus.store.corpus import Corpus
 from powderlens.train.components.callbacks import Stops
 from powderlens.train.components.checkpoint import load_network
 from powderlens.train.components.data import open_data

@@ -14,7 +14,11 @@ import pytest
 import torch
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.corpus import Corpus
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.manifest import write_manifest
+from powderlens.corpus.store.stored import stored_schema
+from powderlens.pattern.pattern import Pattern
+from powderlens.pattern.prepare import above_floor, flat_on_grid
 from powderlens.train.components.checkpoint import load_network
 from powderlens.train.predict import predict
 from powderlens.train.recipe import Recipe, with_choices
@@ -85,9 +89,6 @@ def test_stored_patterns_that_do_not_fit_are_counted(three_heads: Path, tmp_path
     """Three patterns: one on the grid, one without a label, one that ends before the grid begins."""
     import pyarrow as pa
 
-    from powderlens.corpus.manifest import write_manifest
-    from powderlens.corpus.stored import stored_schema
-
     x = np.arange(10.0, 80.05, 0.05)
     quartz = {"id": "a", "space_group": 152, "crystal_system": "trigonal", "niggli": [4.9, 4.9, 5.4, 90, 90, 120]}
     rows = [
@@ -121,14 +122,12 @@ def test_what_is_refused(three_heads: Path, cnn_run: Path, minerals: Path, tmp_p
 
     refused(tmp_path / "none.ckpt", "no such checkpoint")
     (tmp_path / "words.ckpt").write_text("words")
-    refused(tmp_path / "words.ckpt", "not a checkpoint of the zoo")
-    refused(tmp_path, "no run of the zoo that has ended")
+    refused(tmp_path / "words.ckpt", "not a checkpoint ")
+    refused(tmp_path, "no run that has ended")
     refused(cnn_run, "no part 'exam'", part="exam")
     refused(altered(cnn_run, tmp_path, lambda c: c["powderlens"].update(format=99)), "a checkpoint of format 99")
-    refused(altered(cnn_run, tmp_path, lambda c: c.pop("powderlens")), "not a checkpoint of the zoo")
-    refused(
-        altered(cnn_run, tmp_path, lambda c: c["powderlens"]["network"].update(name="cnn99")), "not in the registry"
-    )
+    refused(altered(cnn_run, tmp_path, lambda c: c.pop("powderlens")), "not a checkpoint ")
+    refused(altered(cnn_run, tmp_path, lambda c: c["powderlens"]["network"].update(name="cnn99")), "no network 'cnn99'")
 
     def fewer(content: dict[str, Any]) -> None:
         content["powderlens"]["tasks"][0].update(outputs=5, classes=[0, 1, 2, 3, 4])
@@ -161,3 +160,31 @@ def test_more_passes_leave_dropout_on(cnn_run: Path, minerals: Path, tmp_path: P
 def test_a_checkpoint_copied_elsewhere_is_enough(cnn_run: Path, minerals: Path, tmp_path: Path) -> None:
     copy = shutil.copy(cnn_run / "best.ckpt", tmp_path / "elsewhere.ckpt")
     assert predict(Path(copy), minerals, "test", tmp_path / "p.parquet", threads=1)["predicted"] == 25
+
+
+def test_a_network_with_a_mask_is_asked_as_it_was_trained(run: Path, small_table_path: Path, tmp_path: Path) -> None:
+    """Above the floor, and told what was measured: a stored half of a scan is answered as `identify` prepares it."""
+    import pyarrow as pa
+
+    x = np.arange(20.0, 60.0, 0.05)
+    intensity = 100 * np.exp(-((x - 26.6) ** 2)) + 300 + np.random.default_rng(0).normal(0, 1, len(x))
+    folder = tmp_path / "stored"
+    folder.mkdir()
+    row = {"id": "a", "space_group": 152, "two_theta_deg": x.tolist(), "intensity": intensity.tolist()}
+    table = pa.Table.from_pylist([{**row, "wavelength_A": 1.5406}], schema=stored_schema("two_theta_deg"))
+    pq.write_table(table, folder / "patterns.parquet")
+    write_manifest(folder, {"kind": "measured", "axis": "two_theta_deg"})
+    predict(run / "last.ckpt", folder, "all", tmp_path / "p.parquet", threads=1)
+    network, grid, about = load_network(run / "last.ckpt")
+    assert about["floor"]
+    assert network.mask
+    on_grid, mask, removed = flat_on_grid(Pattern(two_theta_deg=x, intensity=intensity, wavelength_A=1.5406), grid)
+    assert removed, "a background of three times the line"
+    assert 0 < mask.sum() < grid.points
+    inputs = torch.from_numpy(above_floor(on_grid, mask)[None].astype(np.float32)), torch.from_numpy(mask[None])
+    with torch.no_grad():
+        said = network(*inputs)["space_group"].softmax(dim=1)[0].topk(10).values
+        other = network(inputs[0])["space_group"].softmax(dim=1)[0].topk(10).values
+    (found,) = pq.read_table(tmp_path / "p.parquet")["space_group_probability"].to_pylist()
+    assert found == pytest.approx(said.tolist(), rel=1e-3)
+    assert found != pytest.approx(other.tolist(), rel=1e-3), "the mask is read"

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
-from powderlens.corpus.stream import Batch, Stream
-from powderlens.corpus.stream_corpus import CorpusStream
+from powderlens.corpus.stream.from_corpus import CorpusStream
+from powderlens.corpus.stream.stream import Batch, Stream
 from powderlens.models.task import Task
 from powderlens.train.components.machine import Machine
 from powderlens.train.components.noise import add_noise

@@ -13,14 +13,14 @@ from torch.utils.data import IterableDataset
 
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.split import split_indices
-from powderlens.corpus.stored import StoredCorpus
-from powderlens.corpus.stream import FloorStream, Stream, measured_points
-from powderlens.corpus.stream_corpus import CorpusStream
-from powderlens.corpus.stream_crystals import CrystalStream, sampling_weights
-from powderlens.corpus.stream_synthetic import SyntheticStream
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.reflection_table import ReflectionTable
+from powderlens.corpus.store.stored import StoredCorpus
+from powderlens.corpus.stream.from_corpus import CorpusStream
+from powderlens.corpus.stream.from_crystals import CrystalStream, sampling_weights
+from powderlens.corpus.stream.from_synthetic import SyntheticStream
+from powderlens.corpus.stream.stream import FloorStream, Stream, measured_points
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.generate.statistics import CrystalStatistics, shipped_statistics
 from powderlens.models.task import Task

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from powderlens import __version__
 from powderlens.core.errors import PowderlensError
 from powderlens.core.files import atomic_write, make_folder
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.stored import StoredCorpus
-from powderlens.corpus.stream import Batch, FloorStream, Stream, digest
-from powderlens.corpus.stream_corpus import CorpusStream
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.stored import StoredCorpus
+from powderlens.corpus.stream.from_corpus import CorpusStream
+from powderlens.corpus.stream.stream import Batch, FloorStream, Stream, digest
 from powderlens.pattern.grid import to_grid
 from powderlens.pattern.prepare import above_floor, flat_on_grid
 from powderlens.train.components.machine import Report

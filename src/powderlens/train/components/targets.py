@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from powderlens.corpus.corpus import Labels
-from powderlens.corpus.stream import Batch
+from powderlens.corpus.store.corpus import Labels
+from powderlens.corpus.stream.stream import Batch
 from powderlens.models.task import TASKS, Task, space_group
 from powderlens.train.components.losses import UNKNOWN
 from powderlens.train.recipe_parts import TaskRecipe
