@@ -22,8 +22,10 @@ from powderlens.evaluate.training_run import Learnt, losses_of, read_run, run_na
 from powderlens.evaluate.zoo_record import ZooRecord, read_zoo_records
 from powderlens.generate.statistics import shipped_statistics
 from powderlens.train.components.data import open_data
+from powderlens.train.components.machine import Machine
 from powderlens.train.recipe import parse_recipe, with_choices
 
+ALONE = Machine(workers=0, threads=1)
 HEADS = ("space_group", "crystal_system", "lattice")
 
 
@@ -38,7 +40,7 @@ def evaluate(tmp_path: Path, corpora: dict[str, Path]) -> Callable[..., ZooRecor
     """Without timing, on one thread; corpora by name."""
 
     def call(run: Path, on: str, part: str | None = None, **options: Any) -> ZooRecord:
-        how = {"timing": False, "threads": 1, **options}
+        how = {"timing": False, "machine": ALONE, **options}
         return evaluate_network(run, corpora[on], part, tmp_path / "records", **how)
 
     return call
@@ -47,10 +49,12 @@ def evaluate(tmp_path: Path, corpora: dict[str, Path]) -> Callable[..., ZooRecor
 def test_a_record(run: Path, corpora: dict[str, Path], tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    made = evaluate_network(run, corpora["learnt"], None, tmp_path / "records", threads=1, chosen_by="rate by trial")
+    made = evaluate_network(
+        run, corpora["learnt"], None, tmp_path / "records", machine=ALONE, chosen_by="rate by trial"
+    )
     assert torch.get_num_threads() == 1
     torch.set_num_threads(threads)
-    [(path, record)] = read_zoo_records([tmp_path / "records"])
+    [(path, record)] = read_zoo_records([tmp_path / "made"])
     assert record == made
     assert (
         path.stem
@@ -66,7 +70,7 @@ def test_a_record(run: Path, corpora: dict[str, Path], tmp_path: Path) -> None:
     assert (training.data.crystals, training.data.patterns, training.data.protocol_of_patterns) == (9, 36, "coarse")
     assert training.validation is not None
     assert training.validation.part == "validation"
-    assert training.chosen_by == "lowest loss in the validation part of learnt; rate by trial"
+    assert training.chosen_by == "lowest loss in the validation part of learnt; by trial"
     assert [point.accuracy for point in training.curve] == [{"space_group": 0.25}, {"space_group": 0.5}]
     assert [point.train_loss for point in training.curve] == [5.5, None]
     assert record.inference is not None
