@@ -143,15 +143,18 @@ def train(
 
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")],
-    output: Annotated[Path, typer.Option(help="Folder for NAME.onnx and its card NAME.json.")],
+    output: Annotated[Path, typer.Option(help="Folder for NAME.safetensors, NAME.onnx and the card NAME.json.")],
     checkpoint: Annotated[str, typer.Option(help="Which checkpoint of the run.")] = "best.ckpt",
     averaged: Annotated[
         float, typer.Option(help="Share of the averaged weights; the rest is the newest weights.")
     ] = 1.0,
+    network: Annotated[
+        str | None, typer.Option(help="Repeats MODULE:CLASS of a run of your own network, so that it is imported.")
+    ] = None,
 ) -> None:
-    """Export a trained network: ONNX with half-precision weights, and its card."""
-    need("exporting", "torch", "onnx", "onnxscript")
+    """Export a trained network: its weights, ONNX with half-precision weights to ask it, and its card."""
+    need("exporting", "torch", "lightning", "onnx", "safetensors")
     from powderlens.train.export import export as write
 
-    path = write(run / checkpoint, run, output, averaged=averaged)
+    path = write(run / checkpoint, run, output, averaged=averaged, network=network)
     print_json({"onnx": path.name, "bytes": path.stat().st_size})

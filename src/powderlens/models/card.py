@@ -36,6 +36,7 @@ class Weights:
         name: of the weights, and of their files.
         size, as_published, options: see `powderlens.models.registry.build`.
         mask: it reads a mask of what was measured; else it takes patterns that cover the whole grid only.
+        floor: patterns come without background and floor, see `powderlens.pattern.prepare`; else as they are.
         grid: on which patterns come.
         tasks: what it answers, in this order.
         parameters: trainable ones.
@@ -51,6 +52,7 @@ class Weights:
     as_published: bool
     options: Mapping[str, Any]
     mask: bool
+    floor: bool
     grid: Grid
     tasks: tuple[Task, ...]
     parameters: int

@@ -82,10 +82,30 @@ class Own:
             self.cell = made_by.cell
 
     def body(self, points: int, *, as_published: bool, small: bool, **options: Any) -> Any:
-        """The class's module."""
-        body = self.made_by(points, **options)
-        if not isinstance(getattr(body, "features", None), int):
-            raise InputError(f"{self.card.name}: has no attribute features, the length of what its forward returns")
+        """The class's module, after a look at what it makes of two empty patterns.
+
+        Raises:
+            InputError: it cannot be made or asked, or gives something else than features.
+        """
+        import torch
+
+        name = self.card.name
+        try:
+            body = self.made_by(points, **options)
+            features, channels = getattr(body, "features", None), getattr(body, "channels", 1)
+            with torch.no_grad():
+                shape = tuple(body.eval()(torch.zeros(2, channels, points)).shape)
+            body.train()
+        except Exception as error:  # whatever the user's code may raise
+            said = (str(error).splitlines() or [""])[0]
+            raise InputError(
+                f"{name}: cannot be made for {points} points, or not asked ({type(error).__name__}: {said})"
+            ) from None
+        if shape != (2, features):
+            raise InputError(
+                f"{name}: makes {shape} of two patterns of {points} points, and its features are {features}; "
+                "its forward must return (patterns, features)"
+            )
         return body
 
     def head(self, features: int, outputs: int, *, as_published: bool, small: bool) -> Any:

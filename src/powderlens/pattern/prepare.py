@@ -66,16 +66,3 @@ def above_floor(intensity: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDAr
     if top > 0:
         out[mask] = above / top
     return out
-
-
-def network_input(intensity: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """`above_floor`, its square root, and the mask: what prism-1 reads.
-
-    Args:
-        intensity: (n,) on the network's grid, any scale.
-        mask: (n,) True where measured.
-
-    Returns:
-        (2, n) float32: square-root intensities (0 where not measured), and the mask as 0 or 1.
-    """
-    return np.stack([np.sqrt(above_floor(intensity, mask)), mask]).astype(np.float32)
