@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from powderlens.core.errors import InputError
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.evaluate.evaluate_network import evaluate_network
-from powderlens.evaluate.zoo_record import read_zoo_records
+from powderlens.evaluate.record import read_records
 from powderlens.models.network import Network
 from powderlens.models.registry import build, card
 from powderlens.models.task import Task, crystal_system
@@ -34,7 +34,7 @@ def inputs(make_run: Callable[..., Path], corpora: dict[str, Path], tmp_path_fac
     evaluate_network(
         run, corpora["learnt"], "test", place / "records", timing=False, machine=Machine(workers=0, threads=1)
     )
-    return Inputs(records=tuple(read_zoo_records([place / "records"])), corpus=corpora["learnt"], runs=(run,))
+    return Inputs(records=tuple(read_records([place / "records"])), corpus=corpora["learnt"], runs=(run,))
 
 
 def changed(inputs: Inputs, **changes: Any) -> Inputs:
