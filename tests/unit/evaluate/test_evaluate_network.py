@@ -49,10 +49,10 @@ def evaluate(tmp_path: Path, corpora: dict[str, Path]) -> Callable[..., Record]:
 def test_a_record(run: Path, corpora: dict[str, Path], tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    made = evaluate_network(run, corpora["learnt"], None, tmp_path / "made", machine=ALONE, chosen_by="by trial")
+    made = evaluate_network(run, corpora["learnt"], None, tmp_path / "records", machine=ALONE, chosen_by="by trial")
     assert torch.get_num_threads() == 1
     torch.set_num_threads(threads)
-    [(path, record)] = read_records([tmp_path / "made"])
+    [(path, record)] = read_records([tmp_path / "records"])
     assert record == made
     assert (
         path.stem
