@@ -47,10 +47,9 @@ def measured(
     ] = None,
 ) -> None:
     """Accuracy on measured patterns with known labels, for each kind of evidence."""
-    need("choosing weights", "scipy")
     from powderlens.core.files import file_sha256
     from powderlens.evaluate.measured import choose_on, evaluate_measured, read_rruff_set
-    from powderlens.evaluate.record import write_record
+    from powderlens.evaluate.record import write_result
     from powderlens.identification.evidence import write_weights
     from powderlens.identification.identify import Identifier
 
@@ -68,7 +67,7 @@ def measured(
         **evaluate_measured(identifier, patterns),
     }
     chosen = "" if choose_weights is None else f" --choose-weights {choose_weights.name}"
-    write_record(output, command=f"powderlens evaluate measured {data.name} --output {output.name}{chosen}", body=body)
+    write_result(output, command=f"powderlens evaluate measured {data.name} --output {output.name}{chosen}", body=body)
     print_json({"record": output.name, **{k: body[k] for k in ("shipped_weights", "weights_cross_validated")}})
 
 
@@ -84,7 +83,7 @@ def held_out(
     from powderlens.core.files import file_sha256
     from powderlens.corpus.store.reflection_table import ReflectionTable
     from powderlens.evaluate.held_out import evaluate_held_out
-    from powderlens.evaluate.record import write_record
+    from powderlens.evaluate.record import write_result
     from powderlens.models.runtime import load_model
 
     model = load_model()
@@ -98,7 +97,7 @@ def held_out(
         **figures,
     }
     names = " ".join(f"--data {path.name}" for path in data)
-    write_record(output, command=f"powderlens evaluate held-out {names} --output {output.name}", body=body)
+    write_result(output, command=f"powderlens evaluate held-out {names} --output {output.name}", body=body)
     print_json({"record": output.name, "all": figures["all"]})
 
 
@@ -123,7 +122,7 @@ def realism(
     from powderlens.cli.databases import open_database
     from powderlens.core.files import file_sha256
     from powderlens.diffraction.protocol import load_protocol, protocol_names
-    from powderlens.evaluate.record import write_record
+    from powderlens.evaluate.record import write_result
     from powderlens.reproduce.realism.development import match_structures
     from powderlens.reproduce.realism.realism import evaluate_realism
 
@@ -140,7 +139,7 @@ def realism(
     }
     chosen = "".join(f" --protocol {Path(name).name}" for name in protocol or ())
     options = f"--crystals {crystals.name} --output {output.name}{chosen} --seed {seed} --draws {draws}"
-    write_record(output, command=f"powderlens evaluate realism {data.name} {options}", body=body)
+    write_result(output, command=f"powderlens evaluate realism {data.name} {options}", body=body)
     told: dict[str, dict[str, object]] = figures["protocols"]  # type: ignore[assignment]
     brief = {name: {key: told[name][key] for key in ("accuracy", "auc")} for name in told}
     print_json({"record": output.name, "patterns": len(matches), "protocols": brief})
