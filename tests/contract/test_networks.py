@@ -285,17 +285,18 @@ def test_onnx_says_the_same(network: Network, x: Tensor) -> None:
             np.testing.assert_allclose(told, answer.numpy(), rtol=1e-4, atol=1e-4)
 
 
+ONE_OF_EACH = ("cnn9", "park_cnn_small", "resnet10", "alphadiffract", "prism")
+"""Of each scale of the input, resampled or not, of one channel and of two."""
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_mask_is_read(name: str) -> None:
-    """It starts as the network without; the mask says what zero means as soon as its weight is not 0, in ONNX too."""
+    """It starts as the network without; the mask says what zero means as soon as its weight is not 0."""
     points = max(400, card(name).min_points)
     tasks = [crystal_system(), lattice()]
-    plain, masked = (
-        build(name, tasks, points=points, size="small", seed=1, mask=mask).eval() for mask in (False, True)
-    )
-    assert count_parameters(name, tasks, points=points, size="small", mask=True) == sum(
-        parameter.numel() for parameter in plain.parameters()
-    ) + (2 if masked.stem else 0)
+    plain, masked = (build(name, tasks, points=points, size="small", seed=1, mask=on).eval() for on in (False, True))
+    of_both = [sum(parameter.numel() for parameter in network.parameters()) for network in (plain, masked)]
+    assert of_both[1] - of_both[0] == (2 if masked.stem else 0)
     x = patterns(2, points)
     assert torch.equal(say(plain, x)["lattice"], say(masked, x)["lattice"])
     mask = torch.ones(2, points, dtype=torch.bool)
@@ -303,13 +304,15 @@ def test_a_mask_is_read(name: str) -> None:
     if masked.stem is not None:
         torch.nn.init.constant_(masked.stem.weight, 0.5)
     with torch.no_grad():
-        part, other = masked(x, mask), masked(torch.where(mask, x, 1e6), mask)
-    assert torch.equal(part["lattice"], other["lattice"]), "what was not measured is not read"
+        part = masked(torch.where(mask, x, 1e6), mask)
     whole = say(masked, torch.where(mask, x, 0.0))
     assert not torch.allclose(part["lattice"][0], whole["lattice"][0], rtol=1e-6), "not measured is not zero"
-    session = onnxruntime.InferenceSession(to_onnx(masked), providers=["CPUExecutionProvider"])
-    told = session.run(["lattice"], {"x": x.numpy(), "mask": mask.float().numpy()})[0]
-    np.testing.assert_allclose(told, part["lattice"].numpy(), rtol=1e-4, atol=1e-4)
+    if name in ONE_OF_EACH:
+        with torch.no_grad():
+            assert torch.equal(masked(x, mask)["lattice"], part["lattice"]), "what was not measured is not read"
+        session = onnxruntime.InferenceSession(to_onnx(masked), providers=["CPUExecutionProvider"])
+        told = session.run(["lattice"], {"x": x.numpy(), "mask": mask.float().numpy()})[0]
+        np.testing.assert_allclose(told, part["lattice"].numpy(), rtol=1e-4, atol=1e-4)
     with pytest.raises(InputError, match=f"{name}: 1 of 2 patterns are measured on a part of the grid only"):
         plain(x, mask)
     with pytest.raises(InputError, match="a mask of shape"):
