@@ -527,3 +527,27 @@ def test_precision_is_that_of_the_recipe_or_refused(
     half, full = (float(curve(tmp_path / name)[-1]["val_loss"]) for name in ("run", "full"))
     assert half != full
     assert half == pytest.approx(full, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (
+            {"widths": [16, 0, 16]},
+            r"prism: widths \(16, 0, 16\), hidden 128; give three whole numbers above 0, and one",
+        ),
+        ({"widths": [16, 16]}, r"prism: widths \(16, 16\), hidden 128"),
+        ({"widths": 16}, "prism: widths 16, hidden 128"),
+        ({"hidden": 0}, r"prism: widths \(16, 24, 32\), hidden 0"),
+        ({"hidden": 16.5}, "hidden 16.5"),
+        ({"dropout": 1.0}, r"prism: dropout 1\.0; give a rate from 0 to below 1"),
+        ({"colour": 1}, "prism: no option 'colour'; there are: widths, hidden, dropout"),
+    ],
+)
+def test_options_that_the_network_does_not_take(
+    recipe: Recipe, small_table_path: Path, train: Train, tmp_path: Path, options: dict[str, Any], complaint: str
+) -> None:
+    wanted = {"name": "prism", "size": "small", "options": options}
+    with pytest.raises(InputError, match=complaint):
+        train(changed(recipe, network=wanted), tmp_path / "run", tables=[small_table_path])
+    assert not (tmp_path / "run").exists()
