@@ -1,4 +1,4 @@
-"""Options that `powderlens train` and `powderlens evaluate` share: what is chosen instead of the recipe's, and where."""
+"""Options that `powderlens train` and `powderlens evaluate` share: what is chosen instead of the recipe, and where."""
 
 from __future__ import annotations
 
