@@ -6,16 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.stream.from_corpus import CorpusStream
 from powderlens.models.registry import build
+from powderlens.pattern.prepare import above_floor
 from powderlens.train.components import batches
-from powderlens.train.components.batches import Item
+from powderlens.train.components.batches import Item, Noise
 from powderlens.train.components.data import open_data
 from powderlens.train.components.losses import TaskLoss
 from powderlens.train.components.machine import Machine
 from powderlens.train.recipe import Recipe, parse_recipe
+from powderlens.train.recipe_parts import NoiseRecipe
 
 STEPS = 9
 CLIP = 0.2
@@ -93,3 +98,59 @@ def test_how_many_batches_are_chosen_together_changes_nothing(
         for (x, _, answers), (other_x, _, other_answers) in zip(in_fours, together[first:], strict=True):
             assert torch.equal(x, other_x)
             assert all(torch.equal(answers[name], other_answers[name]) for name in answers)
+
+
+def test_held_and_drawn_patterns_have_the_same_masks_and_floors(
+    cnn_recipe: Recipe, make_minerals: Callable[[str], Path]
+) -> None:
+    """Of scans that are cut; each floor by itself, and noise only where something was measured."""
+    cut = "last_deg = { uniform = [30.0, 70.0] }\n"
+    corpus = make_minerals(COARSE + cut)
+    content = cnn_recipe.model_dump(mode="json")
+    content["network"]["mask"] = content["data"]["floor"] = True
+    content["limits"] = {"steps": 3}
+    recipe = parse_recipe(content, "masked")
+    held, drawn = (
+        open_data(recipe, corpus=corpus, machine=Machine(workers=0, memory_GB=memory)) for memory in (4.0, 0.0)
+    )
+    numbers = CorpusStream(Corpus.open(corpus), "train", size=8, seed=recipe.seed).corpus_numbers(np.arange(24))
+    plain = Corpus.open(corpus).draw(numbers)
+    ends = Corpus.open(corpus).conditions(numbers)["last_deg"]
+    assert ends.min() < 50 < ends.max()
+    for i, (one, other) in enumerate(zip(held.batches(0, 3), drawn.batches(0, 3), strict=True)):
+        assert one[1] is not None
+        assert other[1] is not None
+        assert torch.equal(one[0], other[0])
+        assert torch.equal(one[1], other[1])
+        for x, mask, whole, end in zip(one[0], one[1], plain[8 * i :], ends[8 * i :], strict=False):
+            assert mask.tolist() == (held.grid.two_theta_deg <= end + 1e-6).tolist()
+            expected = above_floor(whole.astype(np.float64), mask.numpy())
+            assert x.numpy() == pytest.approx(expected, abs=1e-6)
+    x_BL, mask_BL, _ = held.validation[0]
+    assert mask_BL is not None
+    noise = Noise(NoiseRecipe(counts_at_max=(1, 100), relative_sigma=(0.01, 0.1)), 0)
+    assert (noise(x_BL, mask_BL, 0)[~mask_BL] == 0).all()
+    assert (noise(x_BL, None, 0)[~mask_BL] != 0).any()
+
+
+COARSE = """
+name = "coarse"
+summary = "Broad lines on a coarse grid over a pedestal of noise, on scans that end early"
+citation = "powderlens"
+scale = 100.0
+
+[grid]
+start_deg = 10.0
+step_deg = 0.1
+points = 701
+wavelength_A = 1.5405929
+
+[profile]
+shape = "gaussian"
+size_shape = "gaussian"
+caglioti_w_deg2 = 0.04
+
+[counting]
+noise_sigma = 0.01
+pedestal = 2.0
+"""
