@@ -139,7 +139,7 @@ def test_a_model_in_a_file(run: Callable, root: Path) -> None:
     text = run("identify", RUTILE, *CU, *alone, "--plot", "answer.svg").out
     assert "no space group is given" in " ".join(text.split())
     assert "reduced cell" not in text
-    assert "no cell" in Path("answer.svg").read_text() or Path("answer.svg").stat().st_size > 10_000
+    assert "<svg" in Path("answer.svg").read_text()
     assert run("identify", RUTILE, QUARTZ, *CU, *alone).code == 0
     Path("part.xy").write_text(scan(X[:700], Y[:700]))
     refused = run("identify", "part.xy", *CU, "--evidence", "network", "--model", plain)

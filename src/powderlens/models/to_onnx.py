@@ -72,7 +72,7 @@ def to_onnx(network: Network, *, half: bool = False) -> bytes:
                 do_constant_folding=False,
                 dynamo=False,
             )
-        except (OnnxExporterError, torch.jit.TracingCheckError, RuntimeError) as error:
+        except (OnnxExporterError, RuntimeError) as error:
             said = (str(error).splitlines() or [""])[0]
             raise InputError(
                 f"{network.card.name}: cannot be written as ONNX, torch's tracing exporter says: {said}; "
