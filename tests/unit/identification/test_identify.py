@@ -7,7 +7,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from powderlens.diffraction.simulate import simulate
 from powderlens.identification.answer import Answer
 from powderlens.identification.evidence import EVIDENCE, Evidence
 from powderlens.identification.identify import Identifier, identify
+from powderlens.models.task import Task, crystal_system, extinction_class, lattice, space_group
 from powderlens.pattern.grid import convert_two_theta
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.read import read_pattern
@@ -190,11 +193,11 @@ def test_many_at_once_are_answered_as_one_by_one(
 ) -> None:
     monkeypatch.setattr("powderlens.identification.identify.BATCH", 2)
     patterns = [rutile, quartz, replace(rutile, source="again")]
-    answers = identifiers("all").identify_many(patterns)
+    answers = [answer for answer in identifiers("all").identify_many(iter(patterns)) if isinstance(answer, Answer)]
     assert [a.file for a in answers] == [rutile.source, quartz.source, "again"]
     for pattern, answer in zip(patterns, answers, strict=True):
         agree(identifiers("all").identify(pattern), answer, 1e-4)
-    assert identifiers("all").identify_many([]) == []
+    assert list(identifiers("all").identify_many([])) == []
 
 
 def test_the_answer_as_json(identifiers: Identifiers, rutile: Pattern) -> None:
@@ -234,6 +237,7 @@ def test_phases_have_different_names_and_none_is_empty(
     identifiers: Identifiers, rutile: Pattern, quartz: Pattern
 ) -> None:
     for answer in identifiers("all").identify_many([rutile, quartz]):
+        assert isinstance(answer, Answer)
         names = [phase.name for phase in answer.phases]
         assert len(set(names)) == len(names) >= 1
         assert all(names), "a phase that is no mineral goes by its formula"
@@ -247,8 +251,10 @@ def test_a_pattern_that_cannot_be_answered(identifiers: Identifiers, rutile: Pat
     beyond = Pattern(np.linspace(100, 140, 500), rutile.intensity[:500], CUKA_A)
     with pytest.raises(InputError, match="does not overlap"):
         identifiers("all").identify(beyond)
-    with pytest.raises(WavelengthError, match="no wavelength"):
-        identifiers("all").identify_many([rutile, replace(rutile, wavelength_A=None)])
+    one, two, three = identifiers("all").identify_many([replace(rutile, wavelength_A=None), rutile, beyond])
+    assert isinstance(one, WavelengthError), "an error stands in its place, and the others are answered"
+    assert isinstance(two, Answer)
+    assert isinstance(three, InputError)
 
 
 def test_a_range_of_a_few_points_is_no_crash(identifiers: Identifiers, rutile: Pattern) -> None:
@@ -298,3 +304,91 @@ def test_identifying_loads_no_torch(root: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
+
+
+Write = Callable[..., tuple[Path, object]]
+
+
+@pytest.fixture(scope="module")
+def model_of(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The ONNX file of a small network with some heads, untrained."""
+    write: Write = run_path(str(root / "tests" / "unit" / "models" / "exported.py"))["write_model"]
+
+    @cache
+    def make(*tasks: Task, **options: object) -> Path:
+        return write(tmp_path_factory.mktemp("model"), tasks, **options)[0]
+
+    return make
+
+
+def ask(model: Path, pattern: Pattern, evidence: Evidence = "network") -> Answer:
+    return Identifier(evidence, model=model, threads=1).identify(pattern)
+
+
+def test_any_exported_network_can_be_asked(model_of: Callable[..., Path], rutile: Pattern) -> None:
+    answer = ask(model_of(crystal_system(), space_group(range(2, 100)), lattice(), mask=True), rutile)
+    assert answer.model == "tiny"
+    assert {group.number for group in answer.space_group if group.probability > 0} == set(range(2, 100))
+    assert sum(group.probability for group in answer.space_group) == pytest.approx(1.0)
+    assert answer.lattice_source == "network"
+    assert any("no measured pattern has calibrated" in warning for warning in answer.warnings)
+    assert any("knows 98 of the 230 space groups" in warning for warning in answer.warnings)
+
+
+def test_a_network_that_knows_systems_only_names_no_group(model_of: Callable[..., Path], rutile: Pattern) -> None:
+    model = model_of(crystal_system(), mask=True)
+    answer = ask(model, rutile)
+    assert len(answer.crystal_system) == 7
+    assert (answer.space_group, answer.lattice, answer.lattice_source) == ([], {}, "none")
+    assert any("no space group is given" in warning for warning in answer.warnings)
+    assert any("gives no cell" in warning for warning in answer.warnings)
+    told = answer.to_dict()
+    assert told["space_group"] == []
+    assert told["lattice"] == {"cell": "niggli"}
+    both = ask(model, rutile, "all")
+    assert both.space_group[0].number == 136, "the library does"
+    assert both.lattice_source == "Rutile"
+
+
+def test_a_network_of_extinction_classes(model_of: Callable[..., Path], rutile: Pattern) -> None:
+    answer = ask(model_of(extinction_class(), mask=True), rutile)
+    belief = {group.number: group.probability for group in answer.space_group}
+    assert belief[136] == pytest.approx(belief[102]) == pytest.approx(belief[118])
+    assert any("the groups of one share its probability evenly" in warning for warning in answer.warnings)
+
+
+def test_a_network_of_cells_answers_beside_the_library_only(model_of: Callable[..., Path], rutile: Pattern) -> None:
+    model = model_of(lattice(), mask=True)
+    with pytest.raises(InputError, match=r"cnn5\.tiny: answers with a cell and says nothing of symmetry"):
+        Identifier("network", model=model)
+    assert ask(model, rutile, "all").space_group[0].number == 136
+
+
+def test_a_network_without_a_mask_reads_whole_scans(model_of: Callable[..., Path], rutile: Pattern) -> None:
+    model = model_of(space_group(), lattice())
+    assert len(ask(model, rutile).space_group) == 230
+    part = (rutile.two_theta_deg > 15) & (rutile.two_theta_deg < 60)
+    short = replace(rutile, two_theta_deg=rutile.two_theta_deg[part], intensity=rutile.intensity[part])
+    with pytest.raises(InputError, match=r"cnn5\.tiny reads no mask; measure all of it, or train it with mask = true"):
+        ask(model, short)
+    assert Identifier("library", model=model).identify(short).phases, "the library has a mask of its own"
+
+
+def test_a_network_reads_patterns_as_it_was_trained_on(model_of: Callable[..., Path], rutile: Pattern) -> None:
+    """With their background and floor, or without; the library never reads them with it."""
+    lifted = replace(rutile, intensity=rutile.intensity + 0.3 * rutile.intensity.max())
+    for floor in (True, False):
+        model = model_of(space_group(), floor=floor)
+        one, other = (Identifier("network", model=model, threads=1).prepare(pattern) for pattern in (rutile, lifted))
+        assert one.above_floor == pytest.approx(other.above_floor, abs=0.02)
+        assert float(other.above_floor.min()) == 0
+        if floor:
+            assert other.network_reads.tolist() == other.above_floor.tolist()
+        else:
+            assert other.network_reads == pytest.approx(one.network_reads + 0.3 * rutile.intensity.max(), rel=1e-4)
+
+
+def test_the_identifier_is_kept_between_calls(rutile: Pattern, monkeypatch: pytest.MonkeyPatch) -> None:
+    identify(rutile, evidence="network")
+    monkeypatch.setattr("powderlens.identification.identify.load_model", None)
+    identify(rutile, evidence="network")

@@ -14,12 +14,12 @@ from powderlens.core.errors import InputError
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.evaluate.answers import Answers, read_answers
+from powderlens.evaluate.record import Record
 from powderlens.evaluate.training_run import read_run
-from powderlens.evaluate.zoo_record import ZooRecord
 from powderlens.models.network import Network
 from powderlens.models.task import Task
 from powderlens.reproduce.analyses.base import Inputs, labels
-from powderlens.train.checkpoint import load_network
+from powderlens.train.components.checkpoint import load_network
 from powderlens.train.predict import open_corpus
 
 BATCH = 100
@@ -40,7 +40,7 @@ class AskedNetwork:
     label: str
     network: Network
     path: Path
-    record: ZooRecord
+    record: Record
     corpus: Corpus | StoredCorpus
 
     @property

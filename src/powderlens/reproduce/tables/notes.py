@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from powderlens.evaluate.zoo_record import CorpusPart
+from powderlens.evaluate.record import CorpusPart
 from powderlens.reproduce.tables.entries import (
     TASK_WORDS,
     Cell,
