@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from powderlens.core.cell import CELL_LETTERS
 from powderlens.core.errors import StructureError
 from powderlens.crystal.convert import from_pymatgen
 from powderlens.crystal.elements import element_from_text
@@ -132,7 +133,7 @@ def _from_dict(inside: Mapping[str, Any]) -> Structure:
         if abs(np.linalg.det(basis)) < 1e-6:
             raise StructureError("cell: no volume")
     else:
-        basis = lattice_from_cell([lattice[name] for name in ("a", "b", "c", "alpha", "beta", "gamma")])
+        basis = lattice_from_cell([lattice[name] for name in CELL_LETTERS])
     elements, frac, occupancy = [], [], []
     for site in inside["sites"]:
         place = site["abc"] if "abc" in site else np.array(site["xyz"], dtype=float) @ np.linalg.inv(basis)

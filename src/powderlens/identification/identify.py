@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.cell import CELL_NAMES
 from powderlens.core.errors import InputError, PatternError, WavelengthError
-from powderlens.identification.answer import CELL_NAMES, Answer, Group, Phase, System
+from powderlens.identification.answer import Answer, Group, Phase, System
 from powderlens.identification.evidence import EVIDENCE, Evidence, Weights, join, system_belief
 from powderlens.library.search import Matches, Search
 from powderlens.library.table import LibraryTable

@@ -22,6 +22,7 @@ from powderlens.corpus.store.manifest import read_manifest, write_manifest
 from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.corpus.store.verify import verify
 from powderlens.corpus.stream.from_corpus import CorpusStream
+from powderlens.pattern.formats.stated import Stated
 from powderlens.pattern.grid import Grid
 
 GRID = Grid(start_deg=20.0, step_deg=0.05, points=800, wavelength_A=1.541838)
@@ -183,10 +184,10 @@ def test_a_set_with_a_bad_row(source: Path) -> None:
 
 def test_a_set_whose_table_does_not_fit(source: Path) -> None:
     path = write_set(source, rows=1)
-    with pytest.raises(InputError, match=r"set\.csv: 1 labels for 2 patterns"):
+    with pytest.raises(InputError, match=r"set\.npz: 2 patterns but 1 rows in the table beside it"):
         import_measured(path, source.parent / "c", form="rruff")
     path.with_suffix(".csv").write_text("row,space_group\n")
-    with pytest.raises(InputError, match=r"set\.csv: no column mineral_inferred; it needs row, space_group"):
+    with pytest.raises(InputError, match=r"set\.csv: no column a_A; it needs space_group, a_A"):
         import_measured(path, source.parent / "c", form="rruff")
     path.with_suffix(".csv").unlink()
     with pytest.raises(InputError, match=r"set\.csv: no such file; it holds the labels"):
@@ -490,9 +491,9 @@ def test_a_damaged_table_and_a_newer_version(measured: Path) -> None:
 
 def test_a_number_tells_the_centring_where_all_settings_agree() -> None:
     cubic = (5.6402, 5.6402, 5.6402, 90.0, 90.0, 90.0)
-    assert label_of(group=225, cell=cubic).niggli == pytest.approx([5.6402 / np.sqrt(2)] * 3 + [60] * 3)
-    assert label_of(group=221, cell=cubic).niggli == pytest.approx(cubic)
+    assert label_of(Stated(group="225", cell=cubic)).niggli == pytest.approx([5.6402 / np.sqrt(2)] * 3 + [60] * 3)
+    assert label_of(Stated(group="221", cell=cubic)).niggli == pytest.approx(cubic)
     monoclinic = (9.83, 8.92, 5.27, 90.0, 105.9, 90.0)
-    assert label_of(group=12, cell=monoclinic).niggli is None, "C, A or I"
-    assert label_of(group="C 2/m", cell=monoclinic).niggli is not None
-    assert label_of(group=148, cell=(5.0, 5.0, 17.0, 90.0, 90.0, 120.0)).niggli is None, "two kinds of axes"
+    assert label_of(Stated(group="12", cell=monoclinic)).niggli is None, "C, A or I"
+    assert label_of(Stated(group="C 2/m", cell=monoclinic)).niggli is not None
+    assert label_of(Stated(group="148", cell=(5.0, 5.0, 17.0, 90.0, 90.0, 120.0))).niggli is None, "two kinds of axes"
