@@ -30,11 +30,11 @@ import powderlens
 from powderlens.core.files import atomic_write
 from powderlens.models.registry import NAMES, build
 from powderlens.train import zoo_engine
-from powderlens.train.batches import AHEAD, HeldBatches, Item, Machine
-from powderlens.train.callbacks import Progress
-from powderlens.train.losses import TaskLoss
-from powderlens.train.recipe_zoo import ZooRecipe, load_zoo_recipe, parse_zoo_recipe, with_choices
-from powderlens.train.sources import open_source
+from powderlens.train.components.batches import AHEAD, HeldBatches, Item, Machine
+from powderlens.train.components.callbacks import Progress
+from powderlens.train.components.data import open_source
+from powderlens.train.components.losses import TaskLoss
+from powderlens.train.recipe import Recipe, load_recipe, parse_recipe, with_choices
 
 WARM = 3
 """Steps that are not timed."""
@@ -52,7 +52,7 @@ class Timed(Progress):
         super().on_train_batch_end(trainer, module, *args)
 
 
-def plain(recipe: ZooRecipe, batches: list[Item], losses: list[TaskLoss], points: int, device: torch.device) -> float:
+def plain(recipe: Recipe, batches: list[Item], losses: list[TaskLoss], points: int, device: torch.device) -> float:
     chosen = recipe.network
     tasks = zoo_tasks(recipe)
     network = build(chosen.name, tasks, points=points, size=chosen.size, seed=recipe.seed).to(device)
@@ -89,11 +89,11 @@ def choosing_s(held: HeldBatches) -> float:
     return median(times) / AHEAD
 
 
-def engine(recipe: ZooRecipe, corpus: Path, cache: Path, threads: int, accelerator: str, choosing: float) -> float:
+def engine(recipe: Recipe, corpus: Path, cache: Path, threads: int, accelerator: str, choosing: float) -> float:
     zoo_engine.Progress = Timed  # type: ignore[misc]
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        zoo_engine.train_zoo(
+        zoo_engine.train(
             recipe,
             Path(folder) / "run",
             corpus=corpus,
@@ -122,7 +122,7 @@ def command(given: argparse.Namespace) -> str:
     return " ".join(words)
 
 
-def zoo_tasks(recipe: ZooRecipe) -> list[Any]:
+def zoo_tasks(recipe: Recipe) -> list[Any]:
     from powderlens.models.task import TASKS
 
     return [TASKS[name]() for name in recipe.tasks]
@@ -145,8 +145,8 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     device = torch.device("cuda" if given.accelerator == "gpu" else "cpu")
-    base = load_zoo_recipe(given.recipe).model_dump(mode="json")
-    limited = parse_zoo_recipe({**base, "limits": {"steps": given.steps}}, str(given.recipe))
+    base = load_recipe(given.recipe).model_dump(mode="json")
+    limited = parse_recipe({**base, "limits": {"steps": given.steps}}, str(given.recipe))
     networks: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder)

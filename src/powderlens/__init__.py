@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from powderlens.diffraction.simulate import simulate
     from powderlens.identification.answer import Answer
     from powderlens.identification.identify import identify
+    from powderlens.models.load_torch import load_torch
     from powderlens.pattern.grid import Grid
     from powderlens.pattern.pattern import Pattern
     from powderlens.pattern.read import read_pattern
@@ -34,6 +35,7 @@ _HOME = {
     "Structure": "powderlens.crystal.structure",
     "draw_patterns": "powderlens.diffraction.draw",
     "identify": "powderlens.identification.identify",
+    "load_torch": "powderlens.models.load_torch",
     "load_protocol": "powderlens.diffraction.protocol",
     "protocol_names": "powderlens.diffraction.protocol",
     "read_pattern": "powderlens.pattern.read",
@@ -53,6 +55,7 @@ __all__ = [
     "draw_patterns",
     "identify",
     "load_protocol",
+    "load_torch",
     "protocol_names",
     "read_pattern",
     "read_structure",

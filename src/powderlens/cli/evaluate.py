@@ -53,17 +53,16 @@ def measured(
     from powderlens.evaluate.record import write_record
     from powderlens.identification.evidence import write_weights
     from powderlens.identification.identify import Identifier
-    from powderlens.models.runtime import read_card
 
     patterns = read_rruff_set(data)
     identifier = Identifier("all")
     if choose_weights is not None:
         identifier.weights = choose_on(identifier, patterns)
-        write_weights(choose_weights, identifier.weights, chosen_on=data.name, model=identifier.network.name)
+        write_weights(choose_weights, identifier.weights, chosen_on=data.name, model=identifier.model.name)
     body = {
         "data": {data.name: file_sha256(data), data.with_suffix(".csv").name: file_sha256(data.with_suffix(".csv"))},
-        "model": identifier.network.name,
-        "model_chosen_by": f"{read_card(identifier.network.name)['chosen_by']}; no measured pattern was trained on",
+        "model": identifier.model.name,
+        "model_chosen_by": f"{identifier.model.weights.chosen_by}; no measured pattern was trained on",
         "weights_chosen_by": "least log loss on the same measured patterns (a number for each weight); see the "
         "cross-validated figures for weights chosen without the patterns they are judged on",
         **evaluate_measured(identifier, patterns),
@@ -86,15 +85,15 @@ def held_out(
     from powderlens.corpus.store.reflection_table import ReflectionTable
     from powderlens.evaluate.held_out import evaluate_held_out
     from powderlens.evaluate.record import write_record
-    from powderlens.models.runtime import load_network, read_card
+    from powderlens.models.runtime import load_model
 
-    network = load_network()
-    shares = read_card(network.name)["training"]["recipe"]["data"]["shares"]
-    figures = evaluate_held_out(network, ReflectionTable.load(*data), shares=shares, patterns=patterns, seed=seed)
+    model = load_model()
+    shares = model.weights.training["recipe"]["data"]["shares"]
+    figures = evaluate_held_out(model, ReflectionTable.load(*data), shares=shares, patterns=patterns, seed=seed)
     body = {
         "data": {path.name: file_sha256(path) for path in data},
-        "model": network.name,
-        "model_chosen_by": read_card(network.name)["chosen_by"],
+        "model": model.name,
+        "model_chosen_by": model.weights.chosen_by,
         "split": "sets of elements within a space group held apart (corpus/split.py)",
         **figures,
     }

@@ -16,7 +16,6 @@ from powderlens.core.errors import InputError
 
 if TYPE_CHECKING:
     from powderlens.evaluate.zoo_record import ZooRecord
-    from powderlens.train.recipe_zoo import ZooRecipe
 
 
 def evaluate_network(
@@ -63,17 +62,20 @@ def evaluate_network(
     """
     need("evaluating", "torch", "lightning", "pyarrow")
     from powderlens.core.named_files import names_in
-    from powderlens.evaluate.evaluate_network import check_test, torch_device
+    from powderlens.evaluate.evaluate_network import check_test
     from powderlens.evaluate.evaluate_network import evaluate_network as evaluate
     from powderlens.evaluate.training_run import run_name
-    from powderlens.train.batches import Machine
+    from powderlens.train.components.machine import Machine
+    from powderlens.train.engine import train
+    from powderlens.train.own import admit
     from powderlens.train.quiet import quiet_lightning
+    from powderlens.train.recipe import load_recipe, with_choices
     from powderlens.train.recipe_file import RECIPES
-    from powderlens.train.recipe_zoo import with_choices
-    from powderlens.train.zoo_engine import train_zoo
 
     corpus, part = _corpus_and_part(on)
-    device = torch_device(accelerator.value)
+    admit(network, loss)
+    machine = Machine(workers=workers, cache=cache, threads=threads, accelerator=accelerator.value)
+    machine.device()
     choices: dict[str, Any] = {
         "network": network,
         "task": task,
@@ -94,7 +96,7 @@ def evaluate_network(
     checkpoint = source
     if source.suffix == ".toml" or (not source.exists() and source.name in names_in(RECIPES)):
         recipe = with_choices(
-            _recipe(source),
+            load_recipe(source),
             network=network,
             size=choices["size"],
             as_published=as_published,
@@ -105,19 +107,17 @@ def evaluate_network(
         learns = check_test(recipe, corpus, part, protocol=protocol, trained_on=trained_on)
         checkpoint = output / "runs" / run_name(recipe, None if learns is None else learns.resolve().name)
         with quiet_lightning():
-            train_zoo(
+            train(
                 recipe,
                 checkpoint,
                 corpus=learns,
                 tables=data or [],
                 resume=True,
-                machine=Machine(workers=workers, cache=cache),
-                threads=threads,
-                accelerator=accelerator.value,
+                machine=machine,
                 report=tell,
             )
-    elif chosen:
-        raise InputError(f"{source}: trained already; --{next(iter(chosen))} is for recipes, leave it out")
+    elif others := [option for option in chosen if option != "network" or ":" not in str(network)]:
+        raise InputError(f"{source}: trained already; --{others[0]} is for recipes, leave it out")
     record = evaluate(
         checkpoint,
         corpus,
@@ -128,10 +128,7 @@ def evaluate_network(
         trained_on=trained_on,
         passes=passes,
         timing=timing,
-        workers=workers,
-        cache=cache,
-        threads=threads,
-        device=device,
+        machine=machine,
         command=_command(source, corpus.resolve().name + (f":{part}" if part else ""), words),
     )
     if as_json:
@@ -146,21 +143,6 @@ def _corpus_and_part(on: str) -> tuple[Path, str | None]:
     if colon and folder and not Path(on).exists():
         return Path(folder), part
     return Path(on), None
-
-
-def _recipe(path: Path) -> ZooRecipe:
-    """A recipe of the registry.
-
-    Raises:
-        InputError: no such file, or a recipe of prism.
-    """
-    from powderlens.core.named_files import find_file
-    from powderlens.train.recipe_file import RECIPES
-    from powderlens.train.recipe_zoo import is_zoo_recipe, load_zoo_recipe
-
-    if find_file(path, RECIPES, "recipe").is_file() and not is_zoo_recipe(path):
-        raise InputError(f"{path}: no recipe with format = 2; those of prism are trained by `powderlens train`")
-    return load_zoo_recipe(path)
 
 
 def _command(source: Path, on: str, words: dict[str, Any]) -> str:

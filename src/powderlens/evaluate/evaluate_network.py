@@ -25,9 +25,10 @@ from powderlens.evaluate.separation import derive_protocol, describe_part, open_
 from powderlens.evaluate.training_run import TRAIN, Learnt, losses_of, read_run, record_name, training_of
 from powderlens.evaluate.zoo_metrics import class_figures, lattice_figures, list_column
 from powderlens.evaluate.zoo_record import Protocol, ZooRecord, write_zoo_record
-from powderlens.train.checkpoint import load_network
+from powderlens.train.components.checkpoint import load_network
+from powderlens.train.components.machine import Machine
 from powderlens.train.predict import open_corpus, predict_part
-from powderlens.train.recipe_zoo import ZooRecipe
+from powderlens.train.recipe import Recipe
 
 
 def evaluate_network(
@@ -42,10 +43,7 @@ def evaluate_network(
     chosen_by: str | None = None,
     passes: int = 1,
     timing: bool = True,
-    workers: int = 0,
-    cache: Path | None = None,
-    threads: int = 2,
-    device: str = "cpu",
+    machine: Machine | None = None,
     command: str | None = None,
 ) -> ZooRecord:
     """Ask a network about a part of a corpus, and write NAME.parquet and NAME.json.
@@ -63,10 +61,7 @@ def evaluate_network(
         chosen_by: what else chose settings, in words; goes behind what the recipe says.
         passes: above 1, answers are means over so many passes with dropout on.
         timing: measure the time of the forward pass on one thread.
-        workers: processes that draw.
-        cache: folder for drawn patterns.
-        threads: torch threads.
-        device: as torch names it.
+        machine: how patterns are drawn, and what the network works on; None draws in this process, on the processor.
         command: that repeats it; None is that of the program with the names given here.
 
     Returns:
@@ -76,6 +71,8 @@ def evaluate_network(
         InputError: see `read_run`, `derive_protocol`, `train.predict.predict_part`.
     """
     _check_protocol(protocol)
+    machine = machine or Machine(workers=0)
+    device = machine.device()
     run = read_run(checkpoint)
     network, grid, about = load_network(run.checkpoint)
     opened = open_corpus(corpus, grid)
@@ -86,9 +83,7 @@ def evaluate_network(
     trained = source if isinstance(source, Corpus) else None
     name = name or record_name(run, tested.corpus, part, found, passes)
     table = make_folder(folder) / f"{name}.parquet"
-    told = predict_part(
-        network, opened, part, table, passes=passes, workers=workers, cache=cache, threads=threads, device=device
-    )
+    told = predict_part(network, opened, part, table, machine, floor=about["floor"], passes=passes, device=device)
     answers = pq.read_table(table)
     tasks = tuple(task.name for task in network.tasks)
     truths = {task: "niggli_true" if task == "lattice" else f"{task}_true" for task in tasks}
@@ -129,7 +124,7 @@ def evaluate_network(
 
 
 def check_test(
-    recipe: ZooRecipe, corpus: Path, part: str | None, *, protocol: str | None = None, trained_on: Path | None = None
+    recipe: Recipe, corpus: Path, part: str | None, *, protocol: str | None = None, trained_on: Path | None = None
 ) -> Path | None:
     """Look whether a network can be judged by a corpus before hours are spent on its training.
 
@@ -177,21 +172,6 @@ def default_part(corpus: Corpus | StoredCorpus) -> str:
     if "test" not in corpus.parts:
         raise InputError(f"{corpus.path}: no part test; name one of {', '.join(corpus.parts)} as CORPUS:PART")
     return "test"
-
-
-def torch_device(accelerator: str) -> str:
-    """The device of an accelerator as torch names it, "cpu" or "cuda".
-
-    Args:
-        accelerator: cpu, gpu or auto, as for the training.
-
-    Raises:
-        InputError: none is there.
-    """
-    there = torch.cuda.is_available()
-    if accelerator == "gpu" and not there:
-        raise InputError("accelerator gpu: torch finds none here; leave it out, or give auto")
-    return "cuda" if there and accelerator != "cpu" else "cpu"
 
 
 def _check_protocol(protocol: str | None) -> None:

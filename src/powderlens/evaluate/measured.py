@@ -15,10 +15,17 @@ from powderlens.crystal.reduce import niggli_cell
 from powderlens.crystal.structure import lattice_from_cell
 from powderlens.evaluate.metrics import ACCURACIES, classification, lattice
 from powderlens.identification.answer import CELL_NAMES
-from powderlens.identification.evidence import EVIDENCE, SYSTEM_OF_GROUP, Evidence, Weights, join, system_belief
-from powderlens.identification.identify import BATCH, Identifier
+from powderlens.identification.evidence import (
+    EVIDENCE,
+    SYSTEM_OF_GROUP,
+    Evidence,
+    Prediction,
+    Weights,
+    join,
+    system_belief,
+)
+from powderlens.identification.identify import BATCH, Identifier, Prepared
 from powderlens.library.search import Matches
-from powderlens.models.runtime import Prediction
 from powderlens.pattern.pattern import Pattern
 from powderlens.symmetry.groups import symbol
 
@@ -103,7 +110,7 @@ class Gathered:
 
     def take(self, at: NDArray[np.int64]) -> Gathered:
         """A part of it."""
-        return Gathered(self.answered[at], Prediction(*(a[at] for a in self.prediction)), self.matches.take(at))
+        return Gathered(self.answered[at], self.prediction.take(at), self.matches.take(at))
 
     def belief(self, evidence: Evidence, weights: Weights) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(n, 7) probabilities of the systems and (n, 230) of the groups."""
@@ -115,17 +122,18 @@ class Gathered:
 def gather(identifier: Identifier, patterns: list[Pattern]) -> Gathered:
     """Ask network and library about all patterns; those that cannot be prepared are left out."""
     assert identifier.search is not None
-    answered, inputs = [], []
+    answered: list[int] = []
+    inputs: list[Prepared] = []
     for i, pattern in enumerate(patterns):
         try:
-            inputs.append(identifier.prepare(pattern)[0])
+            inputs.append(identifier.prepare(pattern))
         except InputError:
             continue
         answered.append(i)
     if not answered:
         raise InputError("not one of the patterns can be answered")
-    said = [identifier.evidence_of(np.stack(inputs[i : i + BATCH])) for i in range(0, len(inputs), BATCH)]
-    prediction = Prediction(*(np.concatenate(c) for c in zip(*(p for p, _ in said if p is not None), strict=True)))
+    said = [identifier.evidence_of(inputs[i : i + BATCH]) for i in range(0, len(inputs), BATCH)]
+    prediction = Prediction.joined([p for p, _ in said if p is not None])
     found = [m for _, m in said if m is not None]
     matches = Matches(
         np.concatenate([m.row for m in found]),
@@ -217,6 +225,7 @@ def evaluate_measured(identifier: Identifier, measured: MeasuredSet) -> dict[str
     accepted = measured.cell[gathered.answered]
     known = np.flatnonzero(np.isfinite(accepted).all(axis=1) & primitive)
     cells = np.array([niggli_cell(lattice_from_cell(cell)) for cell in accepted[known]])
+    assert prediction.niggli is not None  # of prism-1, which this is about
     of_cells = lattice(prediction.niggli[known].astype(float), cells, cells.mean(axis=0)) if len(known) else {}
     return {
         "patterns": len(measured.patterns),

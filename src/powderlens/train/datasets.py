@@ -28,6 +28,11 @@ def as_tensors(batch: Batch) -> dict[str, Tensor]:
     return made
 
 
+def same(batch: Batch) -> Batch:
+    """A batch as it is, for `convert`."""
+    return batch
+
+
 class StreamDataset(IterableDataset[T]):
     """A stream as torch takes it; give it to a `DataLoader` with `batch_size=None`, or iterate over it as it is.
 

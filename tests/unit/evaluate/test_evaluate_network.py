@@ -21,8 +21,8 @@ from powderlens.evaluate.separation import derive_protocol, open_trained, shared
 from powderlens.evaluate.training_run import Learnt, losses_of, read_run, run_name
 from powderlens.evaluate.zoo_record import ZooRecord, read_zoo_records
 from powderlens.generate.statistics import shipped_statistics
-from powderlens.train.recipe_zoo import parse_zoo_recipe, with_choices
-from powderlens.train.sources import open_source
+from powderlens.train.components.data import open_data
+from powderlens.train.recipe import parse_recipe, with_choices
 
 HEADS = ("space_group", "crystal_system", "lattice")
 
@@ -199,7 +199,7 @@ def test_nothing_measured_or_imported_is_learnt(run: Path, corpora: dict[str, Pa
         with pytest.raises(InputError, match=f"its patterns are {name} and are not learnt; name a drawn corpus"):
             check_test(recipe, corpora[name], None)
         with pytest.raises(InputError, match=f"its patterns are {name}, not drawn"):
-            open_source(recipe, corpus=corpora[name])
+            open_data(recipe, corpus=corpora[name])
     assert check_test(recipe, corpora["measured"], None, trained_on=corpora["learnt"]) == corpora["learnt"]
 
 
@@ -211,7 +211,7 @@ def test_a_test_is_refused_before_the_training(run: Path, corpora: dict[str, Pat
     with pytest.raises(InputError, match="no part 'exam'"):
         check_test(recipe, corpora["learnt"], "exam")
     data = {"kind": "synthetic", "protocol": "ml4pxrds", "epoch_patterns": 64, "validation_patterns": 8}
-    endless = parse_zoo_recipe({**recipe.model_dump(mode="json"), "data": data}, "endless")
+    endless = parse_recipe({**recipe.model_dump(mode="json"), "data": data}, "endless")
     with pytest.raises(InputError, match="the network has learnt synthetic patterns"):
         check_test(endless, corpora["fresh"], None)
     assert check_test(endless, corpora["fresh"], None, protocol="listed") is None

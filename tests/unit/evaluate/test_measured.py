@@ -17,10 +17,9 @@ from powderlens.evaluate.measured import (
     gather,
     read_rruff_set,
 )
-from powderlens.identification.evidence import EVIDENCE, Evidence, Weights
+from powderlens.identification.evidence import EVIDENCE, Evidence, Prediction, Weights
 from powderlens.identification.identify import Identifier
 from powderlens.library.search import Matches
-from powderlens.models.runtime import Prediction
 from powderlens.pattern.read import read_pattern
 
 HEADER = "name,space_group,a_A,b_A,c_A,alpha_deg,beta_deg,gamma_deg,cell_accepted"
@@ -166,7 +165,7 @@ def test_weights_are_chosen_for_what_is_right() -> None:
     logits = 12 * rng.standard_normal((n, 230))
     logits[np.arange(n), truth] += 20
     share = np.full(230, 1 / 230)
-    prediction = Prediction(np.zeros((n, 7), np.float32), logits.astype(np.float32), np.ones((n, 6), np.float32))
+    prediction = Prediction(system_logits=np.zeros((n, 7)), group_logits=logits.astype(np.float32))
     score = np.column_stack([np.full(n, 0.95), np.full((n, 3), 0.6)]).astype(np.float32)
     others = rng.integers(1, 231, (n, 3))
     right = Matches(np.zeros((n, 4), np.int64), score, np.column_stack([truth + 1, others]), share)

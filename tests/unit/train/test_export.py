@@ -12,13 +12,13 @@ import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto
+from powderlens.models.prism import Prism
 
 from powderlens.core.errors import InputError
 from powderlens.corpus.store.reflection_table import ReflectionTable
 from powderlens.corpus.stream.from_crystals import CrystalStream
 from powderlens.corpus.stream.stream import NetworkStream
 from powderlens.diffraction.protocol import load_protocol
-from powderlens.models.prism import Prism
 from powderlens.models.runtime import load_network as load_exported
 from powderlens.models.runtime import read_card
 from powderlens.train.export import HALF_FROM, export, halve_weights, load_network, to_onnx

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.core.random import check_seed
 from powderlens.pattern.grid import Grid
-from powderlens.pattern.prepare import network_input
+from powderlens.pattern.prepare import above_floor
 from powderlens.symmetry.extinction import extinction_class
 from powderlens.symmetry.groups import SYSTEM_OF
 
@@ -184,10 +184,10 @@ class Stream(ABC):
         }
 
 
-class NetworkStream(Stream):
-    """A stream as a network takes it: (2, points), square roots above the floor and the mask of what was measured.
+class FloorStream(Stream):
+    """A stream of patterns above their floor, strongest point 1.
 
-    See `pattern.prepare.network_input`, through which measured patterns go as well.
+    See `pattern.prepare.above_floor`, through which measured patterns go as well.
 
     Args:
         inner: a stream of plain patterns.
@@ -196,25 +196,22 @@ class NetworkStream(Stream):
     def __init__(self, inner: Stream) -> None:
         super().__init__(size=inner.size, grid=inner.grid, seed=inner.seed, per_crystal=inner.per_crystal)
         self.inner = inner
-        self.shape = (2, inner.grid.points)
 
     def draw(self, numbers: NDArray[np.int64]) -> Batch:
         """See `Stream.draw`."""
-        plain = self.inner.draw(numbers)
-        out = Batch.zeros(len(plain), self.shape)
+        drawn = self.inner.draw(numbers)
         mask = np.zeros(self.grid.points, bool)
-        for x, pattern, (first, end) in zip(out.patterns, plain.patterns, plain.measured, strict=True):
+        for pattern, (first, end) in zip(drawn.patterns, drawn.measured, strict=True):
             mask[:] = False
             mask[first:end] = True
-            x[:] = network_input(pattern.astype(np.float64), mask)
-        labels = {name: array for name, array in plain.arrays().items() if name != "patterns"}
-        return Batch(patterns=out.patterns, **labels)
+            pattern[:] = above_floor(pattern.astype(np.float64), mask)
+        return drawn
 
     def identity(self) -> dict[str, Any]:
         """See `Stream.identity`."""
         return self._identity(of=self.inner.identity())
 
-    def shared(self, folder: Path) -> NetworkStream:
+    def shared(self, folder: Path) -> FloorStream:
         """See `Stream.shared`."""
         return type(self)(self.inner.shared(folder)).with_size(self.size)
 

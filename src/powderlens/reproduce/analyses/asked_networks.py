@@ -19,7 +19,7 @@ from powderlens.evaluate.zoo_record import ZooRecord
 from powderlens.models.network import Network
 from powderlens.models.task import Task
 from powderlens.reproduce.analyses.base import Inputs, labels
-from powderlens.train.checkpoint import load_network
+from powderlens.train.components.checkpoint import load_network
 from powderlens.train.predict import open_corpus
 
 BATCH = 100

@@ -1,6 +1,6 @@
 """All trainings and tests of a plan, in processes beside each other; killed at any moment, it goes on.
 
-In the folder of a benchmark: the two corpora, `runs/` (one folder a training, see `train_zoo`), `records/` (see
+In the folder of a benchmark: the two corpora, `runs/` (one folder a training, see `train`), `records/` (see
 `powderlens.evaluate.zoo_record`) and `time.json`. What is there is not done again. How long a network takes to answer
 is measured last, when nothing else runs.
 """
@@ -21,7 +21,7 @@ from powderlens.core.pool import in_processes
 from powderlens.evaluate.zoo_record import Inference, Protocol, read_zoo_record, write_zoo_record
 from powderlens.reproduce.benchmark.corpora import KNOWN, UNSEEN, make_corpora
 from powderlens.reproduce.benchmark.plan import Bench, Run
-from powderlens.train.drawn import Report
+from powderlens.train.components.machine import Machine, Report
 
 MEASURED = "measured"
 PROTOCOLS: dict[str, Protocol] = {KNOWN: "in-library", UNSEEN: "out-of-library", MEASURED: "measured"}
@@ -36,6 +36,11 @@ class Work:
     corpora: dict[str, Path]
     run: Run
     command: str
+
+    @property
+    def machine(self) -> Machine:
+        """One thread, and what was drawn is kept for all."""
+        return Machine(workers=0, cache=self.folder / "drawn", threads=1)
 
 
 def run_benchmark(
@@ -174,19 +179,17 @@ def _loss(output: Path) -> float:
 def _train(task: Work, rate: float) -> float:
     output = _run_folder(task.folder, task.run, rate)
     if not (output / "outcome.json").is_file():
-        from powderlens.train.batches import Machine
+        from powderlens.train.engine import train
+        from powderlens.train.module import DivergedError
         from powderlens.train.quiet import quiet_lightning
-        from powderlens.train.zoo_engine import train_zoo
-        from powderlens.train.zoo_module import DivergedError
 
         with quiet_lightning(), suppress(DivergedError):  # outcome.json says so
-            train_zoo(
+            train(
                 task.bench.recipe_of(task.run, rate),
                 output,
                 corpus=task.corpora[KNOWN],
                 resume=True,
-                machine=Machine(workers=0, cache=task.folder / "drawn"),
-                threads=1,
+                machine=task.machine,
             )
     return _loss(output)
 
@@ -205,8 +208,7 @@ def _test(task: Work, rate: float, losses: dict[float, float], corpus: str, name
         protocol=PROTOCOLS[corpus],
         trained_on=task.corpora[KNOWN],
         chosen_by=f"learning rate {rate:g}: {how if len(losses) > 1 else 'that of cross-entropy'}",
-        cache=task.folder / "drawn",
-        threads=1,
+        machine=task.machine,
         timing=False,
         command=task.command,
     )
@@ -220,7 +222,7 @@ def _time(bench: Bench, folder: Path, run: Run) -> None:
     output = _run_folder(folder, run, best)
     if not (output / "inference.json").is_file():
         from powderlens.evaluate.inference_time import inference_time
-        from powderlens.train.checkpoint import load_network
+        from powderlens.train.components.checkpoint import load_network
 
         network, _, _ = load_network(output / "last.ckpt")
         with atomic_write(output / "inference.json") as aside:

@@ -1,8 +1,9 @@
-"""Losses of single heads: gradients by finite differences and by hand, unknown answers, class weights."""
+"""Losses of single heads: numbers and gradients by hand and by finite differences, unknown answers, class weights."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.nn import functional
 from powderlens.core.errors import InputError
 from powderlens.models.task import crystal_system, lattice, space_group
 from powderlens.symmetry.subgroups import distance_matrix
-from powderlens.train.losses import (
+from powderlens.train.components.losses import (
     TaskLoss,
     cross_entropy,
     expected_distance,
@@ -23,7 +24,17 @@ from powderlens.train.losses import (
     lattice_loss,
     squared_cell_loss,
 )
-from powderlens.train.recipe_parts import CrossEntropy, Focal, Gemd, LogHuberCell, SquaredCell, Weighted
+from powderlens.train.own import admit
+from powderlens.train.recipe_parts import (
+    CrossEntropy,
+    Focal,
+    Gemd,
+    LogHuberCell,
+    OwnLoss,
+    Smoothed,
+    SquaredCell,
+    Weighted,
+)
 
 GROUPS = space_group([2, 14, 62, 167, 194, 225])
 D = torch.from_numpy(
@@ -143,3 +154,87 @@ def test_an_unknown_cell_costs_nothing(kind: Any) -> None:
     assert torch.isfinite(said.grad).all()
     assert float(said.grad[1].abs().max()) == 0
     assert float(loss(SAID, torch.full((2, 6), math.nan))) == 0
+
+
+CELL = torch.tensor([[4.0, 5.0, 6.0, 90.0, 90.0, 120.0]])
+
+
+def huber(x: float, beta: float = 0.05) -> float:
+    return 0.5 * x * x / beta if abs(x) < beta else abs(x) - 0.5 * beta
+
+
+def test_the_right_cell_costs_nothing() -> None:
+    assert float(lattice_loss(CELL, CELL)) == 0
+
+
+@pytest.mark.parametrize("factor", [1.01, 0.98, 1.3, 0.5])
+def test_a_wrong_length_costs_its_logarithm(factor: float) -> None:
+    predicted = CELL.clone()
+    predicted[0, 1] *= factor
+    assert float(lattice_loss(predicted, CELL)) == pytest.approx(huber(math.log(factor)) / 3, rel=1e-4)
+
+
+def test_one_per_cent_is_one_per_cent_of_any_length() -> None:
+    short, long = torch.tensor([[3.0, 3, 3, 90, 90, 90]]), torch.tensor([[30.0, 30, 30, 90, 90, 90]])
+    scale = torch.tensor([1.01, 1, 1, 1, 1, 1])
+    assert float(lattice_loss(short * scale, short)) == pytest.approx(float(lattice_loss(long * scale, long)), rel=1e-4)
+
+
+@pytest.mark.parametrize("wrong_deg", [0.5, -0.5, 10.0, 30.0])
+def test_a_wrong_angle_costs_twentieths_of_a_degree(wrong_deg: float) -> None:
+    predicted = CELL.clone()
+    predicted[0, 4] += wrong_deg
+    assert float(lattice_loss(predicted, CELL)) == pytest.approx(huber(wrong_deg / 20) / 3, rel=1e-5)
+
+
+def test_the_mean_is_over_the_batch() -> None:
+    predicted = torch.cat([CELL, CELL * torch.tensor([1.2, 1, 1, 1, 1, 1])])
+    assert float(lattice_loss(predicted, CELL.expand(2, 6))) == pytest.approx(huber(math.log(1.2)) / 6, rel=1e-5)
+
+
+@pytest.mark.parametrize("smoothing", [0.02, 0.3])
+def test_smoothing_by_hand(smoothing: float) -> None:
+    """-sum q log p with q = 1 - s for the truth and s / n spread over all n classes."""
+    z, total = logits(6).detach(), 0.0
+    for row, label in zip(z, LABELS.tolist(), strict=True):
+        if label >= 0:
+            log_p = row - torch.logsumexp(row, 0)
+            total -= (1 - smoothing) * float(log_p[label]) + smoothing * float(log_p.mean())
+    loss = TaskLoss(GROUPS, Smoothed(kind="smoothed", smoothing=smoothing))
+    assert float(loss(z, LABELS)) == pytest.approx(total / 4, rel=1e-5)
+    assert float(loss(torch.zeros(5, 6), LABELS)) == pytest.approx(math.log(6), rel=1e-6)
+
+
+def test_a_loss_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imported only where the command line has named it; it sees the patterns whose truth is known."""
+    (tmp_path / "my_losses.py").write_text(
+        "import torch\nheld = 3\n"
+        "def margin(answer, truth, width=1.0):\n"
+        "    right = answer.gather(1, truth[:, None])\n"
+        "    return (answer - right + width).clamp(min=0).mean()\n"
+        "def each(answer, truth):\n    return answer.sum(dim=1)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    wanted = OwnLoss(kind="own", name="my_losses:margin", settings={"width": 2.0})
+    with pytest.raises(InputError, match=r"only if the command line names it too; .* add --loss my_losses:margin"):
+        TaskLoss(GROUPS, wanted)
+    admit(None, "my_losses:margin")
+    z = logits(7).detach().float()
+    seen = LABELS != -1
+    expected = (z[seen] - z[seen].gather(1, LABELS[seen][:, None]) + 2.0).clamp(min=0).mean()
+    loss = TaskLoss(GROUPS, wanted)
+    assert float(loss(z, LABELS)) == pytest.approx(float(expected))
+    assert float(loss(z, torch.full((5,), -1))) == 0
+    cells = torch.cat([CELLS[:1], torch.full((1, 6), math.nan)])
+    admit(None, "my_losses:each")
+    with pytest.raises(InputError, match=r"loss my_losses:each: gives shape \(1,\); a loss is one number"):
+        TaskLoss(lattice(), OwnLoss(kind="own", name="my_losses:each"))(SAID, cells)
+    for name, complaint in {
+        "my_losses:held": "loss my_losses:held: no function but int",
+        "my_losses:none": "holds no 'none'",
+        "no_losses:none": "no module 'no_losses'",
+    }.items():
+        with pytest.raises(InputError, match=complaint):
+            admit(None, name)
+    with pytest.raises(InputError, match="loss hinge: no installed package registers it"):
+        TaskLoss(GROUPS, OwnLoss(kind="own", name="hinge"))

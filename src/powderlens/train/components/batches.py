@@ -1,8 +1,9 @@
 """Batches by number: of patterns in memory, or drawn as they are needed.
 
-A batch is (patterns (b, points) float32, right answers by task). It is a pure function of its number, whether patterns
-are held in memory or drawn, in this process or in others: that is what makes a run resume exactly. With several devices
-each takes its share of every batch, so that their number does not change what is learnt from.
+A batch is (patterns (b, points) float32, mask (b, points) bool or None, right answers by task). It is a pure function
+of its number, whether patterns are held in memory or drawn, in this process, in others or on Ray: that is what makes a
+run resume exactly. With several devices each takes its share of every batch, so that their number does not change what
+is learnt from.
 """
 
 from __future__ import annotations
@@ -21,39 +22,21 @@ from torch.utils.data import Dataset, IterableDataset
 from powderlens.corpus.stream.from_corpus import CorpusStream
 from powderlens.corpus.stream.stream import Batch, Stream
 from powderlens.models.task import Task
-from powderlens.train.datasets import StreamDataset
-from powderlens.train.noise import add_noise
+from powderlens.train.components.machine import Machine
+from powderlens.train.components.noise import add_noise
+from powderlens.train.components.targets import targets
+from powderlens.train.datasets import StreamDataset, same
 from powderlens.train.recipe_parts import NoiseRecipe
-from powderlens.train.targets import targets
 
-Item = tuple[Tensor, dict[str, Tensor]]
+Item = tuple[Tensor, Tensor | None, dict[str, Tensor]]
+Measured = NDArray[np.int32] | NDArray[np.bool_]
+"""(n, 2) first point measured and the one after the last, or (n, points) True where measured."""
+
 VALIDATION_FIRST = 2**40
 """Number of the first validation pattern of endless data: far beyond what training reaches."""
 VALIDATION_BATCH = 256
 AHEAD = 64
 """Batches whose patterns are chosen together: one by one, choosing takes longer than a step of a small network."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Machine:
-    """What the machine does, which decides nothing but the time.
-
-    Attributes:
-        workers: processes that draw.
-        memory_GB: a corpus whose two parts fit is drawn once.
-        cache: a folder for drawn patterns, see `draw_part`; with it size does not matter.
-        rank, world: number of this process of so many, each with its share of every batch.
-    """
-
-    workers: int = 1
-    memory_GB: float = 4.0
-    cache: Path | None = None
-    rank: int = 0
-    world: int = 1
-
-    def batch(self, step: int) -> int:
-        """Number, in a stream of this process's share, of the batch of a step."""
-        return step * self.world + self.rank
 
 
 @dataclass(frozen=True)
@@ -68,22 +51,37 @@ class Noise:
     how: NoiseRecipe | None
     seed: int
 
-    def __call__(self, x_BL: Tensor, index: int) -> Tensor:
-        """(B, L) patterns with the noise of batch `index`."""
-        return x_BL if self.how is None else add_noise(x_BL, self.how, self.seed, index)
+    def __call__(self, x_BL: Tensor, mask_BL: Tensor | None, index: int) -> Tensor:
+        """(B, L) patterns with the noise of batch `index`, where they are measured."""
+        if self.how is None:
+            return x_BL
+        x_BL = add_noise(x_BL, self.how, self.seed, index)
+        return x_BL if mask_BL is None else torch.where(mask_BL, x_BL, 0.0)
+
+
+def mask_of(measured: Measured | None, points: int) -> Tensor | None:
+    """(n, points) bool, True where measured; None where nobody asks for a mask."""
+    if measured is None or measured.dtype == bool:
+        return None if measured is None else torch.from_numpy(measured)
+    first_n1, end_n1 = torch.from_numpy(measured).split(1, dim=1)
+    at_L = torch.arange(points)
+    return (at_L >= first_n1) & (at_L < end_n1)
 
 
 class FixedBatches(Dataset[Item]):
-    """The validation patterns, the same every time, noise included.
+    """Patterns to validate on, the same every time, noise included.
 
     Args:
         patterns: (n, points).
+        measured: of them; None for networks that read no mask.
         answers: by task, (n, ...).
         noise: added to them.
     """
 
-    def __init__(self, patterns: NDArray[Any], answers: dict[str, Tensor], noise: Noise) -> None:
-        self.patterns, self.answers, self.noise = patterns, answers, noise
+    def __init__(
+        self, patterns: NDArray[Any], measured: Measured | None, answers: dict[str, Tensor], noise: Noise
+    ) -> None:
+        self.patterns, self.measured, self.answers, self.noise = patterns, measured, answers, noise
 
     def __len__(self) -> int:
         return -(-len(self.patterns) // VALIDATION_BATCH)
@@ -91,7 +89,9 @@ class FixedBatches(Dataset[Item]):
     def __getitem__(self, index: int) -> Item:
         some = slice(index * VALIDATION_BATCH, (index + 1) * VALIDATION_BATCH)
         x_BL = torch.from_numpy(np.array(self.patterns[some], np.float32))
-        return self.noise(x_BL, VALIDATION_FIRST + index), {name: answer[some] for name, answer in self.answers.items()}
+        mask_BL = mask_of(None if self.measured is None else self.measured[some], x_BL.shape[1])
+        x_BL = self.noise(x_BL, mask_BL, VALIDATION_FIRST + index)
+        return x_BL, mask_BL, {name: answer[some] for name, answer in self.answers.items()}
 
 
 class HeldBatches(IterableDataset[Item]):
@@ -100,6 +100,7 @@ class HeldBatches(IterableDataset[Item]):
     Args:
         stream: says which patterns make a batch.
         patterns: (n, points) in the order of `stream.chosen`.
+        measured: likewise; None for networks that read no mask.
         answers: likewise.
         machine: whose share it is.
         noise: added to what is shown.
@@ -111,6 +112,7 @@ class HeldBatches(IterableDataset[Item]):
         self,
         stream: CorpusStream,
         patterns: NDArray[Any],
+        measured: Measured | None,
         answers: dict[str, Tensor],
         *,
         machine: Machine,
@@ -118,11 +120,11 @@ class HeldBatches(IterableDataset[Item]):
         first: int,
         stop: int | None,
     ) -> None:
-        self.stream, self.patterns, self.answers = stream, torch.from_numpy(patterns), answers
+        self.stream, self.patterns, self.measured, self.answers = stream, torch.from_numpy(patterns), measured, answers
         self.machine, self.noise, self.first, self.stop = machine, noise, first, stop
 
     def __iter__(self) -> Iterator[Item]:
-        first = self.first
+        first, points = self.first, self.patterns.shape[1]
         while self.stop is None or first < self.stop:
             end = first + AHEAD if self.stop is None else min(first + AHEAD, self.stop)
             batches = [self.machine.batch(i) for i in range(first, end)]
@@ -130,7 +132,9 @@ class HeldBatches(IterableDataset[Item]):
             rows = torch.from_numpy(np.searchsorted(self.stream.chosen, numbers)).view(len(batches), -1)
             for at, some in zip(batches, rows, strict=True):
                 x_BL = self.patterns.index_select(0, some).float()
-                yield self.noise(x_BL, at), {name: answer[some] for name, answer in self.answers.items()}
+                mask_BL = mask_of(None if self.measured is None else self.measured[some.numpy()], points)
+                answers = {name: answer[some] for name, answer in self.answers.items()}
+                yield self.noise(x_BL, mask_BL, at), mask_BL, answers
             first = end
 
 
@@ -140,6 +144,7 @@ class DrawnBatches(IterableDataset[Item]):
     Args:
         stream: of this process's share.
         tasks: what is asked.
+        mask: the network reads one.
         machine: draws.
         precision: to which patterns are rounded.
         noise: added to what is shown.
@@ -152,24 +157,31 @@ class DrawnBatches(IterableDataset[Item]):
         stream: Stream,
         tasks: Sequence[Task],
         *,
+        mask: bool,
         machine: Machine,
         precision: str,
         noise: Noise,
         first: int,
         stop: int | None,
     ) -> None:
-        self.stream, self.tasks, self.machine, self.precision = stream, tasks, machine, precision
-        self.noise, self.first, self.stop = noise, first, stop
+        self.stream, self.tasks, self.mask, self.machine = stream, tasks, mask, machine
+        self.precision, self.noise, self.first, self.stop = precision, noise, first, stop
 
     def __iter__(self) -> Iterator[Item]:
         m = self.machine
-        stream = self.stream if m.world == 1 else _Share(self.stream, m)
+        stream = self.stream if m.devices == 1 else _Share(self.stream, m)
         drawn = StreamDataset[Batch](
-            stream, workers=m.workers, first=self.first, stop=self.stop, convert=lambda batch: batch
+            stream,
+            workers=0 if m.cluster is not None else m.workers,
+            cluster=m.cluster,
+            first=self.first,
+            stop=self.stop,
+            convert=same,
         )
         for i, batch in enumerate(drawn, start=self.first):
             x_BL = torch.from_numpy(batch.patterns.astype(self.precision)).float()
-            yield self.noise(x_BL, m.batch(i)), targets(self.tasks, batch)
+            mask_BL = mask_of(batch.measured if self.mask else None, x_BL.shape[1])
+            yield self.noise(x_BL, mask_BL, m.batch(i)), mask_BL, targets(self.tasks, batch)
 
 
 class _Share(Stream):

@@ -13,7 +13,7 @@ from torch import Tensor
 from powderlens.corpus.store.corpus import Labels
 from powderlens.corpus.stream.stream import Batch
 from powderlens.models.task import TASKS, Task, space_group
-from powderlens.train.losses import UNKNOWN
+from powderlens.train.components.losses import UNKNOWN
 from powderlens.train.recipe_parts import TaskRecipe
 
 

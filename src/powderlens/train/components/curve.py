@@ -11,41 +11,23 @@ from torch import Tensor
 
 from powderlens.core.files import atomic_write
 
-COLUMNS = (
-    "step",
-    "patterns",
-    "seconds",
-    "train_loss",
-    "val_loss",
-    "val_system",
-    "val_group",
-    "val_group_top5",
-    "val_length_error",
-)
-
 
 class Curve(Logger):
     """Lightning's way to write `metrics.csv`; its own CSV logger deletes what a resumed run had written before.
 
-    Seconds count on from what the run had taken before.
-
     Args:
         path: the file.
-        first: the step from which the run goes on; rows from there on are dropped, they are repeated.
         columns: of the file; what else is logged is left out.
-        counting: seconds that are logged begin at 0 again when a run is resumed.
+        first: the step from which the run goes on; rows from there on are dropped, they are repeated.
     """
 
-    def __init__(self, path: Path, first: int = 0, columns: Sequence[str] = COLUMNS, *, counting: bool = True) -> None:
+    def __init__(self, path: Path, columns: Sequence[str], first: int = 0) -> None:
         super().__init__()
         self.path, self.columns = path, columns
         rows: list[Mapping[str, object]] = []
         if first > 0 and path.exists():
             with path.open(newline="") as handle:
                 rows = [row for row in csv.DictReader(handle) if int(row["step"]) < first]
-        self.seconds = 0.0
-        if counting:
-            self.seconds = max((float(str(row["seconds"])) for row in rows if row.get("seconds")), default=0.0)
         with atomic_write(path) as aside, aside.open("w", newline="") as handle:
             writer = csv.DictWriter(handle, self.columns, extrasaction="ignore")
             writer.writeheader()
@@ -67,7 +49,5 @@ class Curve(Logger):
     def log_metrics(self, metrics: Mapping[str, float | Tensor], step: int | None = None) -> None:
         """Append one row."""
         row = {name: float(value) for name, value in metrics.items()}
-        if "seconds" in row:
-            row["seconds"] += self.seconds
         with self.path.open("a", newline="") as handle:
             csv.DictWriter(handle, self.columns, extrasaction="ignore").writerow({**row, "step": step})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from powderlens.train.noise import add_noise
+from powderlens.train.components.noise import add_noise
 from powderlens.train.recipe_parts import NoiseRecipe
 
 FLAT = torch.full((200, 500), 50.0)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from powderlens.train.components.optimiser import make_optimiser, make_schedule, rate_factor
 from powderlens.train.recipe_parts import Constant, Halving, OneCycle, OptimiserRecipe, Triangular
-from powderlens.train.schedules import make_optimiser, make_schedule, rate_factor
 
 
 def test_ml4pxrds_halves_one_epoch_before_every_five_hundredth() -> None:

@@ -1,4 +1,4 @@
-"""Losses: of single heads, from logits or cells, and the joint loss of `prism`.
+"""Losses of single heads, from logits or cells.
 
 Shapes: B patterns, C classes. A label of -1 and a cell of NaN stand for "not known": such patterns cost nothing, and
 the mean is over the others.
@@ -16,7 +16,8 @@ from torch.nn import functional
 from powderlens.core.errors import InputError
 from powderlens.models.task import Task
 from powderlens.symmetry.subgroups import distance_matrix
-from powderlens.train.recipe_parts import Focal, Gemd, LossRecipe, SquaredCell, Weighted
+from powderlens.train.own import own_loss
+from powderlens.train.recipe_parts import Focal, Gemd, LossRecipe, OwnLoss, SquaredCell, Weighted
 
 UNKNOWN = -1
 """Label of a pattern whose class is not known, or is none of the task's."""
@@ -101,7 +102,8 @@ class TaskLoss(nn.Module):
         counts: patterns in training by class (`task.classes`), for inverse frequency.
 
     Raises:
-        InputError: a loss that does not fit the task, or frequencies that are not known.
+        InputError: a loss that does not fit the task, frequencies that are not known, or a loss of the user's that
+            cannot be found.
     """
 
     weights_C: Tensor | None
@@ -120,6 +122,7 @@ class TaskLoss(nn.Module):
                 raise InputError(f"task {task.name}: graph distances are between space groups; take another loss")
             at = np.array(task.classes) - 1
             distance = torch.from_numpy(distance_matrix()[np.ix_(at, at)].astype(np.float32))
+        self.own = own_loss(wanted.name) if isinstance(wanted, OwnLoss) else None
         self.register_buffer("weights_C", weights, persistent=False)
         self.register_buffer("distance_CC", distance, persistent=False)
 
@@ -131,6 +134,8 @@ class TaskLoss(nn.Module):
             truth: (B,) labels, or (B, 6) cells.
         """
         w, answer = self.wanted, answer.float()
+        if isinstance(w, OwnLoss):
+            return self._of_user(w, answer, truth)
         if isinstance(w, Gemd):
             assert self.distance_CC is not None
             return gemd(answer, truth, self.distance_CC, mu=w.mu)
@@ -143,6 +148,18 @@ class TaskLoss(nn.Module):
             return lattice_loss(answer, filled) / share
         return cross_entropy(answer, truth, weights_C=self.weights_C, smoothing=getattr(w, "smoothing", 0.0))
 
+    def _of_user(self, wanted: OwnLoss, answer: Tensor, truth: Tensor) -> Tensor:
+        """The user's loss of the patterns whose truth is known; 0 of none."""
+        assert self.own is not None
+        seen_B = truth != UNKNOWN if truth.ndim == 1 else torch.isfinite(truth).all(dim=1)
+        if not seen_B.any():
+            return answer.sum() * 0.0
+        loss = self.own(answer[seen_B], truth[seen_B], **wanted.settings)
+        if not isinstance(loss, Tensor) or loss.ndim:
+            got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+            raise InputError(f"loss {wanted.name}: gives {got}; a loss is one number, a tensor of no dimension")
+        return loss
+
 
 def inverse_frequencies(task: Task, counts: Mapping[int, int]) -> Tensor:
     """(C,) weights N / (K n), n patterns of a class, N of all, K classes that occur; a class that does not counts 1.
@@ -153,25 +170,6 @@ def inverse_frequencies(task: Task, counts: Mapping[int, int]) -> Tensor:
     """
     n = np.array([counts.get(value, 0) for value in task.classes], float)
     return torch.from_numpy((n.sum() / (max((n > 0).sum(), 1) * np.maximum(n, 1))).astype(np.float32))
-
-
-def joint_loss(
-    outputs: tuple[Tensor, Tensor, Tensor],
-    system_B: Tensor,
-    group_B: Tensor,
-    niggli_B6: Tensor,
-    *,
-    label_smoothing: float,
-    lattice_weight: float,
-) -> Tensor:
-    """Cross-entropy of group and (half weight) system from logits, plus the weighted lattice loss."""
-    system_logits, group_logits, lattice = outputs
-    group = functional.cross_entropy(group_logits, group_B, label_smoothing=label_smoothing)
-    system = functional.cross_entropy(system_logits, system_B, label_smoothing=label_smoothing)
-    total = group + 0.5 * system
-    if lattice_weight > 0:
-        total = total + lattice_weight * lattice_loss(lattice, niggli_B6)
-    return torch.as_tensor(total)
 
 
 def _known(labels_B: Tensor) -> Tensor:

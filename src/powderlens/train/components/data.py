@@ -1,4 +1,4 @@
-"""Where a run's batches come from: a corpus drawn once or again and again, or endless streams."""
+"""What a run learns from: a corpus drawn once or again and again, or endless streams; and what it is shown besides."""
 
 from __future__ import annotations
 
@@ -16,23 +16,32 @@ from powderlens.core.files import file_sha256
 from powderlens.corpus.split import split_indices
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.reflection_table import ReflectionTable
+from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.corpus.stream.from_corpus import CorpusStream
 from powderlens.corpus.stream.from_crystals import CrystalStream, sampling_weights
 from powderlens.corpus.stream.from_synthetic import SyntheticStream
-from powderlens.corpus.stream.stream import Stream
+from powderlens.corpus.stream.stream import FloorStream, Stream, measured_points
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.generate.statistics import CrystalStatistics, shipped_statistics
 from powderlens.models.task import Task
 from powderlens.pattern.grid import Grid
-from powderlens.train.batches import VALIDATION_FIRST, DrawnBatches, FixedBatches, HeldBatches, Item, Machine, Noise
-from powderlens.train.drawn import Report, draw_part, size_bytes
+from powderlens.train.components.batches import (
+    VALIDATION_FIRST,
+    DrawnBatches,
+    FixedBatches,
+    HeldBatches,
+    Item,
+    Noise,
+)
+from powderlens.train.components.drawn import draw_part, draw_stored, size_bytes
+from powderlens.train.components.machine import Machine, Report
+from powderlens.train.components.targets import class_counts, known, make_tasks, targets
+from powderlens.train.recipe import Recipe
 from powderlens.train.recipe_parts import CorpusData, CrystalData
-from powderlens.train.recipe_zoo import ZooRecipe
-from powderlens.train.targets import class_counts, known, make_tasks, targets
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class TrainingData:
     """What a run learns from.
 
     Attributes:
@@ -54,14 +63,14 @@ class Source:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def open_source(
-    recipe: ZooRecipe,
+def open_data(
+    recipe: Recipe,
     *,
     corpus: Path | None = None,
     tables: Sequence[Path] = (),
     machine: Machine | None = None,
     report: Report = lambda message: None,
-) -> Source:
+) -> TrainingData:
     """The data of a recipe.
 
     Args:
@@ -78,26 +87,58 @@ def open_source(
     machine = machine or Machine()
     kind = recipe.data.kind
     for wanted, given, option in (
-        ("corpus", corpus is not None, "a corpus"),
-        ("crystals", bool(tables) and kind != "synthetic", "a reflection table"),
+        ("corpus", corpus is not None, "a corpus (--corpus)"),
+        ("crystals", bool(tables) and kind != "synthetic", "a reflection table (--data)"),
     ):
         if given != (kind == wanted):
             verb = "is given and it takes none" if given else "is needed"
             raise InputError(f"recipe {recipe.name}: its data are {kind}; {option} {verb}")
     if kind == "synthetic" and len(tables) > 1:
         raise InputError(f"recipe {recipe.name}: its data are synthetic; {len(tables)} files of statistics, give one")
-    if recipe.batch % machine.world:
-        raise InputError(f"batch {recipe.batch}: {machine.world} devices cannot share it; give a multiple")
+    if recipe.batch % machine.devices:
+        raise InputError(f"batch {recipe.batch}: {machine.devices} devices cannot share it; give a multiple")
     if corpus is not None:
-        return _corpus_source(recipe, corpus, machine, report)
-    return _endless_source(recipe, tables, machine)
+        return _of_corpus(recipe, corpus, machine, report)
+    return _endless(recipe, tables, machine)
 
 
-def _corpus_source(recipe: ZooRecipe, folder: Path, machine: Machine, report: Report) -> Source:
-    data = recipe.data
+def open_measured(recipe: Recipe, folder: Path, data: TrainingData) -> tuple[FixedBatches, dict[str, Any]]:
+    """Measured patterns to report on at every validation; they choose nothing.
+
+    Args:
+        recipe: of the run.
+        folder: of an imported corpus.
+        data: of the run.
+
+    Returns:
+        The patterns that could be put on the grid, and what identifies them, for `run.json`.
+
+    Raises:
+        InputError: not an imported corpus, patterns of which nothing is known that is asked, or a network without mask
+            for patterns that do not cover the grid.
+    """
+    corpus = StoredCorpus.open(folder, data.grid)
+    numbers = corpus.numbers()
+    good, patterns, masks, missing = draw_stored(corpus, numbers, floor=recipe.data.floor)
+    answers = targets(data.tasks, corpus.labels(numbers[good]))
+    if not any(known(task, answers[task.name]).any() for task in data.tasks):
+        names = " or ".join(task.name for task in data.tasks)
+        raise InputError(f"{folder}: none of its patterns has a label for {names} and can be put on the grid")
+    about = {
+        "corpus": folder.resolve().name,
+        "sha256": corpus.manifest["sha256"],
+        "patterns": int(good.sum()),
+        "missing": missing,
+    }
+    measured = masks[good] if recipe.network.mask else None
+    return FixedBatches(patterns[good], measured, answers, Noise(None, recipe.seed)), about
+
+
+def _of_corpus(recipe: Recipe, folder: Path, machine: Machine, report: Report) -> TrainingData:
+    data, mask = recipe.data, recipe.network.mask
     assert isinstance(data, CorpusData)
     corpus = Corpus.open(folder)
-    stream = CorpusStream(corpus, "train", size=recipe.batch // machine.world, seed=recipe.seed)
+    stream = CorpusStream(corpus, "train", size=recipe.batch // machine.devices, seed=recipe.seed)
     held_out = corpus.numbers(data.validation)
     if not len(held_out):
         raise InputError(f"{folder}: its part {data.validation!r} holds no patterns; build it with another split")
@@ -116,19 +157,30 @@ def _corpus_source(recipe: ZooRecipe, folder: Path, machine: Machine, report: Re
     need = sum(size_bytes(corpus, part, data.precision) for part in ("train", data.validation))
     held = machine.cache is not None or need <= machine.memory_GB * 1e9
     noise = Noise(data.noise, recipe.seed)
-    drawing: dict[str, Any] = {"workers": machine.workers, "cache": machine.cache, "report": report}
+    drawing: dict[str, Any] = {
+        "floor": data.floor,
+        "workers": machine.workers,
+        "cluster": machine.cluster,
+        "cache": machine.cache,
+        "report": report,
+    }
+
+    def measured(numbers: NDArray[np.int64]) -> NDArray[np.int32] | None:
+        return measured_points(corpus.conditions(numbers), corpus.grid) if mask else None
+
     fixed = draw_part(corpus, data.validation, data.precision, **drawing)
-    validation = FixedBatches(fixed, targets(tasks, corpus.labels(held_out)), noise)
+    validation = FixedBatches(fixed, measured(held_out), targets(tasks, corpus.labels(held_out)), noise)
     patterns = draw_part(corpus, "train", data.precision, **drawing) if held else None
+    where = measured(stream.chosen) if held else None
 
     def batches(first: int, stop: int | None) -> IterableDataset[Item]:
+        how: dict[str, Any] = {"machine": machine, "noise": noise, "first": first, "stop": stop}
         if patterns is None:
-            return DrawnBatches(
-                stream, tasks, machine=machine, precision=data.precision, noise=noise, first=first, stop=stop
-            )
-        return HeldBatches(stream, patterns, answers, machine=machine, noise=noise, first=first, stop=stop)
+            drawn = FloorStream(stream) if data.floor else stream
+            return DrawnBatches(drawn, tasks, mask=mask, precision=data.precision, **how)
+        return HeldBatches(stream, patterns, where, answers, **how)
 
-    return Source(
+    return TrainingData(
         grid=corpus.grid,
         tasks=tasks,
         epoch_patterns=stream.epoch_patterns,
@@ -143,12 +195,12 @@ def _corpus_source(recipe: ZooRecipe, folder: Path, machine: Machine, report: Re
     )
 
 
-def _endless_source(recipe: ZooRecipe, tables: Sequence[Path], machine: Machine) -> Source:
-    data = recipe.data
+def _endless(recipe: Recipe, tables: Sequence[Path], machine: Machine) -> TrainingData:
+    data, mask = recipe.data, recipe.network.mask
     assert not isinstance(data, CorpusData)
     grid = None if recipe.grid is None else recipe.grid.grid()
     protocol = load_protocol(data.protocol)
-    size = recipe.batch // machine.world
+    size = recipe.batch // machine.devices
     about: dict[str, Any] = {"protocol": protocol.name, "patterns": {"validation": data.validation_patterns}}
     streams: list[Stream]
     if isinstance(data, CrystalData):
@@ -181,6 +233,8 @@ def _endless_source(recipe: ZooRecipe, tables: Sequence[Path], machine: Machine)
         groups = sorted(statistics.groups)
         about["statistics"] = synthetic.identity()["statistics"]
         about["tables"] = {path.name: file_sha256(path) for path in tables}
+    if data.floor:
+        streams = [FloorStream(stream) for stream in streams]
     tasks = make_tasks(recipe.tasks, groups)
     noise = Noise(None, recipe.seed)
     count = -(-data.validation_patterns // streams[1].per_crystal) * streams[1].per_crystal
@@ -188,15 +242,22 @@ def _endless_source(recipe: ZooRecipe, tables: Sequence[Path], machine: Machine)
 
     def batches(first: int, stop: int | None) -> IterableDataset[Item]:
         return DrawnBatches(
-            streams[0], tasks, machine=machine, precision="float32", noise=noise, first=first, stop=stop
+            streams[0],
+            tasks,
+            mask=mask,
+            machine=machine,
+            precision="float32",
+            noise=noise,
+            first=first,
+            stop=stop,
         )
 
-    return Source(
+    return TrainingData(
         grid=streams[0].grid,
         tasks=tasks,
         epoch_patterns=data.epoch_patterns,
         batches=batches,
-        validation=FixedBatches(fixed.patterns, targets(tasks, fixed), noise),
+        validation=FixedBatches(fixed.patterns, fixed.measured if mask else None, targets(tasks, fixed), noise),
         counts=None,
         about=about,
     )

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import lightning
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
-from powderlens.train.recipe_zoo import ZooRecipe
+from powderlens.train.recipe import Recipe
 
 if TYPE_CHECKING:
-    from powderlens.train.zoo_module import ZooModule
+    from powderlens.train.module import RunModule
 
 TELL_EVERY_S = 10.0
 
@@ -34,7 +34,7 @@ class Stops(Callback):
         newest: validation loss of the newest validation.
     """
 
-    def __init__(self, recipe: ZooRecipe, total_steps: int | None) -> None:
+    def __init__(self, recipe: Recipe, total_steps: int | None) -> None:
         self.recipe, self.total_steps = recipe, total_steps
         self.reason = ""
         self.best, self.best_step, self.newest = math.inf, 0, math.inf
@@ -152,7 +152,7 @@ class Progress(Callback):
         self._told = now
         self.report(self.line(trainer.global_step, now - self._began, module))
 
-    def line(self, step: int, seconds: float, module: ZooModule) -> str:
+    def line(self, step: int, seconds: float, module: RunModule) -> str:
         """One line.
 
         Args:

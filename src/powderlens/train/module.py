@@ -1,9 +1,9 @@
-"""A network of the zoo in training: its losses, optimiser, schedule and validation figures."""
+"""`RunModule`: a network in training, with its losses, optimiser, schedule and validation figures."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning
@@ -14,21 +14,43 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from powderlens.core.errors import PowderlensError
 from powderlens.models.network import Network
-from powderlens.train.batches import Item
-from powderlens.train.losses import TaskLoss
-from powderlens.train.recipe_zoo import ZooRecipe
-from powderlens.train.schedules import make_optimiser, make_schedule
-from powderlens.train.targets import known
+from powderlens.models.task import Task
+from powderlens.train.components.batches import Item
+from powderlens.train.components.losses import TaskLoss
+from powderlens.train.components.optimiser import make_optimiser, make_schedule
+from powderlens.train.components.targets import known
+from powderlens.train.recipe import Recipe
 
 LOOK_EVERY = 50
 """Steps after which an accelerator is asked whether the loss is still a number; asking makes it wait."""
+
+
+TOP = 5
+"""Of a task with more classes, the share of truths among so many likeliest is told too."""
+
+
+def columns(tasks: Sequence[Task], *, measured: bool) -> list[str]:
+    """Of the curve: what a validation tells.
+
+    Args:
+        tasks: of the network.
+        measured: whether there are measured patterns.
+    """
+    figures = []
+    for task in tasks:
+        if task.kind == "classes":
+            figures += [task.name, *([f"{task.name}_top{TOP}"] if task.outputs > TOP else [])]
+        else:
+            figures += ["length_A", "angle_deg"]
+    named = [f"{of}_{name}" for of in ("val", "measured")[: 1 + measured] for name in figures]
+    return ["step", "epoch", "patterns", "seconds", "learning_rate", "train_loss", "val_loss", *named]
 
 
 class DivergedError(PowderlensError):
     """The loss is no number any more; the last good checkpoint is kept."""
 
 
-class ZooModule(lightning.LightningModule):
+class RunModule(lightning.LightningModule):
     """A network with what it needs to learn.
 
     Args:
@@ -44,7 +66,7 @@ class ZooModule(lightning.LightningModule):
     def __init__(
         self,
         network: Network,
-        recipe: ZooRecipe,
+        recipe: Recipe,
         losses: list[TaskLoss],
         *,
         epoch_steps: int,
@@ -64,7 +86,7 @@ class ZooModule(lightning.LightningModule):
 
     def training_step(self, batch: Item, index: int) -> Tensor:
         """One step; its loss."""
-        loss = self._loss(self.network(batch[0]), batch[1])
+        loss = self._loss(self.network(*batch[:2]), batch[2])
         self._train_sum = self._train_sum.to(loss.device) + loss.detach()
         self._train_count += 1
         if loss.device.type == "cpu" or self.global_step % LOOK_EVERY == 0:
@@ -80,30 +102,36 @@ class ZooModule(lightning.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip the gradients, which half precision has no longer scaled."""
-        self.clip_gradients(optimizer, self.recipe.gradient_clip, "norm")
+        if self.recipe.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.gradient_clip)
 
     def on_validation_epoch_start(self) -> None:
         """Nothing that diverged is validated, so none of it reaches a checkpoint."""
         self._look()
         self._sums = {}
 
-    def validation_step(self, batch: Item, index: int) -> None:
-        """Add up losses and right answers."""
-        outputs, answers = self.network(batch[0]), batch[1]
-        self._add("val_loss", self._loss(outputs, answers) * len(batch[0]), len(batch[0]))
+    def validation_step(self, batch: Item, index: int, dataloader_idx: int = 0) -> None:
+        """Add up losses and right answers; of measured patterns, the second loader, no loss: they choose nothing."""
+        outputs, answers = self.network(*batch[:2]), batch[2]
+        of = "measured" if dataloader_idx else "val"
+        if not dataloader_idx:
+            self._add("val_loss", self._loss(outputs, answers) * len(batch[0]), len(batch[0]))
         for task in self.network.tasks:
             said, right = outputs[task.name].float(), answers[task.name]
             seen = known(task, right)
             if task.kind == "classes":
-                self._add(f"val_{task.name}", ((said.argmax(dim=1) == right) & seen).sum(), seen.sum())
+                self._add(f"{of}_{task.name}", ((said.argmax(dim=1) == right) & seen).sum(), seen.sum())
+                if task.outputs > TOP:
+                    among = (said.topk(TOP, dim=1).indices == right[:, None]).any(dim=1)
+                    self._add(f"{of}_{task.name}_top{TOP}", (among & seen).sum(), seen.sum())
                 continue
             off = torch.where(seen[:, None], said - right, 0).abs()
-            self._add("val_length_A", off[:, :3].sum(), 3 * seen.sum())
-            self._add("val_angle_deg", off[:, 3:].sum(), 3 * seen.sum())
+            self._add(f"{of}_length_A", off[:, :3].sum(), 3 * seen.sum())
+            self._add(f"{of}_angle_deg", off[:, 3:].sum(), 3 * seen.sum())
 
     def on_validation_epoch_end(self) -> None:
         """Add a row to the curve."""
-        figures = {name: float(total / count.clamp(min=1)) for name, (total, count) in self._sums.items()}
+        figures = {name: float(total / count) for name, (total, count) in self._sums.items() if count > 0}
         if not math.isfinite(figures["val_loss"]):
             self._diverged("validation loss", figures["val_loss"])
         row = {
