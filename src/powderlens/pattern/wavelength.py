@@ -7,7 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from powderlens.core.constants import ANODES, HC_KEV_A, KAlpha
+from powderlens.core.constants import ANODES, HC_KEV_A, KA2_OVER_KA1, KAlpha
 from powderlens.core.errors import WavelengthError
 
 MIN_WAVELENGTH_A = 0.05
@@ -40,6 +40,11 @@ class Radiation:
     ka1_A: float
     ka2_A: float | None = None
     name: str = ""
+
+    @property
+    def ka2_ratio(self) -> float:
+        """K-alpha-2 over K-alpha-1 in intensity: a half, or 0 for a single line."""
+        return 0.0 if self.ka2_A is None else KA2_OVER_KA1
 
     @property
     def is_doublet(self) -> bool:

@@ -37,7 +37,7 @@ class RruffSet:
 
     path: Path
     intensity: NDArray[Any] = field(repr=False)
-    rows: Sequence[Mapping[str, str | None]] = field(repr=False)
+    rows: Sequence[Mapping[str, str]] = field(repr=False)
 
     def __len__(self) -> int:
         return len(self.intensity)
@@ -70,7 +70,7 @@ class RruffSet:
         Raises:
             InputError: an accepted cell that is not six numbers.
         """
-        row = {key: (value or "").strip() for key, value in self.rows[i].items() if isinstance(value, str)}
+        row = {key: value.strip() for key, value in self.rows[i].items() if isinstance(value, str)}
         cell = cell_of_words([row.get(name, "") for name in CELL_NAMES]) if row.get("cell_accepted") == "1" else None
         return Stated(group=row.get("space_group") or None, cell=cell, name=row.get("mineral_inferred") or None)
 
@@ -99,6 +99,9 @@ def read_rruff_set(path: Path) -> RruffSet:
     missing = [name for name in COLUMNS if name not in head]
     if missing:
         raise InputError(f"{table}: no column {missing[0]}; it needs {', '.join(COLUMNS)}")
+    short = next((i for i, row in enumerate(rows) if None in row.values()), None)
+    if short is not None:
+        raise InputError(f"{table}: row {short + 1} has fewer columns than the header")
     if len(rows) != len(intensity):
         raise InputError(f"{path}: {len(intensity)} patterns but {len(rows)} rows in the table beside it")
     return RruffSet(path, intensity, rows)
