@@ -19,7 +19,7 @@ from powderlens.identification.evidence import EVIDENCE, Evidence, Prediction, j
 from powderlens.library.search import Matches, Search
 from powderlens.library.table import LibraryTable
 from powderlens.models.runtime import Model, load_model
-from powderlens.models.weights import DEFAULT_MODEL
+from powderlens.models.weights import DEFAULT_MODEL, find_weights
 from powderlens.pattern.background import noise_sigma
 from powderlens.pattern.grid import Grid, convert_two_theta
 from powderlens.pattern.pattern import MIN_POINTS, Pattern
@@ -312,22 +312,24 @@ def identify(
     *,
     wavelength: str | float | None = None,
     evidence: Evidence = "all",
+    model: str | Path = DEFAULT_MODEL,
 ) -> Answer:
     """Identify one measured pattern.
 
-    Network and library are loaded once and kept. For many patterns make one `Identifier` and call its
-    `identify_many`.
+    Network and library are loaded once and kept; a file of weights that has changed is read anew. For many patterns
+    make one `Identifier` and call its `identify_many`.
 
     Args:
         pattern: a `Pattern`, or a file that `read_pattern` reads.
         wavelength: angstrom or an anode line such as "CuKa", when the file does not say it or says it wrongly.
         evidence: "network", "library" or "all".
+        model: see `Identifier`.
 
     Returns:
         Ranked crystal systems, space groups, cell and phases with probabilities.
 
     Raises:
-        InputError: unreadable file, no wavelength, nothing to see in the measured range.
+        InputError: unreadable file, no such model, no wavelength, nothing to see in the measured range.
     """
     if not isinstance(pattern, Pattern):
         pattern = read_pattern(pattern, wavelength=wavelength)
@@ -338,9 +340,10 @@ def identify(
 
         radiation = parse_radiation(wavelength)
         pattern = replace(pattern, wavelength_A=radiation.wavelength_A, radiation=radiation)
-    return _kept(evidence).identify(pattern)
+    weights = find_weights(model)
+    return _kept(evidence, str(model), weights.stat().st_mtime_ns).identify(pattern)
 
 
 @lru_cache(maxsize=len(EVIDENCE))
-def _kept(evidence: Evidence) -> Identifier:
-    return Identifier(evidence)
+def _kept(evidence: Evidence, model: str, changed_ns: int) -> Identifier:
+    return Identifier(evidence, model=model)

@@ -84,7 +84,7 @@ def to_grid(pattern: Pattern, grid: Grid) -> tuple[NDArray[np.float64], NDArray[
     """
     if pattern.wavelength_A is None:
         raise WavelengthError(
-            f"{pattern.source or 'pattern'}: no wavelength is known; give one (angstrom, CuKa, MoKa, ...)"
+            f"{pattern.source or 'pattern'}: no wavelength known; give one (angstrom, CuKa, MoKa, ...)"
         )
     x = convert_two_theta(pattern.two_theta_deg, pattern.wavelength_A, grid.wavelength_A)
     reached = np.isfinite(x)

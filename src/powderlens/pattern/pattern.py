@@ -13,8 +13,6 @@ from powderlens.pattern.wavelength import Radiation
 
 MIN_POINTS = 50
 MAX_TWO_THETA_DEG = 180.0
-SAME_WAVELENGTH = 1e-6
-"""Relative difference up to which a wavelength is that of the radiation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +27,8 @@ class Pattern:
         source: file name or a few words.
         metadata: what the file's header said. Of it only `probe` touches an answer: neutrons are warned of.
         mask: (n,) True where measured, False for points that are excluded; None is everywhere.
-        radiation: the lines behind `wavelength_A`, where the user named them, such as CuKa; else None. A wavelength
-            alone is read by `infer_radiation`.
+        radiation: the lines behind `wavelength_A`, where the user named them, such as CuKa; else None. It is dropped
+            where `wavelength_A` is changed.
     """
 
     two_theta_deg: NDArray[np.float64]
@@ -44,14 +42,8 @@ class Pattern:
 
     def __post_init__(self) -> None:
         who = self.source or "pattern"
-        if self.radiation is not None:
-            if self.wavelength_A is None:
-                object.__setattr__(self, "wavelength_A", self.radiation.wavelength_A)
-            elif abs(self.wavelength_A / self.radiation.wavelength_A - 1) > SAME_WAVELENGTH:
-                raise WavelengthError(
-                    f"{who}: wavelength {self.wavelength_A:g} A, but its radiation is {self.radiation.name} with "
-                    f"{self.radiation.wavelength_A:g} A; give one of them, or both alike"
-                )
+        if self.radiation is not None and not self.radiation.is_of(self.wavelength_A):
+            object.__setattr__(self, "radiation", None)
         try:
             for name in ("two_theta_deg", "intensity", "sigma"):
                 if getattr(self, name) is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -298,3 +299,47 @@ def test_identifying_loads_no_torch(root: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"
+
+
+def test_network_and_library_are_kept_between_calls(
+    rutile: Pattern, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the weights change."""
+    from powderlens.identification import identify as module
+    from powderlens.models.weights import SHIPPED
+
+    made = []
+    true = Identifier.__init__
+
+    def counted(self: Identifier, *args: object, **kwargs: object) -> None:
+        made.append(args)
+        true(self, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Identifier, "__init__", counted)
+    module._kept.cache_clear()
+    for end in (".onnx", ".json"):
+        (tmp_path / f"prism-1{end}").write_bytes((SHIPPED / f"prism-1{end}").read_bytes())
+    mine = tmp_path / "prism-1.onnx"
+    first = [identify(rutile, evidence="network", model=mine) for _ in range(2)]
+    assert len(made) == 1
+    assert first[0] == first[1]
+    assert identify(rutile, evidence="network") == first[0]
+    assert len(made) == 2
+    os.utime(mine, ns=(1, 1))
+    assert identify(rutile, evidence="network", model=mine) == first[0]
+    assert len(made) == 3
+    module._kept.cache_clear()
+
+
+def test_many_are_taken_a_batch_at_a_time(identifiers: Identifiers, rutile: Pattern) -> None:
+    """An endless source is no trouble: only what is answered has been read."""
+    taken = []
+
+    def endless() -> Iterator[Pattern]:
+        while True:
+            taken.append(rutile)
+            yield replace(rutile, wavelength_A=None)
+
+    answers = identifiers("network").identify_many(endless())
+    assert isinstance(next(answers), WavelengthError)
+    assert len(taken) == 64
