@@ -47,7 +47,6 @@ def measured(
     ] = None,
 ) -> None:
     """Accuracy on measured patterns with known labels, for each kind of evidence."""
-    need("choosing weights", "scipy")
     from powderlens.evaluate.measured import MeasuredSet, choose_on, measured_record
     from powderlens.evaluate.record import write_record
     from powderlens.identification.evidence import write_weights

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core.errors import InputError, MissingExtraError
+from powderlens.core.errors import InputError
 from powderlens.identification.evidence import SYSTEM_OF_GROUP, Evidence, Prediction, Weights, join, system_belief
 from powderlens.identification.identify import BATCH, Asked, Identifier
 from powderlens.library.search import Matches
@@ -75,14 +75,8 @@ def choose_weights(gathered: Gathered, truth: NDArray[np.int64]) -> Weights:
     Args:
         gathered: evidence for n patterns.
         truth: (n,) their space-group indices from 0.
-
-    Raises:
-        MissingExtraError: scipy, of the extra `train`, is not installed.
     """
-    try:
-        from scipy.optimize import minimize
-    except ImportError:
-        raise MissingExtraError("choosing weights needs scipy: pip install 'powderlens[train]'") from None
+    from scipy.optimize import minimize
 
     system = SYSTEM_OF_GROUP[truth]
     index = np.arange(len(truth))
