@@ -10,13 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
-from powderlens.corpus.store.build import build_corpus
-from powderlens.corpus.store.corpus import Corpus
-from powderlens.corpus.stream.from_corpus import CorpusStream
+from powderlens import Corpus, CorpusStream, StreamDataset, build_corpus
 from powderlens.crystal.common import common_minerals
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
-from powderlens.train.datasets import StreamDataset
 
 
 def make_corpus(folder: Path) -> Path:

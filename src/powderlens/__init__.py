@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from powderlens.corpus.cluster.stream import ClusterStream
     from powderlens.corpus.store.build import build_corpus
     from powderlens.corpus.store.corpus import Corpus
+    from powderlens.corpus.store.reflection_table import ReflectionTable
     from powderlens.corpus.store.stored import StoredCorpus
     from powderlens.corpus.stream.from_corpus import CorpusStream
-    from powderlens.corpus.stream.from_crystals import CrystalStream
+    from powderlens.corpus.stream.from_crystals import Balance, CrystalStream
     from powderlens.corpus.stream.from_synthetic import SyntheticStream
     from powderlens.corpus.stream.mixture import MixtureStream
     from powderlens.crystal.read import read_structure
@@ -46,6 +47,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "Answer": "powderlens.identification.answer",
+    "Balance": "powderlens.corpus.stream.from_crystals",
     "ClusterStream": "powderlens.corpus.cluster.stream",
     "Conditions": "powderlens.diffraction.conditions",
     "Corpus": "powderlens.corpus.store.corpus",
@@ -61,6 +63,7 @@ _HOME = {
     "PowderlensError": "powderlens.core.errors",
     "Protocol": "powderlens.diffraction.protocol",
     "Radiation": "powderlens.pattern.wavelength",
+    "ReflectionTable": "powderlens.corpus.store.reflection_table",
     "Reflections": "powderlens.diffraction.reflections",
     "StoredCorpus": "powderlens.corpus.store.stored",
     "StreamDataset": "powderlens.train.datasets",
@@ -86,6 +89,7 @@ _HOME = {
 
 __all__ = [
     "Answer",
+    "Balance",
     "ClusterStream",
     "Conditions",
     "Corpus",
@@ -101,6 +105,7 @@ __all__ = [
     "PowderlensError",
     "Protocol",
     "Radiation",
+    "ReflectionTable",
     "Reflections",
     "StoredCorpus",
     "StreamDataset",
