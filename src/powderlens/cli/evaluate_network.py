@@ -15,7 +15,7 @@ from powderlens.cli.train import Accelerator, Size
 from powderlens.core.errors import InputError
 
 if TYPE_CHECKING:
-    from powderlens.evaluate.zoo_record import ZooRecord
+    from powderlens.evaluate.record import Record
 
 
 def evaluate_network(
@@ -155,7 +155,7 @@ def _command(source: Path, on: str, words: dict[str, Any]) -> str:
     return shlex.join([*parts, "--output", "FOLDER"])
 
 
-def _show(record: ZooRecord, *, no_color: bool) -> None:
+def _show(record: Record, *, no_color: bool) -> None:
     """For people."""
     from rich.table import Table
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import os
-import platform
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -14,17 +11,16 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from powderlens import __version__
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256, make_folder
 from powderlens.corpus.exchange.export import open_any
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.stored import StoredCorpus, is_stored
 from powderlens.evaluate.inference_time import inference_time
+from powderlens.evaluate.metrics import class_figures, lattice_figures, list_column
+from powderlens.evaluate.record import Protocol, Record, made_here, write_record
 from powderlens.evaluate.separation import derive_protocol, describe_part, open_trained
 from powderlens.evaluate.training_run import TRAIN, Learnt, losses_of, read_run, record_name, training_of
-from powderlens.evaluate.zoo_metrics import class_figures, lattice_figures, list_column
-from powderlens.evaluate.zoo_record import Protocol, ZooRecord, write_zoo_record
 from powderlens.train.components.checkpoint import load_network
 from powderlens.train.components.machine import Machine
 from powderlens.train.predict import open_corpus, predict_part
@@ -45,7 +41,7 @@ def evaluate_network(
     timing: bool = True,
     machine: Machine | None = None,
     command: str | None = None,
-) -> ZooRecord:
+) -> Record:
     """Ask a network about a part of a corpus, and write NAME.parquet and NAME.json.
 
     Args:
@@ -94,7 +90,8 @@ def evaluate_network(
         lattice = lattice_figures(answers, cell, of)
     learnt = {} if trained is None else {one: describe_part(trained, one) for one in trained.parts}
     chosen = run.recipe.network
-    record = ZooRecord(
+    here = made_here(torch.cuda.get_device_name(device) if device.startswith("cuda") else "")
+    record = Record(
         format=1,
         name=name,
         network=chosen.name,
@@ -114,12 +111,12 @@ def evaluate_network(
         inference=inference_time(network, device) if timing else None,
         predictions_sha256=file_sha256(table),
         command=command or f"powderlens evaluate {checkpoint.resolve().name} --on {tested.corpus}:{part}",
-        date=datetime.date.today().isoformat(),
-        powderlens=__version__,
-        python=platform.python_version(),
-        hardware=_hardware(device),
+        date=here["date"],
+        powderlens=here["powderlens"],
+        python=here["python"],
+        hardware=here["hardware"],
     )
-    write_zoo_record(folder / f"{name}.json", record)
+    write_record(folder / f"{name}.json", record)
     return record
 
 
@@ -188,8 +185,3 @@ def _naive(trained: Corpus | None, true_cells: NDArray[np.float32]) -> tuple[NDA
     cells = np.asarray(trained.crystals.column("niggli"), np.float64)
     weights = counts * np.isfinite(cells).all(axis=1)
     return np.average(np.nan_to_num(cells), axis=0, weights=weights), "the training part"
-
-
-def _hardware(device: str) -> str:
-    cores = f"{platform.machine()}, {os.cpu_count()} cores"
-    return f"{torch.cuda.get_device_name(device)}, {cores}" if device.startswith("cuda") else cores

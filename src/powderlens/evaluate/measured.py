@@ -75,7 +75,7 @@ def choose_on(identifier: Identifier, measured: MeasuredSet) -> Weights:
 
 
 def measured_record(identifier: Identifier, measured: MeasuredSet, npz: Path) -> dict[str, Any]:
-    """What a record on a measured set says; `write_record` adds command, date and versions.
+    """What a record on a measured set says; `write_result` adds command, date and versions.
 
     Args:
         identifier: with the weights that are judged.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from powderlens.core.errors import InputError
-from powderlens.evaluate.zoo_record import CorpusPart, CurvePoint, Training
+from powderlens.evaluate.record import CorpusPart, CurvePoint, Training
 from powderlens.models.task import TASKS
 from powderlens.train.recipe import Recipe, parse_recipe
 from powderlens.train.recipe_parts import NUMBER_OF, OwnLoss

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -22,6 +23,9 @@ from powderlens.models.weights import (
     read_card,
     weights_of,
 )
+
+if TYPE_CHECKING:
+    import onnx
 
 
 def load_torch(model: str | Path = DEFAULT_MODEL, *, network: str | None = None) -> Network:
@@ -83,14 +87,26 @@ def _onnx(path: Path, card: Card, own: set[str]) -> dict[str, Tensor]:
     shapes = {one.name: one.type.tensor_type.shape.dim for one in (*model.graph.input, *model.graph.output)}
     widths = {name: shape[-1].dim_value if shape else None for name, shape in shapes.items()}
     check_same(path, card, told.get(ARCHITECTURE), widths)
+    return read_initialisers(model, own)
+
+
+def read_initialisers(model: onnx.ModelProto, own: set[str]) -> dict[str, Tensor]:
+    """Parameters and buffers of an ONNX network that `to_onnx` wrote, in single precision.
+
+    Args:
+        model: the network.
+        own: their names.
+    """
+    from onnx import numpy_helper
+
     state = {}
     for tensor in model.graph.initializer:
         name = tensor.name.removesuffix(HALF)
         if name in own:
-            values = torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
+            values = torch.from_numpy(numpy_helper.to_array(tensor).copy())
             state[name] = values.float() if tensor.name.endswith(HALF) else values
-    state |= {name: state[other].clone() for name, other in json.loads(told.get(SAME, "{}")).items() if other in state}
-    return state
+    same = json.loads({one.key: one.value for one in model.metadata_props}.get(SAME, "{}"))
+    return state | {name: state[other].clone() for name, other in same.items() if other in state and name in own}
 
 
 def _safetensors(path: Path) -> dict[str, Tensor]:

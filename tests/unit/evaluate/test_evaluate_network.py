@@ -17,13 +17,15 @@ from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.evaluate.evaluate_network import check_test, evaluate_network
+from powderlens.evaluate.record import Record, read_records
 from powderlens.evaluate.separation import derive_protocol, open_trained, shared_crystals
 from powderlens.evaluate.training_run import Learnt, losses_of, read_run, run_name
-from powderlens.evaluate.zoo_record import ZooRecord, read_zoo_records
 from powderlens.generate.statistics import shipped_statistics
 from powderlens.train.components.data import open_data
+from powderlens.train.components.machine import Machine
 from powderlens.train.recipe import parse_recipe, with_choices
 
+ALONE = Machine(workers=0, threads=1)
 HEADS = ("space_group", "crystal_system", "lattice")
 
 
@@ -34,11 +36,11 @@ def run(make_run: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def evaluate(tmp_path: Path, corpora: dict[str, Path]) -> Callable[..., ZooRecord]:
+def evaluate(tmp_path: Path, corpora: dict[str, Path]) -> Callable[..., Record]:
     """Without timing, on one thread; corpora by name."""
 
-    def call(run: Path, on: str, part: str | None = None, **options: Any) -> ZooRecord:
-        how = {"timing": False, "threads": 1, **options}
+    def call(run: Path, on: str, part: str | None = None, **options: Any) -> Record:
+        how = {"timing": False, "machine": ALONE, **options}
         return evaluate_network(run, corpora[on], part, tmp_path / "records", **how)
 
     return call
@@ -47,10 +49,10 @@ def evaluate(tmp_path: Path, corpora: dict[str, Path]) -> Callable[..., ZooRecor
 def test_a_record(run: Path, corpora: dict[str, Path], tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    made = evaluate_network(run, corpora["learnt"], None, tmp_path / "records", threads=1, chosen_by="rate by trial")
+    made = evaluate_network(run, corpora["learnt"], None, tmp_path / "records", machine=ALONE, chosen_by="by trial")
     assert torch.get_num_threads() == 1
     torch.set_num_threads(threads)
-    [(path, record)] = read_zoo_records([tmp_path / "records"])
+    [(path, record)] = read_records([tmp_path / "records"])
     assert record == made
     assert (
         path.stem
@@ -66,7 +68,7 @@ def test_a_record(run: Path, corpora: dict[str, Path], tmp_path: Path) -> None:
     assert (training.data.crystals, training.data.patterns, training.data.protocol_of_patterns) == (9, 36, "coarse")
     assert training.validation is not None
     assert training.validation.part == "validation"
-    assert training.chosen_by == "lowest loss in the validation part of learnt; rate by trial"
+    assert training.chosen_by == "lowest loss in the validation part of learnt; by trial"
     assert [point.accuracy for point in training.curve] == [{"space_group": 0.25}, {"space_group": 0.5}]
     assert [point.train_loss for point in training.curve] == [5.5, None]
     assert record.inference is not None
@@ -95,7 +97,7 @@ def test_a_record(run: Path, corpora: dict[str, Path], tmp_path: Path) -> None:
 )
 def test_parts_of_the_learnt_corpus(
     make_run: Callable[..., Path],
-    evaluate: Callable[..., ZooRecord],
+    evaluate: Callable[..., Record],
     tmp_path: Path,
     changes: dict[str, Any],
     part: str,
@@ -108,7 +110,7 @@ def test_parts_of_the_learnt_corpus(
 
 
 def test_crystals_of_another_corpus_are_compared(
-    run: Path, corpora: dict[str, Path], evaluate: Callable[..., ZooRecord]
+    run: Path, corpora: dict[str, Path], evaluate: Callable[..., Record]
 ) -> None:
     record = evaluate(run, "fresh", trained_on=corpora["learnt"])
     assert record.protocol == "out-of-library"
@@ -132,7 +134,7 @@ def test_the_same_id_is_the_same_crystal(corpora: dict[str, Path]) -> None:
     assert shared_crystals(fresh, rows[:1], leaky, rows[1:]) == []
 
 
-def test_a_protocol_must_be_what_is_found(run: Path, evaluate: Callable[..., ZooRecord]) -> None:
+def test_a_protocol_must_be_what_is_found(run: Path, evaluate: Callable[..., Record]) -> None:
     assert evaluate(run, "learnt", protocol="in-library").protocol == "in-library"
     with pytest.raises(InputError, match="protocol out-of-library: part test of learnt is in-library for this network"):
         evaluate(run, "learnt", protocol="out-of-library")
@@ -140,7 +142,7 @@ def test_a_protocol_must_be_what_is_found(run: Path, evaluate: Callable[..., Zoo
         evaluate(run, "learnt", protocol="honest")
 
 
-def test_measured_patterns(run: Path, evaluate: Callable[..., ZooRecord]) -> None:
+def test_measured_patterns(run: Path, evaluate: Callable[..., Record]) -> None:
     record = evaluate(run, "measured")
     assert (record.protocol, record.tested.part, record.tested.protocol_of_patterns) == ("measured", "all", "measured")
     assert record.missing["space_group: no label"] == 1
@@ -152,7 +154,7 @@ def test_measured_patterns(run: Path, evaluate: Callable[..., ZooRecord]) -> Non
 
 
 def test_a_head_without_labels_is_left_out(
-    run: Path, make_run: Callable[..., Path], evaluate: Callable[..., ZooRecord], tmp_path: Path
+    run: Path, make_run: Callable[..., Path], evaluate: Callable[..., Record], tmp_path: Path
 ) -> None:
     record = evaluate(run, "groups")
     assert (set(record.classes), record.lattice) == ({"space_group", "crystal_system"}, None)
@@ -161,20 +163,20 @@ def test_a_head_without_labels_is_left_out(
         evaluate(make_run(tmp_path / "cells", tasks=("lattice",)), "groups")
 
 
-def test_imported_simulations_cannot_be_compared(run: Path, evaluate: Callable[..., ZooRecord]) -> None:
+def test_imported_simulations_cannot_be_compared(run: Path, evaluate: Callable[..., Record]) -> None:
     with pytest.raises(InputError, match="an imported corpus has no structures"):
         evaluate(run, "stored")
     record = evaluate(run, "stored", protocol="listed")
     assert record.tested.protocol_of_patterns == "simxrd"
 
 
-def test_other_checkpoints_and_passes_are_named(run: Path, evaluate: Callable[..., ZooRecord]) -> None:
+def test_other_checkpoints_and_passes_are_named(run: Path, evaluate: Callable[..., Record]) -> None:
     record = evaluate(run / "last.ckpt", "learnt", passes=2)
     assert record.name.endswith("-s5-last-passes2")
     assert (record.passes, record.training.chosen_by) == (2, "the command, which asked for last.ckpt")
 
 
-def test_what_is_no_run(run: Path, evaluate: Callable[..., ZooRecord], tmp_path: Path) -> None:
+def test_what_is_no_run(run: Path, evaluate: Callable[..., Record], tmp_path: Path) -> None:
     def refused(path: Path, match: str, **options: Any) -> None:
         with pytest.raises(InputError, match=match):
             evaluate(path, "learnt", **options)

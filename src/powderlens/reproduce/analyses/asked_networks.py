@@ -14,8 +14,8 @@ from powderlens.core.errors import InputError
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.evaluate.answers import Answers, read_answers
+from powderlens.evaluate.record import Record
 from powderlens.evaluate.training_run import read_run
-from powderlens.evaluate.zoo_record import ZooRecord
 from powderlens.models.network import Network
 from powderlens.models.task import Task
 from powderlens.reproduce.analyses.base import Inputs, labels
@@ -42,7 +42,7 @@ class AskedNetwork:
     label: str
     network: Network
     path: Path
-    record: ZooRecord
+    record: Record
     corpus: Corpus | StoredCorpus
     floor: bool
 

@@ -138,7 +138,7 @@ def _probe(network: Network, *, middle_only: bool) -> tuple[Tensor, Tensor]:
     fitted_11L = x_11L
     if network.length != network.points:
         fitted_11L = functional.interpolate(x_11L, size=network.length, mode="linear", align_corners=False)
-    body.eval()(fitted_11L)
+    body.eval()(fitted_11L.expand(-1, network.channels, -1))  # where a mask is the second channel, it is one as well
     return kept[0], x_11L
 
 

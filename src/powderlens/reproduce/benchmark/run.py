@@ -1,7 +1,7 @@
 """All trainings and tests of a plan, in processes beside each other; killed at any moment, it goes on.
 
 In the folder of a benchmark: the two corpora, `runs/` (one folder a training, see `train`), `records/` (see
-`powderlens.evaluate.zoo_record`) and `time.json`. What is there is not done again. How long a network takes to answer
+`powderlens.evaluate.record`) and `time.json`. What is there is not done again. How long a network takes to answer
 is measured last, when nothing else runs.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256, make_folder
 from powderlens.core.pool import in_processes
-from powderlens.evaluate.zoo_record import Inference, Protocol, read_zoo_record, write_zoo_record
+from powderlens.evaluate.record import Inference, Protocol, read_record, write_record
 from powderlens.reproduce.benchmark.corpora import KNOWN, UNSEEN, make_corpora
 from powderlens.reproduce.benchmark.plan import Bench, Run
 from powderlens.train.components.machine import Machine, Report
@@ -230,8 +230,8 @@ def _time(bench: Bench, folder: Path, run: Run) -> None:
     took = Inference.model_validate_json((output / "inference.json").read_bytes())
     for protocol in PROTOCOLS.values():
         path = folder / "records" / f"{_record(run, protocol)}.json"
-        if path.is_file() and (record := read_zoo_record(path)).inference != took:
-            write_zoo_record(path, record.model_copy(update={"inference": took}))
+        if path.is_file() and (record := read_record(path)).inference != took:
+            write_record(path, record.model_copy(update={"inference": took}))
 
 
 def _check_same(bench: Bench, crystals: Path, folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from powderlens.evaluate.zoo_record import CorpusPart
+from powderlens.evaluate.record import CorpusPart
 from powderlens.reproduce.tables.entries import (
     TASK_WORDS,
     Cell,

@@ -103,4 +103,5 @@ def load_network(path: Path, *, averaged: float = 1.0) -> tuple[Network, Grid, d
             f"{path}: its weights do not fit {chosen.name} with "
             f"{', '.join(f'{task.outputs} outputs of {task.name}' for task in tasks)} ({said[-1].strip()})"
         ) from None
-    return network.eval(), Grid(**about["grid"]), {"floor": False, **about, "step": int(content["global_step"])}
+    told = {"floor": False, **about, "network": chosen.model_dump(mode="json"), "step": int(content["global_step"])}
+    return network.eval(), Grid(**about["grid"]), told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -205,20 +206,17 @@ def test_smoothing_by_hand(smoothing: float) -> None:
     assert float(loss(torch.zeros(5, 6), LABELS)) == pytest.approx(math.log(6), rel=1e-6)
 
 
-def test_a_loss_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Imported only where the command line has named it; it sees the patterns whose truth is known."""
+def test_a_loss_of_ones_own(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of docs/TRAINING.md: imported only where the command line has named it; it sees patterns with known truth."""
+    (example,) = re.findall(r"```python\n(def my_loss.*?)```", (root / "docs/TRAINING.md").read_text(), re.DOTALL)
     (tmp_path / "my_losses.py").write_text(
-        "import torch\nheld = 3\n"
-        "def margin(answer, truth, width=1.0):\n"
-        "    right = answer.gather(1, truth[:, None])\n"
-        "    return (answer - right + width).clamp(min=0).mean()\n"
-        "def each(answer, truth):\n    return answer.sum(dim=1)\n"
+        f"held = 3\n{example}\ndef each(answer, truth):\n    return answer.sum(dim=1)\n"
     )
     monkeypatch.chdir(tmp_path)
-    wanted = OwnLoss(kind="own", name="my_losses:margin", settings={"width": 2.0})
-    with pytest.raises(InputError, match=r"only if the command line names it too; .* add --loss my_losses:margin"):
+    wanted = OwnLoss(kind="own", name="my_losses:my_loss", settings={"margin": 2.0})
+    with pytest.raises(InputError, match=r"only if the command line names it too; .* add --loss my_losses:my_loss"):
         TaskLoss(GROUPS, wanted)
-    admit(None, "my_losses:margin")
+    admit(None, "my_losses:my_loss")
     z = logits(7).detach().float()
     seen = LABELS != -1
     expected = (z[seen] - z[seen].gather(1, LABELS[seen][:, None]) + 2.0).clamp(min=0).mean()
