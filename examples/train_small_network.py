@@ -42,13 +42,13 @@ def train(folder: Path, *, steps: int = 150, workers: int = 1) -> float:
     optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
     for batch in StreamDataset(CorpusStream(corpus, "train", size=32, seed=0), workers=workers, stop=steps):
         roots = (batch["patterns"].clamp(min=0) / 100).sqrt()[:, None]
-        loss = torch.nn.functional.cross_entropy(network(roots), batch["system"])
+        loss = torch.nn.functional.cross_entropy(network(roots), batch["crystal_system"])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     test = next(iter(StreamDataset(CorpusStream(corpus, "test", size=len(corpus.numbers("test")), seed=0))))
     answers = network((test["patterns"].clamp(min=0) / 100).sqrt()[:, None]).argmax(dim=1)
-    return float((answers == test["system"]).float().mean())
+    return float((answers == test["crystal_system"]).float().mean())
 
 
 if __name__ == "__main__":

@@ -437,7 +437,7 @@ def test_measured_patterns_are_refused_as_training_data(measured: Path) -> None:
         CorpusStream(corpus, "all", size=2, seed=0)
     batch = CorpusStream(corpus, "all", size=3, seed=0, shuffle=False, allow_measured=True).batch(0)
     assert batch.space_group.tolist() == [136, 0, 225]
-    assert batch.system.tolist() == [3, -1, 6]
+    assert batch.crystal_system.tolist() == [3, -1, 6]
     assert GRID.two_theta_deg[batch.patterns[:2].argmax(axis=1)] == pytest.approx([27, 40], abs=0.03)
     with pytest.raises(InputError, match="its patterns are measured, not drawn"):
         Corpus.open(measured)
