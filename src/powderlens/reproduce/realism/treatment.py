@@ -11,7 +11,7 @@ from powderlens.diffraction.protocol import Protocol
 from powderlens.pattern.formats.rruff_set import STEP_DEG, WAVELENGTH_A
 from powderlens.pattern.grid import Grid, convert_two_theta
 from powderlens.pattern.pattern import Pattern
-from powderlens.pattern.prepare import residual_floor
+from powderlens.pattern.prepare import above_floor
 
 Floats = NDArray[np.float64]
 
@@ -115,5 +115,4 @@ def averaged(x: Floats, y: Floats, points: int) -> tuple[Floats, Floats]:
 
 def without_floor(scan: Scan) -> Scan:
     """The local 30th percentile subtracted and cut at zero, as before the network (`pattern.prepare`)."""
-    y = np.maximum(scan.intensity - residual_floor(scan.intensity), 0)
-    return Scan(scan.two_theta_deg, y / y.max())
+    return Scan(scan.two_theta_deg, above_floor(scan.intensity, np.ones(len(scan.intensity), bool)))

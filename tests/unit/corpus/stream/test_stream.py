@@ -187,7 +187,8 @@ def test_the_last_crystal_can_be_picked_and_none_beyond(
 
 def test_classes_are_balanced_by_the_power_that_is_stated(small_table: ReflectionTable, lab: Protocol) -> None:
     groups = small_table.space_group.astype(int)
-    for by, classes in (("space_group", groups), ("crystal_system", np.searchsorted([2, 15, 74, 142, 167, 194], groups))):
+    systems = np.searchsorted([2, 15, 74, 142, 167, 194], groups)
+    for by, classes in (("space_group", groups), ("crystal_system", systems)):
         _, inverse, counts = np.unique(classes, return_inverse=True, return_counts=True)
         for power in (0.5, 1.0):
             balance = Balance(by=by, power=power)  # type: ignore[arg-type]
