@@ -54,10 +54,11 @@ def test_a_trained_network_is_exported(run: Callable[..., Any], trained: tuple[P
     said = json.loads(result.out)
     path = tmp_path / "models" / "tiny.onnx"
     assert said == {"onnx": "tiny.onnx", "bytes": path.stat().st_size}
-    best = json.loads((tmp_path / "models" / "tiny.json").read_text())["checkpoint_step"]
+    assert {path.name for path in path.parent.iterdir()} == {"tiny.json", "tiny.onnx", "tiny.safetensors"}
+    best = json.loads((tmp_path / "models" / "tiny.json").read_text())["weights"]["step"]
     result = run("export", trained[0], "--output", tmp_path / "models", "--checkpoint", "last.ckpt")
     assert result.code == 0
-    assert best <= json.loads((tmp_path / "models" / "tiny.json").read_text())["checkpoint_step"] == 6
+    assert best <= json.loads((tmp_path / "models" / "tiny.json").read_text())["weights"]["step"] == 6
 
 
 def test_a_run_is_gone_on_with_or_left_alone(

@@ -11,7 +11,19 @@ import typer
 from powderlens.cli.console import console, print_json, tell
 from powderlens.cli.extras import need
 from powderlens.cli.options import Json, NoColor
-from powderlens.cli.train import Accelerator, Size
+from powderlens.cli.training_options import (
+    Accelerator,
+    Accelerators,
+    AsPublished,
+    Cache,
+    Data,
+    Loss,
+    Network,
+    Seed,
+    Sizes,
+    Tasks,
+    Threads,
+)
 from powderlens.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,19 +51,17 @@ def evaluate_network(
     ] = None,
     passes: Annotated[int, typer.Option(min=1, help="Mean over so many passes with dropout on.")] = 1,
     timing: Annotated[bool, typer.Option(help="Measure the time of a forward pass on one thread.")] = True,
-    network: Annotated[str | None, typer.Option(help="Another network than the recipe's.")] = None,
-    task: Annotated[list[str] | None, typer.Option(help="This task only; may be given often.")] = None,
-    loss: Annotated[str | None, typer.Option(help="Another loss: focal, gemd, or with its number gemd=2.")] = None,
-    size: Annotated[Size | None, typer.Option(help="Another size of the network.")] = None,
-    as_published: Annotated[
-        bool, typer.Option("--as-published", help="Repeat the network's published faults.")
-    ] = False,
-    seed: Annotated[int | None, typer.Option(min=0, help="Another seed.")] = None,
-    data: Annotated[list[Path] | None, typer.Option(help="Reflection table of a recipe on crystals.")] = None,
+    network: Network = None,
+    task: Tasks = None,
+    loss: Loss = None,
+    size: Sizes = None,
+    as_published: AsPublished = False,
+    seed: Seed = None,
+    data: Data = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw patterns.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the network.")] = 2,
-    accelerator: Annotated[Accelerator, typer.Option(help="Where the network works.")] = Accelerator.cpu,
-    cache: Annotated[Path | None, typer.Option(help="Folder where drawn patterns are kept for other runs.")] = None,
+    threads: Threads = 2,
+    accelerator: Accelerators = Accelerator.cpu,
+    cache: Cache = None,
     as_json: Json = False,
     no_color: NoColor = False,
 ) -> None:

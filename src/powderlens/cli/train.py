@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,34 +10,22 @@ import typer
 
 from powderlens.cli.console import print_json, tell
 from powderlens.cli.extras import need
+from powderlens.cli.training_options import (
+    Accelerator,
+    Accelerators,
+    AsPublished,
+    Cache,
+    Data,
+    Loss,
+    Network,
+    Precision,
+    Seed,
+    Sizes,
+    Tasks,
+    Threads,
+)
 from powderlens.cli.workers import Ray, RayAddress, ray_cluster
 from powderlens.core.errors import InputError
-
-
-class Accelerator(StrEnum):
-    """Where torch works."""
-
-    cpu = "cpu"
-    gpu = "gpu"
-    auto = "auto"
-
-
-class Size(StrEnum):
-    """Of a network of the registry."""
-
-    full = "full"
-    small = "small"
-
-
-class Precision(StrEnum):
-    """Of the arithmetic; fp32, bf16 and fp16 are short for the others."""
-
-    fp32 = "fp32"
-    bf16 = "bf16"
-    fp16 = "fp16"
-    full = "32-true"
-    bf16_mixed = "bf16-mixed"
-    fp16_mixed = "16-mixed"
 
 
 def train(
@@ -47,45 +34,32 @@ def train(
         typer.Argument(metavar="RECIPE", help="A shipped recipe, such as simxrd-small, or a file ending in .toml."),
     ],
     output: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, metrics.csv, run.json.")],
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Reflection table from `powderlens corpus reflections`, may be given often; for synthetic crystals "
-            "statistics from `crystals statistics`, the shipped ones if left out."
-        ),
-    ] = None,
+    data: Data = None,
     corpus: Annotated[Path | None, typer.Option(help="Corpus whose training part is learnt.")] = None,
     measured: Annotated[
         Path | None, typer.Option(help="Imported corpus that each validation reports on; it chooses nothing.")
     ] = None,
-    network: Annotated[
-        str | None, typer.Option(help="Another network than the recipe's; MODULE:CLASS for one of your own.")
-    ] = None,
-    task: Annotated[list[str] | None, typer.Option(help="This task only; may be given often.")] = None,
-    loss: Annotated[
-        str | None,
-        typer.Option(help="Another loss: focal, gemd, with its number gemd=2; MODULE:FUNCTION for one of your own."),
-    ] = None,
-    size: Annotated[Size | None, typer.Option(help="Another size of the network.")] = None,
-    as_published: Annotated[
-        bool, typer.Option("--as-published", help="Repeat the network's published faults.")
-    ] = False,
+    network: Network = None,
+    task: Tasks = None,
+    loss: Loss = None,
+    size: Sizes = None,
+    as_published: AsPublished = False,
     mask: Annotated[bool, typer.Option("--mask", help="Let the network read which points were measured.")] = False,
     averaging: Annotated[
         float | None, typer.Option(metavar="DECAY", help="Average the weights with this decay, as 0.999.")
     ] = None,
     precision: Annotated[Precision | None, typer.Option(help="Of the arithmetic; weights stay in 32 bits.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Another seed.")] = None,
+    seed: Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     workers: Annotated[
         int | None,
         typer.Option(min=0, help="Processes that draw patterns; 1 if not given, on Ray as many as it has CPUs."),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the network.")] = 2,
-    accelerator: Annotated[Accelerator, typer.Option(help="What the network is trained on.")] = Accelerator.cpu,
+    threads: Threads = 2,
+    accelerator: Accelerators = Accelerator.cpu,
     devices: Annotated[int, typer.Option(min=1, help="Devices that share every batch.")] = 1,
     memory_gb: Annotated[float, typer.Option(min=0, help="A corpus that takes less is drawn once.")] = 4.0,
-    cache: Annotated[Path | None, typer.Option(help="Folder where drawn patterns are kept for other runs.")] = None,
+    cache: Cache = None,
     ray: Ray = False,
     ray_address: RayAddress = None,
 ) -> None:

@@ -153,7 +153,7 @@ def losses_of(recipe: Recipe) -> dict[str, str]:
 
 
 def run_name(recipe: Recipe, corpus: str | None) -> str:
-    """NETWORK[-small][-as-published]-TASKS-LOSSES-CORPUS-sSEED, small letters, safe as the name of a file.
+    """NETWORK[-small][-as-published][-mask]-TASKS-LOSSES-CORPUS-sSEED, small letters, safe as the name of a file.
 
     Args:
         recipe: of the run.
@@ -193,6 +193,7 @@ def _words(recipe: Recipe) -> list[str]:
         chosen.name,
         *(["small"] if chosen.size == "small" else []),
         *(["as-published"] if chosen.as_published else []),
+        *(["mask"] if chosen.mask else []),
         "+".join(recipe.tasks),
         "+".join(losses),
     ]

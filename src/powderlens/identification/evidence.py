@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.files import atomic_write
 from powderlens.library.search import Matches
-from powderlens.models.task import Task
-from powderlens.symmetry.extinction import extinction_class, extinction_classes
+from powderlens.models.task import Task, extinction_class
 from powderlens.symmetry.groups import SYSTEM_OF
 
 Evidence = Literal["network", "library", "all"]
@@ -166,8 +165,7 @@ def group_belief(prediction: Prediction, weights: Weights) -> Floats | None:
 @cache
 def _class_of_group() -> NDArray[np.int64]:
     """(230,) place of each group's extinction class among the classes."""
-    place = {one.id: i for i, one in enumerate(extinction_classes())}
-    return np.array([place[extinction_class(number).id] for number in range(1, GROUPS + 1)])
+    return extinction_class().labels(np.arange(1, GROUPS + 1))
 
 
 def system_belief(group: Floats, prediction: Prediction | None, weights: Weights) -> Floats:

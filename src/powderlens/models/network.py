@@ -165,7 +165,9 @@ class Network(nn.Module):
         z_BF = self.embed(x_BL, mask_BL)
         raw = {task.name: self.heads[task.name](z_BF) for task in self.tasks}
         return {
-            task.name: self.cell(raw[task.name]) if task.kind == "lattice" else raw[task.name] for task in self.tasks
+            # A cell takes more digits than bf16 has.
+            task.name: self.cell(raw[task.name].float()) if task.kind == "lattice" else raw[task.name]
+            for task in self.tasks
         }
 
     def mean_of_passes(self, x_BL: Tensor, passes: int, mask_BL: Tensor | None = None) -> dict[str, Tensor]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.onnx import TrainingMode
+from torch.onnx import OnnxExporterError, TrainingMode
 
+from powderlens.core.errors import InputError
 from powderlens.models.network import Network
 from powderlens.models.weights import ARCHITECTURE
 
@@ -42,6 +43,9 @@ def to_onnx(network: Network, *, half: bool = False) -> bytes:
 
     Returns:
         The ONNX file.
+
+    Raises:
+        InputError: a network of one's own with a step that the exporter does not know.
     """
     import onnx
 
@@ -68,6 +72,12 @@ def to_onnx(network: Network, *, half: bool = False) -> bytes:
                 do_constant_folding=False,
                 dynamo=False,
             )
+        except (OnnxExporterError, RuntimeError) as error:
+            said = (str(error).splitlines() or [""])[0]
+            raise InputError(
+                f"{network.card.name}: cannot be written as ONNX, torch's tracing exporter says: {said}; "
+                "take another operation in its forward"
+            ) from None
         finally:
             network.train(was_training)
         model = onnx.load(path)

@@ -8,7 +8,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from powderlens.diffraction.simulate import simulate
 from powderlens.identification.answer import Answer
 from powderlens.identification.evidence import EVIDENCE, Evidence
 from powderlens.identification.identify import Identifier, identify
+from powderlens.models.task import Task, crystal_system, extinction_class, lattice, space_group
 from powderlens.pattern.grid import convert_two_theta
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.read import read_pattern
@@ -343,3 +346,91 @@ def test_many_are_taken_a_batch_at_a_time(identifiers: Identifiers, rutile: Patt
     answers = identifiers("network").identify_many(endless())
     assert isinstance(next(answers), WavelengthError)
     assert len(taken) == 64
+
+
+Write = Callable[..., tuple[Path, object]]
+
+
+@pytest.fixture(scope="module")
+def model_of(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The ONNX file of a small network with some heads, untrained."""
+    write: Write = run_path(str(root / "tests" / "unit" / "models" / "exported.py"))["write_model"]
+
+    @cache
+    def make(*tasks: Task, **options: object) -> Path:
+        return write(tmp_path_factory.mktemp("model"), tasks, **options)[0]
+
+    return make
+
+
+def ask(model: Path, pattern: Pattern, evidence: Evidence = "network") -> Answer:
+    return Identifier(evidence, model=model, threads=1).identify(pattern)
+
+
+def test_any_exported_network_can_be_asked(model_of: Callable[..., Path], rutile: Pattern) -> None:
+    answer = ask(model_of(crystal_system(), space_group(range(2, 100)), lattice(), mask=True), rutile)
+    assert answer.model == "tiny"
+    assert {group.number for group in answer.space_group if group.probability > 0} == set(range(2, 100))
+    assert sum(group.probability for group in answer.space_group) == pytest.approx(1.0)
+    assert answer.lattice_source == "network"
+    assert any("no measured pattern has calibrated" in warning for warning in answer.warnings)
+    assert any("knows 98 of the 230 space groups" in warning for warning in answer.warnings)
+
+
+def test_a_network_that_knows_systems_only_names_no_group(model_of: Callable[..., Path], rutile: Pattern) -> None:
+    model = model_of(crystal_system(), mask=True)
+    answer = ask(model, rutile)
+    assert len(answer.crystal_system) == 7
+    assert (answer.space_group, answer.lattice, answer.lattice_source) == ([], {}, "none")
+    assert any("no space group is given" in warning for warning in answer.warnings)
+    assert any("gives no cell" in warning for warning in answer.warnings)
+    told = answer.to_dict()
+    assert told["space_group"] == []
+    assert told["lattice"] == {"cell": "niggli"}
+    both = ask(model, rutile, "all")
+    assert both.space_group[0].number == 136, "the library does"
+    assert both.lattice_source == "Rutile"
+
+
+def test_a_network_of_extinction_classes(model_of: Callable[..., Path], rutile: Pattern) -> None:
+    answer = ask(model_of(extinction_class(), mask=True), rutile)
+    belief = {group.number: group.probability for group in answer.space_group}
+    assert belief[136] == pytest.approx(belief[102]) == pytest.approx(belief[118])
+    assert any("the groups of one share its probability evenly" in warning for warning in answer.warnings)
+
+
+def test_a_network_of_cells_answers_beside_the_library_only(model_of: Callable[..., Path], rutile: Pattern) -> None:
+    model = model_of(lattice(), mask=True)
+    with pytest.raises(InputError, match=r"cnn5\.tiny: answers with a cell and says nothing of symmetry"):
+        Identifier("network", model=model)
+    assert ask(model, rutile, "all").space_group[0].number == 136
+
+
+def test_a_network_without_a_mask_reads_whole_scans(model_of: Callable[..., Path], rutile: Pattern) -> None:
+    model = model_of(space_group(), lattice())
+    assert len(ask(model, rutile).space_group) == 230
+    part = (rutile.two_theta_deg > 15) & (rutile.two_theta_deg < 60)
+    short = replace(rutile, two_theta_deg=rutile.two_theta_deg[part], intensity=rutile.intensity[part])
+    with pytest.raises(InputError, match=r"cnn5\.tiny reads no mask; measure all of it, or train it with mask = true"):
+        ask(model, short)
+    assert Identifier("library", model=model).identify(short).phases, "the library has a mask of its own"
+
+
+def test_a_network_reads_patterns_as_it_was_trained_on(model_of: Callable[..., Path], rutile: Pattern) -> None:
+    """With their background and floor, or without; the library never reads them with it."""
+    lifted = replace(rutile, intensity=rutile.intensity + 0.3 * rutile.intensity.max())
+    for floor in (True, False):
+        model = model_of(space_group(), floor=floor)
+        one, other = (Identifier("network", model=model, threads=1).prepare(pattern) for pattern in (rutile, lifted))
+        assert one.above_floor == pytest.approx(other.above_floor, abs=0.02)
+        assert float(other.above_floor.min()) == 0
+        if floor:
+            assert other.network_reads.tolist() == other.above_floor.tolist()
+        else:
+            assert other.network_reads == pytest.approx(one.network_reads + 0.3 * rutile.intensity.max(), rel=1e-4)
+
+
+def test_the_identifier_is_kept_between_calls(rutile: Pattern, monkeypatch: pytest.MonkeyPatch) -> None:
+    identify(rutile, evidence="network")
+    monkeypatch.setattr("powderlens.identification.identify.load_model", None)
+    identify(rutile, evidence="network")

@@ -15,12 +15,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
 
 from powderlens.core.errors import InputError
+from powderlens.corpus.split import split_indices
 from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.reflection_table import ReflectionTable
+from powderlens.corpus.stream.from_crystals import CrystalStream, sampling_weights
+from powderlens.corpus.stream.stream import FloorStream
+from powderlens.diffraction.protocol import load_protocol
+from powderlens.train.components.batches import VALIDATION_FIRST
 from powderlens.train.components.callbacks import Stops
 from powderlens.train.components.checkpoint import load_network
 from powderlens.train.components.data import open_data
@@ -527,3 +534,60 @@ def test_precision_is_that_of_the_recipe_or_refused(
     half, full = (float(curve(tmp_path / name)[-1]["val_loss"]) for name in ("run", "full"))
     assert half != full
     assert half == pytest.approx(full, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (
+            {"widths": [16, 0, 16]},
+            r"prism: widths \(16, 0, 16\), hidden 128; give three whole numbers above 0",
+        ),
+        ({"widths": [16, 16]}, r"prism: widths \(16, 16\), hidden 128"),
+        ({"widths": 16}, "prism: widths 16, hidden 128"),
+        ({"hidden": 0}, r"prism: widths \(16, 24, 32\), hidden 0"),
+        ({"hidden": 16.5}, r"hidden 16\.5"),
+        ({"dropout": 1.0}, r"prism: dropout 1\.0; give a rate from 0 to below 1"),
+        ({"colour": 1}, "prism: no option 'colour'; there are: widths, hidden, dropout"),
+    ],
+)
+def test_options_that_the_network_does_not_take(
+    recipe: Recipe, small_table_path: Path, train: Train, tmp_path: Path, options: dict[str, Any], complaint: str
+) -> None:
+    wanted = {"name": "prism", "size": "small", "options": options}
+    with pytest.raises(InputError, match=complaint):
+        train(changed(recipe, network=wanted), tmp_path / "run", tables=[small_table_path])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_cell_keeps_its_digits_in_half_precision(run: Path) -> None:
+    network, grid, _ = load_network(run / "last.ckpt")
+    x_BL = torch.rand(64, grid.points, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        said = network(x_BL)
+    assert said["space_group"].dtype == torch.bfloat16
+    lengths = said["lattice"][:, :3]
+    assert lengths.dtype == torch.float32
+    assert not torch.equal(lengths, lengths.bfloat16().float())
+
+
+def test_training_and_validation_crystals_are_others(
+    recipe: Recipe, small_table_path: Path, small_table: ReflectionTable
+) -> None:
+    data = open_data(recipe, tables=[small_table_path], machine=Machine(workers=0))
+    parts = split_indices(small_table.elements, small_table.space_group.tolist())
+    assert not set(parts["train"].tolist()) & set(parts["validation"].tolist())
+    learnt = data.batches(0, 1).stream.inner  # type: ignore[attr-defined]
+    assert learnt.rows.tolist() == parts["train"].tolist()
+    weights = sampling_weights(small_table, parts["validation"], {"amcsd": 1.0})
+    lab = load_protocol("lab")
+    held_out = FloorStream(
+        CrystalStream(small_table, parts["validation"], weights, lab, size=4, seed=recipe.seed, grid=data.grid)
+    )
+    expected = held_out.draw(VALIDATION_FIRST + np.arange(8))
+    x_BL, mask_BL, answers = data.validation[0]
+    assert x_BL.numpy().tobytes() == expected.patterns.tobytes()
+    assert (answers["space_group"] + 1).tolist() == expected.space_group.tolist()
+    assert answers["lattice"].tolist() == expected.niggli.tolist()
+    assert mask_BL is not None
+    assert mask_BL.sum(dim=1).tolist() == np.diff(expected.measured, axis=1)[:, 0].tolist()

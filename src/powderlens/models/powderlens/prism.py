@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from powderlens.core.errors import InputError
+
 WIDTHS, SMALL_WIDTHS = (32, 64, 128), (16, 24, 32)
 HIDDEN, SMALL_HIDDEN = 512, 128
 LATTICE_HIDDEN = 128
@@ -89,13 +91,19 @@ def body(
     hidden: int | None = None,
     dropout: float = DROPOUT,
 ) -> nn.Module:
-    """Trunk and shared layer at full or small size, or with widths of one's own."""
-    return PrismBody(
-        points,
-        widths or (SMALL_WIDTHS if small else WIDTHS),
-        hidden or (SMALL_HIDDEN if small else HIDDEN),
-        dropout,
-    )
+    """Trunk and shared layer at full or small size, or with widths of one's own.
+
+    Raises:
+        InputError: widths that are not three whole numbers above 0, no hidden layer, or a dropout outside 0 to below 1.
+    """
+    widths = (SMALL_WIDTHS if small else WIDTHS) if widths is None else widths
+    hidden = (SMALL_HIDDEN if small else HIDDEN) if hidden is None else hidden
+    sizes = [*widths, hidden] if isinstance(widths, Sequence) else []
+    if len(sizes) != 4 or not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise InputError(f"prism: widths {widths}, hidden {hidden}; give three whole numbers above 0, and one")
+    if not 0 <= dropout < 1:
+        raise InputError(f"prism: dropout {dropout}; give a rate from 0 to below 1")
+    return PrismBody(points, widths, hidden, dropout)
 
 
 def head(features: int, outputs: int, *, as_published: bool, small: bool) -> nn.Module:

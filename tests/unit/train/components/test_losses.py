@@ -207,7 +207,7 @@ def test_smoothing_by_hand(smoothing: float) -> None:
 
 
 def test_a_loss_of_ones_own(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of docs/TRAINING.md: imported only where the command line has named it; it sees patterns with known truth."""
+    """That of docs/TRAINING.md, imported only where the command line names it; it sees patterns with known truth."""
     (example,) = re.findall(r"```python\n(def my_loss.*?)```", (root / "docs/TRAINING.md").read_text(), re.DOTALL)
     (tmp_path / "my_losses.py").write_text(
         f"held = 3\n{example}\ndef each(answer, truth):\n    return answer.sum(dim=1)\n"
