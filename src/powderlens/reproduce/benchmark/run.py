@@ -22,6 +22,7 @@ from powderlens.evaluate.record import Inference, Protocol, read_record, write_r
 from powderlens.reproduce.benchmark.corpora import KNOWN, UNSEEN, make_corpora
 from powderlens.reproduce.benchmark.plan import Bench, Run
 from powderlens.train.components.machine import Machine, Report
+from powderlens.train.recipe import parse_recipe
 
 MEASURED = "measured"
 PROTOCOLS: dict[str, Protocol] = {KNOWN: "in-library", UNSEEN: "out-of-library", MEASURED: "measured"}
@@ -244,6 +245,9 @@ def _check_same(bench: Bench, crystals: Path, folder: Path) -> None:
     }
     if path.is_file():
         before = json.loads(path.read_text())
+        before["recipe"] = parse_recipe(before["recipe"], str(path)).model_dump(
+            mode="json"
+        )  # settings of later versions
         for what, value in content.items():
             if before.get(what) != value:
                 raise InputError(f"{folder}: this benchmark began with another {what}; give another folder")
