@@ -417,20 +417,15 @@ def test_a_network_without_a_mask_reads_whole_scans(model_of: Callable[..., Path
 
 
 def test_a_network_reads_patterns_as_it_was_trained_on(model_of: Callable[..., Path], rutile: Pattern) -> None:
-    """With their background and floor, or without; the library never reads them with it."""
+    """Above the floor, or with it; none and no library reads a background."""
     lifted = replace(rutile, intensity=rutile.intensity + 0.3 * rutile.intensity.max())
     for floor in (True, False):
         model = model_of(space_group(), floor=floor)
         one, other = (Identifier("network", model=model, threads=1).prepare(pattern) for pattern in (rutile, lifted))
-        assert one.above_floor == pytest.approx(other.above_floor, abs=0.02)
-        assert float(other.above_floor.min()) == 0
-        if floor:
-            assert other.network_reads.tolist() == other.above_floor.tolist()
-        else:
-            assert other.network_reads == pytest.approx(one.network_reads + 0.3 * rutile.intensity.max(), rel=1e-4)
-
-
-def test_the_identifier_is_kept_between_calls(rutile: Pattern, monkeypatch: pytest.MonkeyPatch) -> None:
-    identify(rutile, evidence="network")
-    monkeypatch.setattr("powderlens.identification.identify.load_model", None)
-    identify(rutile, evidence="network")
+        assert (one.prepared.background, other.prepared.background) == (False, True)
+        assert one.prepared.above_floor == pytest.approx(other.prepared.above_floor, abs=0.02)
+        assert other.network_reads is not None
+        expected = other.prepared.for_network(floor=floor, mask=False)
+        assert other.network_reads.tolist() == expected.tolist()
+        assert other.network_reads == pytest.approx(one.network_reads, abs=0.02)
+        assert (other.network_reads.tolist() == other.prepared.above_floor.tolist()) is floor
