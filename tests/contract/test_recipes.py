@@ -11,7 +11,7 @@ import pytest
 
 from powderlens.core.errors import InputError
 from powderlens.diffraction.protocol import load_protocol
-from powderlens.models.runtime import DEFAULT_MODEL
+from powderlens.models.weights import DEFAULT_MODEL
 from powderlens.train.recipe import load_recipe, parse_recipe
 from powderlens.train.recipe_file import RECIPES
 

@@ -91,7 +91,7 @@ def _onnx(path: Path, card: Card, own: set[str]) -> dict[str, Tensor]:
 
 
 def read_initialisers(model: onnx.ModelProto, own: set[str]) -> dict[str, Tensor]:
-    """Parameters and buffers of an ONNX network that `to_onnx` wrote, in single precision.
+    """Parameters and buffers of an ONNX network that `to_onnx` wrote, in the precision in which they are stored.
 
     Args:
         model: the network.
@@ -103,8 +103,7 @@ def read_initialisers(model: onnx.ModelProto, own: set[str]) -> dict[str, Tensor
     for tensor in model.graph.initializer:
         name = tensor.name.removesuffix(HALF)
         if name in own:
-            values = torch.from_numpy(numpy_helper.to_array(tensor).copy())
-            state[name] = values.float() if tensor.name.endswith(HALF) else values
+            state[name] = torch.from_numpy(numpy_helper.to_array(tensor).copy())
     same = json.loads({one.key: one.value for one in model.metadata_props}.get(SAME, "{}"))
     return state | {name: state[other].clone() for name, other in same.items() if other in state and name in own}
 
