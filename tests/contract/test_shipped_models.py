@@ -16,7 +16,7 @@ from powderlens.models.card import Card
 from powderlens.models.load_torch import load_torch
 from powderlens.models.runtime import Model, load_model
 from powderlens.models.weights import DEFAULT_MODEL, read_card, shipped, weights_of
-from powderlens.pattern.prepare import above_floor, flat_on_grid
+from powderlens.pattern.prepare import prepare
 from powderlens.pattern.read import read_pattern
 
 FOLDER = Path(str(files("powderlens.models") / "data"))
@@ -45,8 +45,8 @@ def x(model: Model, root: Path) -> tuple[np.ndarray, np.ndarray]:
     inputs = []
     for file in ("rutile", "quartz"):
         pattern = read_pattern(root / "examples" / f"{file}.txt", wavelength=1.541838)
-        intensity, mask, _ = flat_on_grid(pattern, model.grid)
-        inputs.append((above_floor(intensity, mask).astype(np.float32), mask))
+        prepared = prepare(pattern, model.grid)
+        inputs.append((prepared.above_floor, prepared.mask))
     half = np.arange(model.grid.points) < model.grid.points // 2
     inputs.append((np.where(half, inputs[0][0], 0), inputs[0][1] & half))
     return np.stack([one for one, _ in inputs]), np.stack([mask for _, mask in inputs])

@@ -47,25 +47,17 @@ def measured(
     ] = None,
 ) -> None:
     """Accuracy on measured patterns with known labels, for each kind of evidence."""
-    from powderlens.core.files import file_sha256
-    from powderlens.evaluate.measured import choose_on, evaluate_measured, read_rruff_set
+    from powderlens.evaluate.measured import MeasuredSet, choose_on, measured_record
     from powderlens.evaluate.record import write_result
     from powderlens.identification.evidence import write_weights
     from powderlens.identification.identify import Identifier
 
-    patterns = read_rruff_set(data)
+    patterns = MeasuredSet.read(data)
     identifier = Identifier("all")
     if choose_weights is not None:
         identifier.weights = choose_on(identifier, patterns)
         write_weights(choose_weights, identifier.weights, chosen_on=data.name, model=identifier.model.name)
-    body = {
-        "data": {data.name: file_sha256(data), data.with_suffix(".csv").name: file_sha256(data.with_suffix(".csv"))},
-        "model": identifier.model.name,
-        "model_chosen_by": f"{identifier.model.weights.chosen_by}; no measured pattern was trained on",
-        "weights_chosen_by": "least log loss on the same measured patterns (a number for each weight); see the "
-        "cross-validated figures for weights chosen without the patterns they are judged on",
-        **evaluate_measured(identifier, patterns),
-    }
+    body = measured_record(identifier, patterns, data)
     chosen = "" if choose_weights is None else f" --choose-weights {choose_weights.name}"
     write_result(output, command=f"powderlens evaluate measured {data.name} --output {output.name}{chosen}", body=body)
     print_json({"record": output.name, **{k: body[k] for k in ("shipped_weights", "weights_cross_validated")}})

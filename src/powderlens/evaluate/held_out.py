@@ -59,7 +59,7 @@ def evaluate_held_out(
         parts.append(batch)
     group, system, cell = np.concatenate(groups), np.concatenate(systems), np.concatenate(cells)
     true_group = np.concatenate([b.space_group for b in parts]).astype(np.int64) - 1
-    true_system = np.concatenate([b.system for b in parts]).astype(np.int64)
+    true_system = np.concatenate([b.crystal_system for b in parts]).astype(np.int64)
     true_cell = np.concatenate([b.niggli for b in parts]).astype(float)
     origins = np.array([origin(table.ids[i]) for b in parts for i in b.crystal])
 

@@ -12,17 +12,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core.errors import InputError, PatternError, PowderlensError, WavelengthError
-from powderlens.identification.answer import CELL_NAMES, Answer, Group, Phase, System
+from powderlens.core.cell import CELL_NAMES
+from powderlens.core.errors import InputError, PatternError, PowderlensError
+from powderlens.identification.answer import Answer, Group, Phase, System
 from powderlens.identification.evidence import EVIDENCE, Evidence, Prediction, join, system_belief, weights_for
 from powderlens.library.search import Matches, Search
 from powderlens.library.table import LibraryTable
 from powderlens.models.runtime import Model, load_model
-from powderlens.models.weights import DEFAULT_MODEL
+from powderlens.models.weights import DEFAULT_MODEL, find_weights
 from powderlens.pattern.background import noise_sigma
-from powderlens.pattern.grid import Grid, convert_two_theta, to_grid
+from powderlens.pattern.grid import Grid, convert_two_theta
 from powderlens.pattern.pattern import MIN_POINTS, Pattern
-from powderlens.pattern.prepare import above_floor, flat_on_grid
+from powderlens.pattern.prepare import Prepared, prepare
 from powderlens.pattern.read import read_pattern
 from powderlens.symmetry.groups import SYSTEMS, symbol
 
@@ -36,22 +37,19 @@ LITTLE_COVER = 0.4
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
-    """A pattern on the network's grid.
+class Asked:
+    """A pattern that can be asked about.
 
     Attributes:
         pattern: as it came.
-        above_floor: (points,) intensities without background and floor, strongest 1, 0 where not measured.
-        mask: (points,) True where measured.
-        network_reads: (points,) the same intensities, or those with background and floor for a network that was trained
-            on such.
+        prepared: on the network's grid.
+        network_reads: (points,) what the network reads of it; None where it is not asked.
         warnings: what the reader should know.
     """
 
     pattern: Pattern
-    above_floor: NDArray[np.float32]
-    mask: NDArray[np.bool_]
-    network_reads: NDArray[np.float32]
+    prepared: Prepared
+    network_reads: NDArray[np.float32] | None
     warnings: list[str]
 
 
@@ -124,73 +122,66 @@ class Identifier:
         """
         rest = iter(patterns)
         while some := list(islice(rest, BATCH)):
-            prepared: list[Prepared | PowderlensError] = []
+            asked: list[Asked | PowderlensError] = []
             for pattern in some:
                 try:
-                    prepared.append(self.prepare(pattern))
+                    asked.append(self.prepare(pattern))
                 except PowderlensError as error:
-                    prepared.append(error)
-            answers = iter(self._answer([one for one in prepared if isinstance(one, Prepared)]))
-            for one in prepared:
+                    asked.append(error)
+            answers = iter(self._answer([one for one in asked if isinstance(one, Asked)]))
+            for one in asked:
                 yield one if isinstance(one, PowderlensError) else next(answers)
 
-    def prepare(self, pattern: Pattern) -> Prepared:
+    def prepare(self, pattern: Pattern) -> Asked:
         """What network and library read of a pattern, and what to warn of.
 
         Raises:
             WavelengthError: no wavelength.
             InputError: nothing on the grid, no reflection, or a pattern measured in part for a network without mask.
         """
-        if pattern.wavelength_A is None:
-            raise WavelengthError(
-                f"{pattern.source or 'pattern'}: no wavelength in the file; give one (angstrom, CuKa, MoKa, ...)"
-            )
         warnings: list[str] = []
         if pattern.metadata.get("probe") == "neutron":
             warnings.append("measured with neutrons: networks and library know X-ray intensities only")
-        intensity, mask, removed = flat_on_grid(pattern, self.grid)
-        if removed:
+        prepared = prepare(pattern, self.grid)
+        if prepared.background:
             warnings.append("a background was estimated and subtracted")
-        height, points = _height(intensity[mask]), int(mask.sum())
+        mask = prepared.mask
+        height, points = _height(prepared.flat[mask]), int(mask.sum())
         if points < MIN_POINTS or height < LEAST_HEIGHT:
             raise PatternError(
                 f"{pattern.source or 'pattern'}: no reflection stands out in the measured range "
                 f"({points} points on the network's grid, the highest {height:.1f} times the noise; "
                 f"{MIN_POINTS} points and {LEAST_HEIGHT:g} times are needed); measure longer, or another range"
             )
-        cover = float(mask.mean())
-        low, high = self.grid.two_theta_deg[mask][[0, -1]]
-        grid = f"degrees (as with {self.grid.wavelength_A:g} A) of {self.grid.start_deg:g} to {self.grid.end_deg:g}"
-        if cover < 1 and self.evidence != "library" and not self.model.weights.mask:
-            raise InputError(
-                f"{pattern.source or 'pattern'}: measured at {points} of {len(mask)} points, {low:.1f} to {high:.1f} "
-                f"{grid}, and {self.model.card.id} reads no mask; measure all of it, or train it with mask = true"
-            )
-        if cover < LITTLE_COVER:
+        if mask.mean() < LITTLE_COVER:
+            low, high = self.grid.two_theta_deg[mask][[0, -1]]
             warnings.append(
                 f"only {low:.1f} to {high:.1f} degrees (as with copper) of {self.grid.start_deg:g} to "
                 f"{self.grid.end_deg:g} are measured: the answer is less sure than it says"
             )
-        flat = above_floor(intensity, mask)
-        plain = flat if self.model.weights.floor else to_grid(pattern, self.grid)[0]
-        return Prepared(pattern, flat.astype(np.float32), mask, plain.astype(np.float32), warnings)
+        reads = None
+        if self.evidence != "library":
+            of = self.model.weights
+            reads = prepared.for_network(floor=of.floor, mask=of.mask, name=self.model.card.id)
+        return Asked(pattern, prepared, reads, warnings)
 
-    def evidence_of(self, prepared: Sequence[Prepared]) -> tuple[Prediction | None, Matches | None]:
+    def evidence_of(self, asked: Sequence[Asked]) -> tuple[Prediction | None, Matches | None]:
         """What network and library say of patterns, before they are joined; None for one not asked."""
         said, found = None, None
-        mask = np.stack([one.mask for one in prepared])
+        mask = np.stack([one.prepared.mask for one in asked])
         if self.evidence != "library":
-            x = np.stack([one.network_reads for one in prepared])
-            said = Prediction.of(self.model.weights.tasks, self.model(x, mask))
+            of = self.model.weights
+            x = np.stack([one.network_reads for one in asked if one.network_reads is not None])
+            said = Prediction.of(of.tasks, self.model(x, mask if of.mask else None))
         if self.search is not None:
-            flat = np.stack([one.above_floor for one in prepared])
+            flat = np.stack([one.prepared.above_floor for one in asked])
             found = self.search(np.stack([flat, mask], axis=1, dtype=np.float32))
         return said, found
 
-    def _answer(self, prepared: Sequence[Prepared]) -> list[Answer]:
-        if not prepared:
+    def _answer(self, asked: Sequence[Asked]) -> list[Answer]:
+        if not asked:
             return []
-        prediction, matches = self.evidence_of(prepared)
+        prediction, matches = self.evidence_of(asked)
         group, phase = join(prediction, matches, self.weights)
         system = system_belief(group, prediction, self.weights)
         niggli = None if prediction is None else prediction.niggli
@@ -205,11 +196,11 @@ class Identifier:
                     None if niggli is None else niggli[i],
                 ),
             )
-            for i, one in enumerate(prepared)
+            for i, one in enumerate(asked)
         ]
 
-    def _one(self, prepared: Prepared, belief: Belief) -> Answer:
-        pattern = prepared.pattern
+    def _one(self, asked: Asked, belief: Belief) -> Answer:
+        pattern = asked.pattern
         assert pattern.wavelength_A is not None
         phases: list[Phase] = []
         leans_on = None
@@ -237,7 +228,7 @@ class Identifier:
             lattice_source=cell_from,
             phases=phases,
             leans_on=leans_on,
-            warnings=[*prepared.warnings, *self._remarks],
+            warnings=[*asked.warnings, *self._remarks],
         )
 
     @property
@@ -321,22 +312,24 @@ def identify(
     *,
     wavelength: str | float | None = None,
     evidence: Evidence = "all",
+    model: str | Path = DEFAULT_MODEL,
 ) -> Answer:
     """Identify one measured pattern.
 
-    Network and library are loaded once and kept. For many patterns make one `Identifier` and call its
-    `identify_many`.
+    Network and library are loaded once and kept; a file of weights that has changed is read anew. For many patterns
+    make one `Identifier` and call its `identify_many`.
 
     Args:
         pattern: a `Pattern`, or a file that `read_pattern` reads.
         wavelength: angstrom or an anode line such as "CuKa", when the file does not say it or says it wrongly.
         evidence: "network", "library" or "all".
+        model: see `Identifier`.
 
     Returns:
         Ranked crystal systems, space groups, cell and phases with probabilities.
 
     Raises:
-        InputError: unreadable file, no wavelength, nothing to see in the measured range.
+        InputError: unreadable file, no such model, no wavelength, nothing to see in the measured range.
     """
     if not isinstance(pattern, Pattern):
         pattern = read_pattern(pattern, wavelength=wavelength)
@@ -345,10 +338,12 @@ def identify(
 
         from powderlens.pattern.wavelength import parse_radiation
 
-        pattern = replace(pattern, wavelength_A=parse_radiation(wavelength).wavelength_A)
-    return _kept(evidence).identify(pattern)
+        radiation = parse_radiation(wavelength)
+        pattern = replace(pattern, wavelength_A=radiation.wavelength_A, radiation=radiation)
+    weights = find_weights(model)
+    return _kept(evidence, str(model), weights.stat().st_mtime_ns).identify(pattern)
 
 
 @lru_cache(maxsize=len(EVIDENCE))
-def _kept(evidence: Evidence) -> Identifier:
-    return Identifier(evidence)
+def _kept(evidence: Evidence, model: str, changed_ns: int) -> Identifier:
+    return Identifier(evidence, model=model)

@@ -118,7 +118,7 @@ def predict_part(
         `patterns`, `predicted`, `missing`.
 
     Raises:
-        InputError: an empty part, or no label of any task.
+        InputError: an empty part, no label of any task, or not one pattern that can be read.
     """
     torch.set_num_threads(machine.threads)
     numbers = corpus.numbers(part)
@@ -129,11 +129,18 @@ def predict_part(
     columns = _empty(network, labels, len(numbers))
     network = network.to(device)
     drawn = np.zeros(len(numbers), bool)
-    for rows, patterns, measured in _draw(corpus, part, numbers, missing, machine, floor=floor):
+    for rows, patterns, measured in _draw(corpus, part, numbers, missing, machine, floor=floor, mask=network.mask):
         drawn[rows] = True
         mask_BL = mask_of(measured, corpus.grid.points) if network.mask else None
         answers = _ask(network, torch.from_numpy(patterns), mask_BL, passes, device)
         _put(columns, network.tasks, rows, answers)
+    if not drawn.any():
+        head = f"{NOT_DRAWN}: "
+        why = ", ".join(f"{count} {what.removeprefix(head)}" for what, count in missing.items() if head in what)
+        raise InputError(
+            f"{corpus.path}: not one of its {len(numbers):,} patterns can be read at {_words(corpus.grid)} ({why}); "
+            "give patterns that were measured there"
+        )
     said = np.ones(len(numbers), bool)
     for task in network.tasks:
         said &= columns[_answer(task)][1]
@@ -240,12 +247,15 @@ def _draw(
     machine: Machine,
     *,
     floor: bool,
+    mask: bool,
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32], Measured]]:
-    """Rows, their patterns, and where these are measured; stored ones that cannot be put on the grid are counted."""
+    """Rows, their patterns, and where these are measured; stored ones that cannot be read on the grid are counted."""
     batches = [np.arange(i, min(i + BATCH, len(numbers))) for i in range(0, len(numbers), BATCH)]
     if isinstance(corpus, StoredCorpus):
         for rows in batches:
-            good, patterns, masks, reasons = draw_stored(corpus, numbers[rows], floor=floor, cache=machine.cache)
+            good, patterns, masks, reasons = draw_stored(
+                corpus, numbers[rows], floor=floor, mask=mask, cache=machine.cache
+            )
             for why, count in reasons.items():
                 reason = f"{NOT_DRAWN}: {why}"
                 missing[reason] = missing.get(reason, 0) + count

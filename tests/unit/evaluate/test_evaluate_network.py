@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
-from powderlens.core.errors import InputError
+from powderlens.core.errors import InputError, WavelengthError
 from powderlens.core.files import file_sha256
 from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.manifest import read_manifest, write_manifest
 from powderlens.evaluate.evaluate_network import check_test, evaluate_network
 from powderlens.evaluate.record import Record, read_records
 from powderlens.evaluate.separation import derive_protocol, open_trained, shared_crystals
@@ -151,6 +154,42 @@ def test_measured_patterns(run: Path, evaluate: Callable[..., Record]) -> None:
     assert record.lattice is not None
     assert record.lattice.naive_of.startswith("the tested part")
     assert record.lattice.naive_mae == pytest.approx([0] * 6, abs=1e-5)
+
+
+def changed(folder: Path, to: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A copy of an imported corpus, each of its rows changed."""
+    shutil.copytree(folder, to)
+    table = pq.read_table(to / "patterns.parquet")
+    rows = table.to_pylist()
+    for row in rows:
+        change(row)
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), to / "patterns.parquet")
+    write_manifest(to, {name: read_manifest(folder)[name] for name in ("kind", "axis", "format")})
+    return to
+
+
+def test_patterns_without_wavelength(run: Path, corpora: dict[str, Path], tmp_path: Path) -> None:
+    """No copper is assumed: one is counted, a corpus of such is refused in one line."""
+    one = changed(
+        corpora["measured"], tmp_path / "one", lambda row: row.update(wavelength_A=None) if row["id"] == "b" else None
+    )
+    record = evaluate_network(run, one, None, tmp_path / "records", machine=ALONE, timing=False)
+    assert record.missing["not drawn: WavelengthError"] == 1
+    assert record.classes["space_group"].answered == 1
+    none = changed(corpora["measured"], tmp_path / "none", lambda row: row.update(wavelength_A=None))
+    with pytest.raises(WavelengthError, match=r"none of its 3 patterns states a wavelength; import it again with --w"):
+        evaluate_network(run, none, None, tmp_path / "records", machine=ALONE)
+
+
+def test_patterns_of_a_part_of_the_grid(run: Path, corpora: dict[str, Path], tmp_path: Path) -> None:
+    """A network without mask is not asked about them, as `identify` does not ask it."""
+
+    def cut(row: dict[str, Any]) -> None:
+        row["two_theta_deg"], row["intensity"] = row["two_theta_deg"][:1000], row["intensity"][:1000]
+
+    part = changed(corpora["measured"], tmp_path / "part", cut)
+    with pytest.raises(InputError, match=r"part: not one of its 3 patterns can be read at .* \(3 CoverageError\)"):
+        evaluate_network(run, part, None, tmp_path / "records", machine=ALONE)
 
 
 def test_a_head_without_labels_is_left_out(

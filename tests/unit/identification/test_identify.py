@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -306,6 +307,50 @@ def test_identifying_loads_no_torch(root: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_network_and_library_are_kept_between_calls(
+    rutile: Pattern, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the weights change."""
+    from powderlens.identification import identify as module
+    from powderlens.models.weights import SHIPPED
+
+    made = []
+    true = Identifier.__init__
+
+    def counted(self: Identifier, *args: object, **kwargs: object) -> None:
+        made.append(args)
+        true(self, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Identifier, "__init__", counted)
+    module._kept.cache_clear()
+    for end in (".onnx", ".json"):
+        (tmp_path / f"prism-1{end}").write_bytes((SHIPPED / f"prism-1{end}").read_bytes())
+    mine = tmp_path / "prism-1.onnx"
+    first = [identify(rutile, evidence="network", model=mine) for _ in range(2)]
+    assert len(made) == 1
+    assert first[0] == first[1]
+    assert identify(rutile, evidence="network") == first[0]
+    assert len(made) == 2
+    os.utime(mine, ns=(1, 1))
+    assert identify(rutile, evidence="network", model=mine) == first[0]
+    assert len(made) == 3
+    module._kept.cache_clear()
+
+
+def test_many_are_taken_a_batch_at_a_time(identifiers: Identifiers, rutile: Pattern) -> None:
+    """An endless source is no trouble: only what is answered has been read."""
+    taken = []
+
+    def endless() -> Iterator[Pattern]:
+        while True:
+            taken.append(rutile)
+            yield replace(rutile, wavelength_A=None)
+
+    answers = identifiers("network").identify_many(endless())
+    assert isinstance(next(answers), WavelengthError)
+    assert len(taken) == 64
+
+
 Write = Callable[..., tuple[Path, object]]
 
 
@@ -375,20 +420,15 @@ def test_a_network_without_a_mask_reads_whole_scans(model_of: Callable[..., Path
 
 
 def test_a_network_reads_patterns_as_it_was_trained_on(model_of: Callable[..., Path], rutile: Pattern) -> None:
-    """With their background and floor, or without; the library never reads them with it."""
+    """Above the floor, or with it; none and no library reads a background."""
     lifted = replace(rutile, intensity=rutile.intensity + 0.3 * rutile.intensity.max())
     for floor in (True, False):
         model = model_of(space_group(), floor=floor)
         one, other = (Identifier("network", model=model, threads=1).prepare(pattern) for pattern in (rutile, lifted))
-        assert one.above_floor == pytest.approx(other.above_floor, abs=0.02)
-        assert float(other.above_floor.min()) == 0
-        if floor:
-            assert other.network_reads.tolist() == other.above_floor.tolist()
-        else:
-            assert other.network_reads == pytest.approx(one.network_reads + 0.3 * rutile.intensity.max(), rel=1e-4)
-
-
-def test_the_identifier_is_kept_between_calls(rutile: Pattern, monkeypatch: pytest.MonkeyPatch) -> None:
-    identify(rutile, evidence="network")
-    monkeypatch.setattr("powderlens.identification.identify.load_model", None)
-    identify(rutile, evidence="network")
+        assert (one.prepared.background, other.prepared.background) == (False, True)
+        assert one.prepared.above_floor == pytest.approx(other.prepared.above_floor, abs=0.02)
+        assert other.network_reads is not None
+        expected = other.prepared.for_network(floor=floor, mask=False)
+        assert other.network_reads.tolist() == expected.tolist()
+        assert other.network_reads == pytest.approx(one.network_reads, abs=0.02)
+        assert (other.network_reads.tolist() == other.prepared.above_floor.tolist()) is floor

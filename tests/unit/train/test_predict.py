@@ -18,7 +18,7 @@ from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.manifest import write_manifest
 from powderlens.corpus.store.stored import stored_schema
 from powderlens.pattern.pattern import Pattern
-from powderlens.pattern.prepare import above_floor, flat_on_grid
+from powderlens.pattern.prepare import prepare
 from powderlens.train.components.checkpoint import load_network
 from powderlens.train.predict import predict
 from powderlens.train.recipe import Recipe, with_choices
@@ -178,10 +178,11 @@ def test_a_network_with_a_mask_is_asked_as_it_was_trained(run: Path, small_table
     network, grid, about = load_network(run / "last.ckpt")
     assert about["floor"]
     assert network.mask
-    on_grid, mask, removed = flat_on_grid(Pattern(two_theta_deg=x, intensity=intensity, wavelength_A=1.5406), grid)
-    assert removed, "a background of three times the line"
+    prepared = prepare(Pattern(two_theta_deg=x, intensity=intensity, wavelength_A=1.5406), grid)
+    mask = prepared.mask
+    assert prepared.background, "a background of three times the line"
     assert 0 < mask.sum() < grid.points
-    inputs = torch.from_numpy(above_floor(on_grid, mask)[None].astype(np.float32)), torch.from_numpy(mask[None])
+    inputs = torch.from_numpy(prepared.above_floor[None]), torch.from_numpy(mask[None])
     with torch.no_grad():
         said = network(*inputs)["space_group"].softmax(dim=1)[0].topk(10).values
         other = network(inputs[0])["space_group"].softmax(dim=1)[0].topk(10).values

@@ -1,4 +1,4 @@
-"""Reflections of many crystals as one Parquet table: made once, mapped into memory, drawn from for ever.
+"""Reflections of many crystals as one Parquet table: made once, read into memory whole, drawn from for ever.
 
 A row is a crystal: labels, lattice, point-group rotations, and its families of reflections with their strength
 (multiplicity times |F|^2, strongest intensity 1 under copper radiation).

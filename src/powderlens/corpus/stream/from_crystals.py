@@ -78,12 +78,12 @@ class Balance:
         InputError: other classes, or a power that is not above 0 and at most 1.
     """
 
-    by: Literal["space_group", "system"] = "space_group"
+    by: Literal["space_group", "crystal_system"] = "space_group"
     power: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.by not in ("space_group", "system"):
-            raise InputError(f"balance by {self.by!r}: choose space_group or system")
+        if self.by not in ("space_group", "crystal_system"):
+            raise InputError(f"balance by {self.by!r}: choose space_group or crystal_system")
         if not 0 < self.power <= 1:
             raise InputError(f"balance with power {self.power:g}: give one above 0 and at most 1")
 

@@ -44,7 +44,7 @@ FIELDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "measured": (np.int32, (2,)),
     "crystal": (np.int64, ()),
     "space_group": (np.int16, ()),
-    "system": (np.int8, ()),
+    "crystal_system": (np.int8, ()),
     "extinction_class": (np.int16, ()),
     "cell": (np.float32, (6,)),
     "niggli": (np.float32, (6,)),
@@ -63,7 +63,7 @@ class Batch:
         measured: (b, 2) int32, first point measured and the one after the last; the others are zero.
         crystal: (b,) int64, of the crystal: its row in a table, or its number under the seed of the generator.
         space_group: (b,) int16, International Tables number, 1 to 230.
-        system: (b,) int8, index into `symmetry.groups.SYSTEMS`.
+        crystal_system: (b,) int8, index into `symmetry.groups.SYSTEMS`.
         extinction_class: (b,) int16, the id.
         cell: (b, 6) float32, conventional cell as drawn from, A and degrees.
         niggli: (b, 6) float32, the Niggli cell.
@@ -75,7 +75,7 @@ class Batch:
     measured: NDArray[np.int32]
     crystal: NDArray[np.int64]
     space_group: NDArray[np.int16]
-    system: NDArray[np.int8]
+    crystal_system: NDArray[np.int8]
     extinction_class: NDArray[np.int16]
     cell: NDArray[np.float32]
     niggli: NDArray[np.float32]
@@ -225,7 +225,7 @@ def group_labels(space_group: NDArray[Any]) -> dict[str, NDArray[Any]]:
     systems, classes = _by_group()
     return {
         "space_group": space_group.astype(np.int16),
-        "system": systems[space_group],
+        "crystal_system": systems[space_group],
         "extinction_class": classes[space_group],
     }
 

@@ -119,7 +119,7 @@ def open_measured(recipe: Recipe, folder: Path, data: TrainingData) -> tuple[Fix
     """
     corpus = StoredCorpus.open(folder, data.grid)
     numbers = corpus.numbers()
-    good, patterns, masks, missing = draw_stored(corpus, numbers, floor=recipe.data.floor)
+    good, patterns, masks, missing = draw_stored(corpus, numbers, floor=recipe.data.floor, mask=recipe.network.mask)
     answers = targets(data.tasks, corpus.labels(numbers[good]))
     if not any(known(task, answers[task.name]).any() for task in data.tasks):
         names = " or ".join(task.name for task in data.tasks)

@@ -18,9 +18,8 @@ from powderlens.core.files import atomic_write, make_folder
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.corpus.stream.from_corpus import CorpusStream
-from powderlens.corpus.stream.stream import Batch, FloorStream, Stream, digest
-from powderlens.pattern.grid import to_grid
-from powderlens.pattern.prepare import above_floor, flat_on_grid
+from powderlens.corpus.stream.stream import Batch, FloorStream, Stream, digest, measured_points
+from powderlens.pattern.prepare import above_floor
 from powderlens.train.components.machine import Report
 from powderlens.train.datasets import StreamDataset, same
 
@@ -92,14 +91,20 @@ def part_stream(corpus: Corpus, part: str, *, size: int, floor: bool) -> Stream:
 
 
 def draw_stored(
-    corpus: StoredCorpus, numbers: NDArray[np.int64], *, floor: bool = False, cache: Path | None = None
+    corpus: StoredCorpus,
+    numbers: NDArray[np.int64],
+    *,
+    floor: bool = False,
+    mask: bool = True,
+    cache: Path | None = None,
 ) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.bool_], dict[str, int]]:
-    """Stored patterns on the grid of their corpus.
+    """Stored patterns on the grid of their corpus, prepared as `identify` does it.
 
     Args:
         corpus: whose patterns are put on its grid.
         numbers: (n,) which.
-        floor: subtract background and floor, as `identify` does.
+        floor: subtract the floor.
+        mask: the network reads a mask; else patterns that cover a part of the grid only are left out.
         cache: as for `draw_part`.
 
     Returns:
@@ -109,9 +114,9 @@ def draw_stored(
     if cache is not None:
         grid = asdict(corpus.grid)
         about = {"corpus": corpus.manifest["sha256"], "grid": grid, "numbers": numbers.tolist(), "version": __version__}
-        path = make_folder(cache) / f"{digest(about)}-stored{'-floor' if floor else ''}.npz"
+        path = make_folder(cache) / f"{digest(about)}-prepared{'-floor' if floor else ''}{'' if mask else '-whole'}.npz"
         if not path.exists():
-            good, patterns, masks, reasons = draw_stored(corpus, numbers, floor=floor)
+            good, patterns, masks, reasons = draw_stored(corpus, numbers, floor=floor, mask=mask)
             with atomic_write(path) as aside, open(aside, "wb") as handle:
                 np.savez(handle, good=good, patterns=patterns, masks=masks, reasons=json.dumps(reasons))
         with np.load(path) as held:
@@ -122,16 +127,45 @@ def draw_stored(
     counted: Counter[str] = Counter()
     for row, number in enumerate(numbers.tolist()):
         try:
-            pattern = corpus.pattern(number, corpus.grid.wavelength_A)
-            if floor:
-                intensity, masks[row], _ = flat_on_grid(pattern, corpus.grid)
-                patterns[row] = above_floor(intensity, masks[row])
-            else:
-                patterns[row], masks[row] = to_grid(pattern, corpus.grid)
+            prepared = corpus.prepared(number)
+            patterns[row], masks[row] = prepared.for_network(floor=floor, mask=mask), prepared.mask
         except PowderlensError as error:
             good[row] = False
             counted[type(error).__name__] += 1
     return good, patterns, masks, dict(counted)
+
+
+def network_reads(
+    corpus: Corpus | StoredCorpus, numbers: NDArray[np.int64], *, floor: bool, mask: bool
+) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+    """Some patterns as a network reads them.
+
+    Args:
+        corpus: on the network's grid.
+        numbers: (n,) which.
+        floor: above their floor.
+        mask: the network reads a mask.
+
+    Returns:
+        (n, points) patterns, and (n, points) where they are measured, None for a network without mask.
+
+    Raises:
+        InputError: a stored pattern that cannot be put on the grid, or covers too little of it.
+    """
+    if isinstance(corpus, StoredCorpus):
+        prepared = [corpus.prepared(number) for number in numbers.tolist()]
+        patterns = np.array([one.for_network(floor=floor, mask=mask) for one in prepared])
+        masks = np.array([one.mask for one in prepared])
+    else:
+        records = corpus.conditions(numbers)
+        patterns = corpus.draw(numbers, records=records)
+        at, ends = np.arange(corpus.grid.points), measured_points(records, corpus.grid)
+        masks = (at >= ends[:, :1]) & (at < ends[:, 1:])
+        if floor:
+            patterns = np.array(
+                [above_floor(y.astype(np.float64), seen) for y, seen in zip(patterns, masks, strict=True)]
+            )
+    return patterns.astype(np.float32).reshape(len(numbers), -1), masks if mask else None
 
 
 def _fill(

@@ -43,7 +43,7 @@ def class_values(task: Task, labels: Labels | Batch) -> NDArray[np.int64]:
         labels: of n patterns.
     """
     if task.name == "crystal_system":
-        return (labels.system if isinstance(labels, Batch) else labels.crystal_system).astype(np.int64)
+        return labels.crystal_system.astype(np.int64)
     return (labels.space_group if task.name == "space_group" else labels.extinction_class).astype(np.int64)
 
 

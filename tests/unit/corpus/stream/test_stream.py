@@ -106,7 +106,7 @@ def test_shapes_and_scale(stream: FloorStream, plain: CrystalStream) -> None:
     batch = stream.with_size(40).batch(2)
     assert batch.patterns.shape == (40, 1700)
     assert batch.patterns.dtype == np.float32
-    assert (batch.numbers.dtype, batch.space_group.dtype, batch.system.dtype) == (np.int64, np.int16, np.int8)
+    assert (batch.numbers.dtype, batch.space_group.dtype, batch.crystal_system.dtype) == (np.int64, np.int16, np.int8)
     assert batch.niggli.shape == batch.cell.shape == (40, 6)
     assert np.isfinite(batch.patterns).all()
     assert batch.patterns.min() == 0
@@ -140,7 +140,7 @@ def test_labels_belong_to_the_crystal(stream: FloorStream, small_table: Reflecti
     for i, row in enumerate(batch.crystal.tolist()):
         number = int(small_table.space_group[row])
         assert batch.space_group[i] == number
-        assert batch.system[i] == next(k for k, last in enumerate(limits) if number <= last)
+        assert batch.crystal_system[i] == next(k for k, last in enumerate(limits) if number <= last)
         assert batch.niggli[i].tolist() == small_table.niggli[row].tolist()
         lengths = np.linalg.norm(small_table.lattice_A[row], axis=1)
         assert batch.cell[i, :3] == pytest.approx(lengths, rel=1e-6)
@@ -187,7 +187,8 @@ def test_the_last_crystal_can_be_picked_and_none_beyond(
 
 def test_classes_are_balanced_by_the_power_that_is_stated(small_table: ReflectionTable, lab: Protocol) -> None:
     groups = small_table.space_group.astype(int)
-    for by, classes in (("space_group", groups), ("system", np.searchsorted([2, 15, 74, 142, 167, 194], groups))):
+    systems = np.searchsorted([2, 15, 74, 142, 167, 194], groups)
+    for by, classes in (("space_group", groups), ("crystal_system", systems)):
         _, inverse, counts = np.unique(classes, return_inverse=True, return_counts=True)
         for power in (0.5, 1.0):
             balance = Balance(by=by, power=power)  # type: ignore[arg-type]

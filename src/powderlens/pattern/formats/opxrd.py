@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.measured_labels import Labelled, label_of
 from powderlens.pattern.formats.header import combine_doublet
+from powderlens.pattern.formats.stated import Stated
 from powderlens.pattern.pattern import Pattern
 
 MAX_BYTES = 200_000_000
 
 
-def read_opxrd(path: Path) -> tuple[Pattern, Labelled, dict[str, Any]]:
-    """A pattern, its labels, and everything else that the file says.
+def read_opxrd(path: Path) -> tuple[Pattern, Stated, dict[str, Any]]:
+    """A pattern, what is stated of its phase, and everything else that the file says.
 
-    A sample of several phases has no single group or cell: its phases stay in the rest, and nothing is labelled.
+    A sample of several phases has no single group or cell: its phases stay in the rest, and nothing is stated.
 
     Raises:
         InputError: not such a file, a simulated pattern, or not a powder pattern.
@@ -43,7 +43,7 @@ def read_opxrd(path: Path) -> tuple[Pattern, Labelled, dict[str, Any]]:
     inner = [_inner(phase, path) for phase in phases] if isinstance(phases, list) else []
     pattern = Pattern(two_theta_deg=x, intensity=y, wavelength_A=_wavelength(label, path), source=str(path))
     rest = {"label": {**label, "phases": inner}, "metadata": metadata}
-    return pattern, _label(inner[0]) if len(inner) == 1 else Labelled(), rest
+    return pattern, _stated(inner[0]) if len(inner) == 1 else Stated(), rest
 
 
 def _object(path: Path) -> dict[str, Any]:
@@ -89,22 +89,22 @@ def _wavelength(label: dict[str, Any], path: Path) -> float | None:
     return combine_doublet(stated[0], stated[1] if len(stated) > 1 else None) if stated else None
 
 
-def _label(phase: dict[str, Any]) -> Labelled:
+def _stated(phase: dict[str, Any]) -> Stated:
     group = phase.get("spacegroup")
     formula = phase.get("chemical_composition")
-    return label_of(
+    return Stated(
         group=None if group in (None, "", "None") else str(group).removesuffix(".0"),
         cell=_cell(phase),
         formula=None if formula in (None, "", "None") else str(formula),
     )
 
 
-def _cell(phase: dict[str, Any]) -> list[float] | None:
+def _cell(phase: dict[str, Any]) -> tuple[float, ...] | None:
     """The cell, written as one text of six numbers, or by older programs as lengths and angles; None if not whole."""
     stated: list[Any] = re.findall(r"\d+\.?\d*(?:e[-+]?\d+)?", str(phase.get("lattice") or ""))
     if len(stated) != 6:
         stated = [value for name in ("lengths", "angles") for value in _three(phase.get(name))]
-    cell = [value for value in map(_float, stated) if value is not None]
+    cell = tuple(value for value in map(_float, stated) if value is not None)
     return cell if len(cell) == 6 else None
 
 
