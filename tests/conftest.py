@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from powderlens.crystal.structure import Structure
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Tests share the processors among themselves: threads of linear algebra would only wait for each other.
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")
 if "PYTHONPATH" in os.environ:  # tests change directory and start programs
     os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, os.environ["PYTHONPATH"].split(os.pathsep)))
 settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
