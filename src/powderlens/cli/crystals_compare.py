@@ -26,7 +26,7 @@ def compare(
     By three measures: the same crystal; alike by fingerprint within composition and space group; structure type and
     composition the same.
     """
-    need("comparing crystal tables", "pyarrow", "scipy")
+    need("comparing crystal tables", "pyarrow")
     from powderlens.crystals.compare import Crystals
     from powderlens.crystals.compare import compare as compare_crystals
     from powderlens.crystals.table import CrystalTable

@@ -47,7 +47,6 @@ def measured(
     ] = None,
 ) -> None:
     """Accuracy on measured patterns with known labels, for each kind of evidence."""
-    need("choosing weights", "scipy")
     from powderlens.core.files import file_sha256
     from powderlens.evaluate.measured import choose_on, evaluate_measured, read_rruff_set
     from powderlens.evaluate.record import write_record

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from powderlens.cli.console import complain, console, print_json
-from powderlens.cli.extras import need
 from powderlens.cli.options import WAVELENGTHS, Json, NoColor
 from powderlens.core.errors import InputError
 
@@ -62,7 +61,6 @@ def fit(
 
     Prints the R factors, and each parameter with its standard uncertainty in units of the last digits.
     """
-    need("fitting", "scipy", extra="fit")
     from powderlens.diffraction.figure import check_format
     from powderlens.pattern.read import read_pattern
     from powderlens.refine.fit import fit as least_squares

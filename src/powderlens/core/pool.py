@@ -6,16 +6,32 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from multiprocessing import connection
 from typing import Any, Protocol, TypeVar
 
 from powderlens.core.errors import InputError, PowderlensError
 
-T_contra = TypeVar("T_contra")
-R_co = TypeVar("R_co")
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class WorkerDiedError(PowderlensError):
+    """A process died.
+
+    Attributes:
+        suspects: the tasks that were under way.
+    """
+
+    def __init__(self, suspects: list[Any]) -> None:
+        super().__init__(
+            "a worker process died (killed, or out of memory); what is done is kept: give the same command again"
+        )
+        self.suspects = suspects
 
 
 class Mapper(Protocol):
@@ -49,37 +65,72 @@ def in_processes(workers: int) -> Mapper:
         return here
 
     def mapped(function: Callable[[Any], Any], tasks: Iterable[Any], /) -> Iterator[Any]:
-        return _pooled(function, tasks, workers)
+        return (result for _, result in as_done(function, tasks, workers))
 
     return mapped
 
 
-def _pooled(function: Callable[[T_contra], R_co], tasks: Iterable[T_contra], workers: int) -> Iterator[R_co]:
-    under_way: set[Future[R_co]] = set()
-    todo = iter(tasks)
-    pool = ProcessPoolExecutor(workers, initializer=_begin)
+def in_order(function: Callable[[T], R], tasks: Iterable[T], workers: int) -> Iterator[R]:
+    """Results in the order of the tasks, of which a few are done ahead of the reader; 1 worker is this process.
+
+    Raises:
+        WorkerDiedError: a process died.
+    """
+    if workers == 1:
+        yield from map(function, tasks)
+        return
+    waiting: deque[Future[R]] = deque()
+    with ProcessPoolExecutor(workers, initializer=begin) as pool:
+        try:
+            for task in tasks:
+                waiting.append(pool.submit(function, task))
+                if len(waiting) == 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool:
+            raise WorkerDiedError([]) from None
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def as_done(
+    function: Callable[[T], R], tasks: Iterable[T], workers: int, *, start: Callable[[], None] | None = None
+) -> Iterator[tuple[T, R]]:
+    """Tasks with their results as they are done in processes, twice as many handed out at a time as there are workers.
+
+    Args:
+        function: can be pickled.
+        tasks: made as they are needed.
+        workers: processes.
+        start: called in each at its beginning; None takes `begin`.
+
+    Raises:
+        WorkerDiedError: a process died; it names the tasks that were under way.
+    """
+    under_way: dict[Future[R], T] = {}
+    todo, handed = iter(tasks), []
+    pool = ProcessPoolExecutor(workers, initializer=start or begin)
     try:
         while True:
             while len(under_way) < 2 * workers:
-                try:
-                    task = next(todo)
-                except StopIteration:
+                handed = list(islice(todo, 1))
+                if not handed:
                     break
-                under_way.add(pool.submit(function, task))
+                under_way[pool.submit(function, handed[0])] = handed[0]
+                handed = []
             if not under_way:
                 return
-            done, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                result = future.result()
+                yield under_way.pop(future), result
     except BrokenProcessPool:
-        raise PowderlensError(
-            "a worker process died (killed, or out of memory); what is done is kept: give the same command again"
-        ) from None
+        raise WorkerDiedError([*under_way.values(), *handed]) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _begin() -> None:
+def begin() -> None:
     """In a worker: leave Ctrl-C to the master, and go when it has gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     master = multiprocessing.parent_process()

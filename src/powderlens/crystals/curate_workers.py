@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import connection
 from pathlib import Path
 
 from powderlens.core.errors import PowderlensError
+from powderlens.core.pool import WorkerDiedError, as_done, begin
 from powderlens.crystals.curate_part import Task, make_part
 
 PATIENCE_S = 300
@@ -87,24 +82,12 @@ def _pooled(todo: Iterator[Task], workers: int, report: _Report) -> None:
 
 def _until_one_dies(todo: Iterator[Task], workers: int, report: _Report) -> list[Task] | None:
     """Work on tasks in processes: None when all are done, or those that were under way when a process died."""
-    under_way: dict[Future[None], Task] = {}
-    task: Task | None = None
-    pool = ProcessPoolExecutor(workers, initializer=_begin)
     try:
-        while True:
-            while len(under_way) < 2 * workers and (task := next(todo, None)) is not None:
-                under_way[pool.submit(_one, task)] = task
-            if not under_way:
-                return None
-            task = None
-            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                future.result()
-                report.done(under_way.pop(future))
-    except BrokenProcessPool:
-        handed_out = list(under_way.values())
-        return handed_out if task is None or task in handed_out else [*handed_out, task]
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        for task, _ in as_done(_one, todo, workers, start=_begin):
+            report.done(task)
+    except WorkerDiedError as died:
+        return died.suspects
+    return None
 
 
 def _one(task: Task) -> None:
@@ -124,18 +107,9 @@ def _one(task: Task) -> None:
 
 
 def _begin() -> None:
-    """In a worker: leave Ctrl-C to the master, and go when it has gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The search runs in compiled code that no Python handler can interrupt: the signal ends the process.
+    """In a worker: the search is compiled code that no Python handler can interrupt, so the signal ends the process."""
+    begin()
     signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
-    master = multiprocessing.parent_process()
-    assert master is not None
-    threading.Thread(target=_go_with, args=(master.sentinel,), daemon=True).start()
-
-
-def _go_with(sentinel: int) -> None:
-    connection.wait([sentinel])
-    os._exit(1)
 
 
 def _note(task: Task) -> Path:

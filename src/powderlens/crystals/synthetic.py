@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 import powderlens
 from powderlens.core.errors import InputError, StructureError
 from powderlens.core.files import atomic_write, file_sha256
+from powderlens.core.pool import in_order
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
 from powderlens.crystals.statistics import main_rows, occupations
@@ -105,7 +105,8 @@ def build_synthetic(
     seen = 0
     with atomic_write(path) as aside:
         with pq.ParquetWriter(aside, SCHEMA, compression="zstd") as writer:
-            for rows, refused, owned in _worked(options, count, workers):
+            chunks = (range(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK))
+            for rows, refused, owned in in_order(partial(_rows_of, options), chunks, workers):
                 if rows:
                     writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), row_group_size=CHUNK)
                 rejects.update(refused)
@@ -218,21 +219,5 @@ def _worker(options: SyntheticOptions) -> _Worker:
     return _Worker(options)
 
 
-def _rows_of(options: SyntheticOptions, first: int, last: int) -> Rows:
-    return _worker(options).rows(range(first, last))
-
-
-def _worked(options: SyntheticOptions, count: int, workers: int) -> Iterator[Rows]:
-    """The rows of one chunk after the other, in order, a few chunks ahead of the reader."""
-    chunks = [(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK)]
-    if workers == 1:
-        yield from (_rows_of(options, *chunk) for chunk in chunks)
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        waiting: deque[Future[Rows]] = deque()
-        for chunk in chunks:
-            waiting.append(pool.submit(_rows_of, options, *chunk))
-            if len(waiting) == 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+def _rows_of(options: SyntheticOptions, chunk: range) -> Rows:
+    return _worker(options).rows(chunk)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from powderlens.core.constants import ANODES
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.core.files import atomic_write, file_sha256
+from powderlens.core.pool import in_order
 from powderlens.crystal.elements import atomic_mass_u
 from powderlens.crystal.label import with_symmetry
 from powderlens.crystal.reduce import niggli_cell
@@ -134,11 +134,13 @@ def build_table(
     seen = kept = 0
     with atomic_write(path) as aside:
         with pq.ParquetWriter(aside, SCHEMA, compression="zstd") as writer:
-            for size, (rows, refused) in _worked(items, workers):
+            iterator = iter(items)
+            batches: Iterator[list[Structure | Reject]] = iter(lambda: list(islice(iterator, CHUNK)), [])
+            for rows, refused in in_order(_rows_of, batches, workers):
                 if rows:
                     writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
                 reasons.update(refused)
-                seen, kept = seen + size, kept + len(rows)
+                seen, kept = seen + len(rows) + len(refused), kept + len(rows)
                 progress(seen)
         if kept == 0:
             why = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3)) or "there are none"
@@ -156,24 +158,6 @@ def build_table(
     with atomic_write(path.with_suffix(".json")) as aside:
         aside.write_text(json.dumps(manifest, indent=2) + "\n")
     return manifest
-
-
-def _worked(items: Iterable[Structure | Reject], workers: int) -> Iterator[tuple[int, Worked]]:
-    """Size and rows of one batch after the other, in order, a few batches ahead of the reader."""
-    iterator = iter(items)
-    batches: Iterator[list[Structure | Reject]] = iter(lambda: list(islice(iterator, CHUNK)), [])
-    if workers == 1:
-        yield from ((len(batch), _rows_of(batch)) for batch in batches)
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        waiting: deque[tuple[int, Future[Worked]]] = deque()
-        for batch in batches:
-            waiting.append((len(batch), pool.submit(_rows_of, batch)))
-            if len(waiting) == 2 * workers:
-                size, future = waiting.popleft()
-                yield size, future.result()
-        for size, future in waiting:
-            yield size, future.result()
 
 
 @dataclass(frozen=True, eq=False)
