@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 import powderlens
 from powderlens.core.files import file_sha256
-from powderlens.crystal.ase_database import iter_ase_database
+from powderlens.crystal.formats.ase_database import iter_ase_database
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction.draw import common_phases, prepare
 from powderlens.diffraction.phase import Phase

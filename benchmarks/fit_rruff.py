@@ -34,7 +34,7 @@ import scipy
 
 from powderlens.core.errors import PowderlensError
 from powderlens.core.files import file_sha256, read_arrays
-from powderlens.crystal.amcsd import iter_amcsd
+from powderlens.crystal.formats.amcsd import iter_amcsd
 from powderlens.crystal.label import with_symmetry
 from powderlens.crystal.structure import Structure
 from powderlens.evaluate.record import write_record

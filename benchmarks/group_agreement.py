@@ -26,8 +26,8 @@ import spglib
 
 from powderlens.core.errors import PowderlensError
 from powderlens.crystal.elements import ELEMENTS, NUMBER
+from powderlens.crystal.formats.poscar import poscar_structure
 from powderlens.crystal.label import SYMPREC_A, find_symmetry
-from powderlens.crystal.poscar import poscar_structure
 from powderlens.crystal.read import read_structure
 from powderlens.crystal.structure import Structure
 from powderlens.evaluate.record import write_record

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from powderlens.cli.console import complain, console, print_json
+from powderlens.cli.console import console, print_json, warn, warn_of_structure
 from powderlens.cli.options import WAVELENGTHS, Json, NoColor
 from powderlens.core.errors import InputError
 
@@ -61,6 +61,7 @@ def fit(
 
     Prints the R factors, and each parameter with its standard uncertainty in units of the last digits.
     """
+    from powderlens.crystal.read import read_structure
     from powderlens.diffraction.figure import check_format
     from powderlens.pattern.read import read_pattern
     from powderlens.refine.fit import fit as least_squares
@@ -94,8 +95,9 @@ def fit(
 
         with atomic_write(protocol) as aside:
             aside.write_text(protocol_text(found), encoding="utf-8", newline="\n")
+    warn_of_structure(structure, read_structure(structure), no_color=no_color)
     for warning in found.warnings:
-        complain(f"warning: {warning}", no_color=no_color)
+        warn(warning, no_color=no_color)
     if as_json:
         print_json(found.as_json())
     else:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
-from powderlens.crystal.cif import read_cif
+from powderlens.crystal.formats.cif import read_cif
 from powderlens.crystal.structure import Structure
 
 

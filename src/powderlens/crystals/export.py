@@ -9,8 +9,8 @@ from typing import Any
 
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.core.files import make_folder
-from powderlens.crystal.cif_write import write_cif
-from powderlens.crystal.poscar_write import write_poscar
+from powderlens.crystal.formats.cif_write import write_cif
+from powderlens.crystal.formats.poscar_write import write_poscar
 from powderlens.crystal.structure import Structure
 from powderlens.crystals.table import CrystalTable
 

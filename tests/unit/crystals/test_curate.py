@@ -72,11 +72,20 @@ def test_what_goes_by_which_rule(crystals: list[Structure | Reject], tmp_path: P
     assert (manifest["crystals_in"], manifest["crystals_kept"]) == (11, 3)
     assert CrystalTable.load(tmp_path / "t.parquet").ids == ["test:Halite", "test:Rutile", "test:Quartz"]
     assert manifest["each_rule_alone"] == {
+        "content": 0, "stated-symmetry": 0,
         "atoms": 0, "distances": 1, "declared": 1, "broken-symmetry": 1, "duplicates": 5,
     }  # fmt: skip
     assert manifest["sha256"] == file_sha256(tmp_path / "t.parquet")
     assert manifest == json.loads((tmp_path / "t.json").read_text())
-    assert set(manifest["rules"]) == {"atoms", "distances", "declared", "broken-symmetry", "duplicates"}
+    assert set(manifest["rules"]) == {
+        "content",
+        "stated-symmetry",
+        "atoms",
+        "distances",
+        "declared",
+        "broken-symmetry",
+        "duplicates",
+    }
 
 
 @pytest.mark.parametrize(("protocol", "without"), [("simxrd", []), ("simxrd", ["duplicates"]), ("alphadiffract", []),

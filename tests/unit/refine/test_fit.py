@@ -10,7 +10,7 @@ import pytest
 
 from powderlens.core.constants import ANODES
 from powderlens.core.errors import InputError, StructureError, WavelengthError
-from powderlens.crystal.amcsd import iter_amcsd
+from powderlens.crystal.formats.amcsd import iter_amcsd
 from powderlens.crystal.structure import Structure, lattice_from_cell
 from powderlens.diffraction.conditions import Conditions, Counting, to_record
 from powderlens.diffraction.phase import phase_of

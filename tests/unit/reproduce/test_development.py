@@ -81,7 +81,7 @@ def test_patterns_that_cannot_be_used(tmp_path: Path) -> None:
 
 @pytest.mark.data
 def test_the_development_patterns(data: Path) -> None:
-    from powderlens.crystal.amcsd import iter_amcsd
+    from powderlens.crystal.formats.amcsd import iter_amcsd
 
     npz = data / "patterns" / "rruff" / "rruff-dev.npz"
     matches, left, _ = match_structures(npz, iter_amcsd(data / "crystals" / "amcsd.db"))

@@ -13,7 +13,8 @@ import numpy as np
 
 from powderlens.core.errors import StructureError
 from powderlens.crystal.elements import NUMBER
-from powderlens.crystal.structure import Reject, Structure
+from powderlens.crystal.expand import check_sites
+from powderlens.crystal.structure import BAD_RECORD, Reject, Structure, check_lattice, right_handed
 
 VACANCY = "vacancy"
 _DEUTERIUM_MASS_U = (1.9, 2.1)
@@ -39,7 +40,7 @@ def iter_optimade(document: Mapping[str, Any], provider: str) -> Iterator[Struct
         source = f"{provider}:{identity if identity is not None else f'entry {number}'}"
         try:
             yield optimade_structure(entry, source)
-        except (StructureError, ValueError, TypeError, AttributeError, KeyError, np.linalg.LinAlgError) as error:
+        except BAD_RECORD as error:
             yield Reject(source, str(error) if isinstance(error, StructureError) else "OPTIMADE: not a structure entry")
 
 
@@ -68,8 +69,7 @@ def optimade_structure(entry: Mapping[str, Any], source: str) -> Structure:
     if left_out:
         raise StructureError(f"OPTIMADE: atoms are left out ({', '.join(sorted(left_out))})")
     lattice = np.array(attributes["lattice_vectors"], dtype=float)
-    if lattice.shape != (3, 3) or not abs(np.linalg.det(lattice)) > 1e-6:
-        raise StructureError("cell: no volume")
+    check_lattice(lattice, either_hand=True)
     positions = np.array(attributes["cartesian_site_positions"], dtype=float).reshape(-1, 3)
     at_sites = attributes["species_at_sites"]
     if len(at_sites) != len(positions):
@@ -84,10 +84,12 @@ def optimade_structure(entry: Mapping[str, Any], source: str) -> Structure:
             rows.append(row)
             occupancy.append(share)
     stated = attributes.get("space_group_it_number")
+    lattice, frac = right_handed(lattice, (positions @ np.linalg.inv(lattice))[rows].reshape(-1, 3))
+    check_sites(lattice, elements, frac, np.array(occupancy))
     return Structure(
         lattice=lattice,
         elements=tuple(elements),
-        frac=(positions @ np.linalg.inv(lattice))[rows].reshape(-1, 3),
+        frac=frac,
         occupancy=np.array(occupancy, dtype=float),
         u_iso_A2=np.full(len(elements), np.nan),
         name=str(attributes.get("chemical_formula_reduced") or ""),

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from powderlens.core.errors import StructureError
-from powderlens.crystal.ase_database import iter_ase_database
-from powderlens.crystal.materials_project import iter_materials_project
+from powderlens.crystal.formats.ase_database import iter_ase_database
+from powderlens.crystal.formats.materials_project import iter_materials_project
 from powderlens.crystal.structure import Reject, Structure
 
 GOOD = {"id": "mp-22862", "cell": [5.64, 5.64, 5.64, 90, 90, 90], "el": ["Na", "Cl"], "x": [[0, 0, 0], [0.5, 0.5, 0.5]]}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from powderlens.core.errors import StructureError
-from powderlens.crystal.amcsd import iter_amcsd
+from powderlens.crystal.formats.amcsd import iter_amcsd
 from powderlens.crystal.structure import Reject, Structure
 
 SCHEMA = """
@@ -17,7 +17,8 @@ CREATE TABLE spacegroups (id INTEGER PRIMARY KEY, hm_notation TEXT, symmetry_xyz
 CREATE TABLE minerals (id INTEGER PRIMARY KEY, name TEXT);
 CREATE TABLE publications (id INTEGER PRIMARY KEY, journalname TEXT, volume TEXT, year INTEGER);
 CREATE TABLE cif (id INTEGER PRIMARY KEY, mineral_id INTEGER, spacegroup_id INTEGER, publication_id INTEGER,
-  formula TEXT, a TEXT, b TEXT, c TEXT, alpha TEXT, beta TEXT, gamma TEXT, atoms_sites TEXT, atoms_x TEXT, atoms_y TEXT,
+  formula TEXT, crystal_density TEXT,
+  a TEXT, b TEXT, c TEXT, alpha TEXT, beta TEXT, gamma TEXT, atoms_sites TEXT, atoms_x TEXT, atoms_y TEXT,
   atoms_z TEXT, atoms_occupancy TEXT, atoms_u_iso TEXT, atoms_aniso_label TEXT, atoms_aniso_u11 TEXT,
   atoms_aniso_u22 TEXT, atoms_aniso_u33 TEXT, atoms_aniso_u12 TEXT, atoms_aniso_u13 TEXT, atoms_aniso_u23 TEXT);
 CREATE TABLE cif_elements (cif_id TEXT, element TEXT);
@@ -36,6 +37,7 @@ ROW: dict[str, object] = {
     "spacegroup_id": 1,
     "publication_id": 5,
     "formula": "Mg O2 H2",
+    "crystal_density": "3.85",
     "a": "4.0",
     "b": "4.0",
     "c": "6.0",

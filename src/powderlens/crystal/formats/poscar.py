@@ -13,8 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import StructureError
+from powderlens.core.text import printable
 from powderlens.crystal.elements import element_from_text
-from powderlens.crystal.structure import MAX_ATOMS, Structure
+from powderlens.crystal.expand import check_sites
+from powderlens.crystal.structure import BAD_RECORD, FARTHEST, MAX_ATOMS, Structure, check_lattice
+
+LARGEST_NUMBER = 1e9
+"""Vectors and scale factors beyond this are no lengths in any unit."""
 
 
 def read_poscar(path: str | Path) -> Structure:
@@ -46,7 +51,7 @@ def poscar_structure(text: str) -> Structure:
 def _parse(lines: list[str]) -> Structure:
     try:
         return _read(lines)
-    except (ValueError, IndexError) as error:
+    except BAD_RECORD as error:
         if isinstance(error, StructureError):
             raise
         raise StructureError("not a POSCAR: a number or line is missing") from None
@@ -72,27 +77,46 @@ def _read(lines: list[str]) -> Structure:
     if len(coordinates) < n:
         raise StructureError(f"{len(coordinates)} coordinate lines for {n} atoms")
     frac = np.array([[float(v) for v in line.split()[:3]] for line in coordinates])
+    if not (near := np.abs(frac) < FARTHEST).all():
+        raise StructureError(f"coordinate {frac.flat[near.argmin()]:g}; a cell runs from 0 to 1, or over its vectors")
     if cartesian:
         scale = lattice @ np.linalg.inv(rows)
         frac = frac @ scale @ np.linalg.inv(lattice)
+    elements = _elements(species, counts, lines[0], coordinates)
+    check_sites(lattice, elements, frac, np.ones(n))
     return Structure(
         lattice=lattice,
-        elements=_elements(species, counts, lines[0], coordinates),
+        elements=elements,
         frac=frac,
         occupancy=np.ones(n),
         u_iso_A2=np.full(n, np.nan),
-        name=lines[0].strip(),
+        name=printable(lines[0].strip()),
         source="poscar",
     )
 
 
 def _scaled(rows: NDArray[np.float64], scale: list[float]) -> NDArray[np.float64]:
-    """Cell vectors times one factor, three factors, or up to a volume given as a negative number."""
-    volume = abs(np.linalg.det(rows))
-    if rows.shape != (3, 3) or len(scale) not in {1, 3} or volume < 1e-9:
-        raise StructureError("the cell has no volume")
-    factor = np.array(scale) if scale[0] > 0 else np.full(1, (-scale[0] / volume) ** (1 / 3))
+    """Cell vectors times one factor, three factors, or up to a volume given as a negative number.
+
+    Raises:
+        StructureError: factors that are none, or vectors that are no cell.
+    """
+    if rows.shape != (3, 3):
+        raise ValueError
+    one = len(scale) == 1 and scale[0] != 0
+    if not np.isfinite(scale).all() or not (one or (len(scale) == 3 and min(scale) > 0)):
+        given = ", ".join(f"{v:g}" for v in scale) or "nothing"
+        raise StructureError(f"scale factor {given}; give one number, not 0 (negative: the volume), or three above 0")
+    if not np.isfinite(rows).all() or np.abs(rows).max() > LARGEST_NUMBER:
+        raise StructureError("cell vectors: nine finite numbers are needed")
+    factor = np.array(scale)
+    if scale[0] < 0:
+        check_lattice(rows)
+        factor = np.full(1, (-scale[0] / np.linalg.det(rows)) ** (1 / 3))
+    if factor.max() > LARGEST_NUMBER:
+        raise StructureError(f"scale factor {factor.max():g}; at most {LARGEST_NUMBER:g} is possible")
     scaled: NDArray[np.float64] = rows * factor
+    check_lattice(scaled)
     return scaled
 
 

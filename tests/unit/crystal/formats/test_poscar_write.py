@@ -8,9 +8,9 @@ import pytest
 from pymatgen.io.vasp import Poscar
 
 from powderlens.core.errors import InputError, StructureError
+from powderlens.crystal.formats.poscar import read_poscar
+from powderlens.crystal.formats.poscar_write import write_poscar
 from powderlens.crystal.label import find_symmetry
-from powderlens.crystal.poscar import read_poscar
-from powderlens.crystal.poscar_write import write_poscar
 from powderlens.crystal.structure import Structure
 
 

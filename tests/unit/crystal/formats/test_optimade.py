@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from powderlens.core.errors import StructureError
-from powderlens.crystal.optimade import iter_optimade, optimade_structure
+from powderlens.crystal.formats.optimade import iter_optimade, optimade_structure
 from powderlens.crystal.structure import Reject, Structure
 
 ENTRY: dict[str, Any] = {

@@ -18,16 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import StructureError
+from powderlens.crystal.content import Content, contradictions
 from powderlens.crystal.displacement import Displacements, believable
-from powderlens.crystal.expand import check_metric, expand_sites
+from powderlens.crystal.expand import check_metric, check_sites, expand_sites, without_repeats
 from powderlens.crystal.operators import check_group, operators_from_triplets, space_group_number
 from powderlens.crystal.site_labels import element_of_label
-from powderlens.crystal.structure import Reject, Structure, lattice_from_cell
+from powderlens.crystal.stated_symmetry import Stated, group_doubts
+from powderlens.crystal.structure import BAD_RECORD, Reject, Structure, lattice_from_cell
 
 UNIT = 4e6
 _ANISO = ("11", "22", "33", "12", "13", "23")
 _QUERY = f"""
 SELECT cif.id, minerals.name, spacegroups.hm_notation, spacegroups.symmetry_xyz, publications.year, cif.formula,
+       crystal_density,
        a, b, c, alpha, beta, gamma, atoms_sites, atoms_x, atoms_y, atoms_z, atoms_occupancy, atoms_u_iso,
        atoms_aniso_label, {", ".join("atoms_aniso_u" + ij for ij in _ANISO)}
 FROM cif LEFT JOIN minerals ON minerals.id = cif.mineral_id
@@ -42,7 +45,7 @@ def iter_amcsd(path: str | Path) -> Iterator[Structure | Reject]:
 
     Structures are whole unit cells with the entry's own operators; `labels` hold `year`, `formula` (as the source
     writes it, with disagreements), `symbol` (the source's setting) and `displacements_dropped` (sites whose tensor or
-    U is no displacement).
+    U is no displacement). Formula, density and symbol are checked against the cell, see `Structure.doubts`.
 
     Args:
         path: the sqlite file.
@@ -69,8 +72,8 @@ def iter_amcsd(path: str | Path) -> Iterator[Structure | Reject]:
             source = f"amcsd:{row['id']}"
             try:
                 yield _structure(row, present[row["id"]], source)
-            except (StructureError, ValueError) as error:
-                yield Reject(source, str(error))
+            except BAD_RECORD as error:
+                yield Reject.record(source, error)
     finally:
         connection.close()
 
@@ -101,7 +104,8 @@ def _structure(row: sqlite3.Row, present: set[str], source: str) -> Structure:
     rotations, translations, number = _group(row["symmetry_xyz"])
     check_metric(lattice, rotations)
     u_iso, beta, dropped = _displacements(row, labels, lattice)
-    sites = expand_sites(lattice, elements, frac, occupancy, u_iso, beta, rotations, translations)
+    made = expand_sites(lattice, elements, frac, occupancy, u_iso, beta, rotations, translations)
+    sites = without_repeats(made, lattice)
     return Structure(
         lattice=lattice,
         elements=sites.elements,
@@ -120,7 +124,23 @@ def _structure(row: sqlite3.Row, present: set[str], source: str) -> Structure:
             "symbol": row["hm_notation"],
             "displacements_dropped": dropped,
         },
+        doubts=(
+            *contradictions(_content(row, present), sites.elements, sites.occupancy, float(np.linalg.det(lattice))),
+            *group_doubts(Stated(symbol=row["hm_notation"].split("%")[0]), (rotations, translations)),
+            *check_sites(lattice, sites.elements, sites.frac, sites.occupancy),
+        ),
     )
+
+
+def _content(row: sqlite3.Row, present: set[str]) -> Content:
+    """What the entry says it holds; nothing where its own formula takes the oxygen "Os" for osmium."""
+    if {"Os", "S", "H"} <= present:
+        return Content()
+    try:
+        density = float(row["crystal_density"])
+    except (TypeError, ValueError):
+        density = float("nan")
+    return Content.of(row["formula"] or "", density_g_cm3=density)
 
 
 def _element(label: str, present: set[str]) -> str:

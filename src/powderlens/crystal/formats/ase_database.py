@@ -15,7 +15,8 @@ import numpy as np
 
 from powderlens.core.errors import StructureError
 from powderlens.crystal.elements import ELEMENTS
-from powderlens.crystal.structure import Reject, Structure
+from powderlens.crystal.expand import check_sites
+from powderlens.crystal.structure import BAD_RECORD, Reject, Structure, check_lattice, right_handed
 
 HEAVY_HYDROGEN_U = 1.5
 """Hydrogen with a mass beyond this is deuterium."""
@@ -49,8 +50,8 @@ def iter_ase_database(path: str | Path) -> Iterator[Structure | Reject]:
             source = f"{stem}:{entry}"
             try:
                 yield _structure(numbers, positions, cell, pbc, pairs, masses, source)
-            except (ValueError, IndexError, TypeError, np.linalg.LinAlgError) as error:
-                yield Reject(source, str(error))
+            except BAD_RECORD as error:
+                yield Reject.record(source, error)
     finally:
         connection.close()
 
@@ -68,8 +69,7 @@ def _structure(
     if pbc != 7:
         raise StructureError("cell: not periodic in all three directions")
     lattice = np.frombuffer(cell, dtype="<f8").reshape(3, 3).copy()
-    if abs(np.linalg.det(lattice)) < 1e-6:
-        raise StructureError("cell: no volume")
+    check_lattice(lattice, either_hand=True)
     z = np.frombuffer(numbers, dtype="<i4")
     if len(z) and not (z.min() >= 1 and z.max() <= len(ELEMENTS)):
         raise StructureError(f"atoms: atomic number {z.min() if z.min() < 1 else z.max()}")
@@ -79,10 +79,12 @@ def _structure(
     if masses:
         heavy = np.frombuffer(masses, dtype="<f8") > HEAVY_HYDROGEN_U
         elements = ["D" if e == "H" and m else e for e, m in zip(elements, heavy, strict=True)]
+    lattice, frac = right_handed(lattice, cartesian @ np.linalg.inv(lattice))
+    check_sites(lattice, elements, frac, np.ones(len(z)))
     return Structure(
         lattice=lattice,
         elements=tuple(elements),
-        frac=cartesian @ np.linalg.inv(lattice),
+        frac=frac,
         occupancy=np.ones(len(z)),
         u_iso_A2=np.full(len(z), np.nan),
         name=str(labels.get("name", "")),

@@ -20,7 +20,15 @@ import numpy as np
 from powderlens.core.errors import StructureError
 from powderlens.crystal.convert import from_pymatgen
 from powderlens.crystal.elements import element_from_text
-from powderlens.crystal.structure import Reject, Structure, lattice_from_cell
+from powderlens.crystal.expand import check_sites
+from powderlens.crystal.structure import (
+    BAD_RECORD,
+    Reject,
+    Structure,
+    check_lattice,
+    lattice_from_cell,
+    right_handed,
+)
 
 
 def iter_materials_project(path: str | Path) -> Iterator[Structure | Reject]:
@@ -101,6 +109,8 @@ def _line(line: str, number: int) -> Structure | Reject:
     source = f"mp:line {number}"
     try:
         record = json.loads(line)
+    except RecursionError:
+        return Reject(source, "record: nested too deep")
     except ValueError:
         return Reject(source, "record: not JSON")
     return record_structure(record, source)
@@ -117,11 +127,13 @@ def record_structure(record: Any, source: str) -> Structure | Reject:
         for element in elements:
             if element_from_text(element) != element:
                 raise StructureError(f"atoms: unknown element {element!r}")
-        return Structure.from_cell(cell, elements, frac, source=source)
+        made = Structure.from_cell(cell, elements, frac, source=source)
+        check_sites(made.lattice, made.elements, made.frac, made.occupancy)
+        return made
     except KeyError as error:
         return Reject(source, f"record: no field {error}")
-    except (ValueError, TypeError, AttributeError) as error:
-        return Reject(source, str(error))
+    except BAD_RECORD as error:
+        return Reject.record(source, error)
 
 
 def _from_dict(inside: Mapping[str, Any]) -> Structure:
@@ -129,8 +141,7 @@ def _from_dict(inside: Mapping[str, Any]) -> Structure:
     lattice = inside["lattice"]
     if "matrix" in lattice:
         basis = np.array(lattice["matrix"], dtype=float).reshape(3, 3)
-        if abs(np.linalg.det(basis)) < 1e-6:
-            raise StructureError("cell: no volume")
+        check_lattice(basis, either_hand=True)
     else:
         basis = lattice_from_cell([lattice[name] for name in ("a", "b", "c", "alpha", "beta", "gamma")])
     elements, frac, occupancy = [], [], []
@@ -143,10 +154,12 @@ def _from_dict(inside: Mapping[str, Any]) -> Structure:
             elements.append(element)
             frac.append(place)
             occupancy.append(float(species.get("occu", 1.0)))
+    basis, places = right_handed(basis, np.array(frac, dtype=float).reshape(-1, 3))
+    check_sites(basis, elements, places, np.array(occupancy))
     return Structure(
         lattice=basis,
         elements=tuple(elements),
-        frac=np.array(frac, dtype=float).reshape(-1, 3),
+        frac=places,
         occupancy=np.array(occupancy),
         u_iso_A2=np.full(len(elements), np.nan),
     )

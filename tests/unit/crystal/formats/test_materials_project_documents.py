@@ -11,7 +11,11 @@ from pymatgen.core import DummySpecies, Lattice, Species
 from pymatgen.core import Structure as PymatgenStructure
 
 from powderlens.core.errors import StructureError
-from powderlens.crystal.materials_project import is_document, iter_materials_project, materials_project_structure
+from powderlens.crystal.formats.materials_project import (
+    is_document,
+    iter_materials_project,
+    materials_project_structure,
+)
 from powderlens.crystal.structure import Reject, Structure
 
 SALT = PymatgenStructure(Lattice.cubic(5.6), [Species("Na", 1), Species("Cl", -1)], [[0, 0, 0], [0.5, 0.5, 0.5]])
