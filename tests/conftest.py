@@ -29,7 +29,7 @@ settings.load_profile("repeatable")
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS = ROOT / "tests" / "seconds.txt"
 """Tests that take their time, as `make seconds` wrote them down."""
-LONG_S = 1.0
+LONG_S = 0.5
 recorded: dict[str, float] = {}
 
 
@@ -60,7 +60,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_sessionfinish() -> None:
-    """Write down the tests that began processes or took a second, all their parameters together."""
+    """Write down the tests that began processes or took half a second, all their parameters together."""
     if os.environ.get("POWDERLENS_RECORD_SECONDS"):
         lines = [f"{seconds:.1f} {name}\n" for name, seconds in sorted(recorded.items()) if seconds >= LONG_S]
         SECONDS.write_text("".join(lines))
