@@ -19,8 +19,8 @@ from powderlens.crystal.common import common_minerals
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
 from powderlens.evaluate.zoo_record import read_zoo_records
-from powderlens.reproduce.benchmark.corpora import choose
 from powderlens.reproduce.benchmark import run
+from powderlens.reproduce.benchmark.corpora import choose
 from powderlens.reproduce.benchmark.plan import load_bench
 from powderlens.reproduce.benchmark.run import searched
 from powderlens.train.recipe_file import RECIPES
@@ -140,9 +140,7 @@ def test_a_plan_that_cannot_be_done_is_refused(plan: Path, old: str, new: str, m
 
 
 def _words(plan: Path, crystals: Path, output: Path) -> list[str]:
-    return [
-        str(word) for word in ("benchmark", plan, "--crystals", crystals, "--output", output, "--workers", 1)
-    ]
+    return [str(word) for word in ("benchmark", plan, "--crystals", crystals, "--output", output, "--workers", 1)]
 
 
 def _program(plan: Path, crystals: Path, output: Path) -> subprocess.Popen[str]:
