@@ -37,7 +37,7 @@ from powderlens.core.files import file_sha256, read_arrays
 from powderlens.crystal.formats.amcsd import iter_amcsd
 from powderlens.crystal.label import with_symmetry
 from powderlens.crystal.structure import Structure
-from powderlens.evaluate.record import write_record
+from powderlens.evaluate.record import write_result
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.read import read_pattern
 from powderlens.refine.fit import fit
@@ -219,7 +219,7 @@ def main() -> int:
         "originals": originals(arguments.data / "patterns" / "rruff-original", entries),
         "patterns": listed,
     }
-    write_record(
+    write_result(
         arguments.output,
         command=f"python benchmarks/fit_rruff.py DATA --output results/{arguments.output.name}",
         body=body,

@@ -34,7 +34,7 @@ from powderlens.crystal.elements import NUMBER
 from powderlens.crystal.label import SYMPREC_A
 from powderlens.crystals.statistics import occupations
 from powderlens.crystals.table import CrystalTable
-from powderlens.evaluate.record import write_record
+from powderlens.evaluate.record import write_result
 from powderlens.generate.draw import CANDIDATES, CrystalGenerator, SyntheticCrystal
 from powderlens.generate.extract import MAX_SITES, MAX_VOLUME_A3, extract_statistics
 from powderlens.generate.occupation import Occupation
@@ -204,7 +204,7 @@ def main() -> int:
         "versions": {name: version(name) for name in ("spglib", "moyopy", "numpy")},
     }
     command = f"python benchmarks/generator_match.py {options.crystals.name} --output {options.output}"
-    write_record(options.output, command=command, body=body)
+    write_result(options.output, command=command, body=body)
     print(body["against_the_held_out_half"], body["group_confirmed_by_spglib"])
     return 1 if wrong else 0
 

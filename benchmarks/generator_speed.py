@@ -27,7 +27,7 @@ import numpy as np
 
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystals.table import crystal_row
-from powderlens.evaluate.record import write_record
+from powderlens.evaluate.record import write_result
 from powderlens.generate.draw import CrystalGenerator
 from powderlens.generate.statistics import shipped_statistics
 
@@ -82,7 +82,7 @@ def main() -> int:
         "target_per_s": TARGET_PER_S,
         "versions": {name: version(name) for name in ("moyopy", "numpy")},
     }
-    write_record(options.output, command=f"python benchmarks/generator_speed.py --output {options.output}", body=body)
+    write_result(options.output, command=f"python benchmarks/generator_speed.py --output {options.output}", body=body)
     print(figures)
     return 1 if figures["as_in_the_databases"]["crystals_per_s"] < TARGET_PER_S else 0
 

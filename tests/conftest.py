@@ -162,17 +162,36 @@ def small_table(small_table_path: Path) -> ReflectionTable:
 
 
 TINY_RECIPE = """
+format = 2
 name = "tiny"
 seed = 3
 batch = 4
-steps = 6
-learning_rate = 2e-3
-weight_decay = 0.02
-warmup = 0.2
-label_smoothing = 0.02
-lattice_weight = 0.5
-ema_decay = 0.5
-validate_every = 2
+gradient_clip = 1.0
+averaging = { decay = 0.5 }
+
+[network]
+name = "prism"
+mask = true
+options = { widths = [4, 6, 8], hidden = 16 }
+
+[tasks.crystal_system]
+loss = { kind = "smoothed", smoothing = 0.02 }
+weight = 0.5
+
+[tasks.space_group]
+loss = { kind = "smoothed", smoothing = 0.02 }
+
+[tasks.lattice]
+loss = { kind = "log_huber" }
+weight = 0.5
+
+[data]
+kind = "crystals"
+shares = { amcsd = 1.0 }
+protocol = "lab"
+epoch_patterns = 8
+validation_patterns = 8
+floor = true
 
 [grid]
 start_deg = 5.0
@@ -180,21 +199,24 @@ step_deg = 0.1
 points = 850
 wavelength_A = 1.5418711
 
-[network]
-widths = [4, 6, 8]
-hidden = 16
-dropout = 0.1
+[optimiser]
+kind = "adamw"
+learning_rate = 2e-3
+betas = [0.9, 0.98]
+weight_decay = 0.02
 
-[data]
-shares = { amcsd = 1.0 }
-protocol = "lab"
-validation_patterns = 8
+[schedule]
+kind = "one_cycle"
+warmup = 0.2
+
+[limits]
+steps = 6
 """
 
 
 @pytest.fixture(scope="session")
 def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recipe that trains in a second: six steps of four patterns on a coarse grid."""
+    """A recipe that trains in a second: prism, six steps of four patterns on a coarse grid, with mask and averaging."""
     path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
     path.write_text(TINY_RECIPE)
     return path
@@ -206,13 +228,14 @@ def train() -> Callable[..., Path]:
     import warnings
 
     from powderlens.train import engine
+    from powderlens.train.components.machine import Machine
 
     def quiet(*args: Any, **options: Any) -> Path:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
             warnings.filterwarnings("ignore", message="The dirpath has changed from")
             warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
-            return engine.train(*args, **{"workers": 0, "threads": 1, **options})
+            return engine.train(*args, **{"machine": Machine(workers=0, threads=1), **options})
 
     return quiet
 

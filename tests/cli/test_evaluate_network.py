@@ -124,7 +124,7 @@ def test_a_recipe_is_trained_once_and_asked(
         (("{recipe}", "--protocol", "honest"), "protocol 'honest': there are in-library"),
         (("{recipe}", "--on", "nowhere"), "nowhere: no such corpus"),
         (("{recipe}", "--on", "{corpus}:exam"), "no part 'exam'; it has train, validation, test"),
-        (("{prism}",), "no recipe with format = 2"),
+        (("{prism}",), "has learnt crystals patterns, of crystals that cannot be compared with these"),
         (("{words}",), "not the folder of a run, or a checkpoint outside of it"),
     ],
 )

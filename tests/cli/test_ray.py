@@ -16,6 +16,7 @@ import pytest
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
 from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
+from powderlens.train.recipe_file import RECIPES
 
 Run = Callable[..., Any]
 
@@ -60,7 +61,7 @@ def test_what_cannot_be_joined(run: Run, build: list[str], tiny_recipe: Path, sm
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore:.*LeafSpec:FutureWarning")
-def test_build_and_train_on_a_ray_of_our_own(
+def test_build_export_and_train_on_a_ray_of_our_own(
     run: Run, run_apart: Run, build: list[str], tiny_recipe: Path, small_table_path: Path
 ) -> None:
     pytest.importorskip("ray")
@@ -71,12 +72,18 @@ def test_build_and_train_on_a_ray_of_our_own(
     # Nothing is left to be done: no Ray is begun, so that the address is not even looked at.
     assert run(*build, "--ray-address", "nowhere").out == done.stdout
 
-    train = ["train", tiny_recipe, "--data", small_table_path, "--threads", 1, "--output"]
-    assert run(*train, "alone", "--workers", 0).code == 0
-    trained = run_apart(*train, "ray", "--ray", "--workers", 1)
-    assert trained.returncode == 0, trained.stderr
-    assert json.loads(trained.stdout)["checkpoint"] == "best.ckpt"
-    assert curve("ray") == curve("alone") != []
+    text = (RECIPES / "simxrd-small.toml").read_text().replace("batch = 128", "batch = 8")
+    Path("simxrd.toml").write_text(text.replace("epochs = 6", "steps = 3"))
+    prism = ["train", tiny_recipe, "--data", small_table_path]
+    simxrd = ["train", "simxrd.toml", "--corpus", "small", "--memory-gb", 0, "--mask", "--averaging", 0.5]
+    for name, train in {"prism": prism, "simxrd": simxrd}.items():
+        words = [*train, "--precision", "bf16", "--threads", 1]
+        alone = run(*words, "--workers", 0, "--output", f"{name}-alone")
+        assert alone.code == 0, alone.err
+        trained = run_apart(*words, "--ray", "--workers", 1, "--output", f"{name}-ray")
+        assert trained.returncode == 0, trained.stderr
+        assert json.loads(trained.stdout)["checkpoint"] == "best.ckpt"
+        assert curve(f"{name}-ray") == curve(f"{name}-alone") != []
 
 
 def curve(run: str) -> list[dict[str, str]]:

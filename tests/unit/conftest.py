@@ -163,8 +163,8 @@ def make_run(corpora: dict[str, Path]) -> Callable[..., Path]:
         from powderlens.corpus.store.corpus import Corpus
         from powderlens.models.registry import build
         from powderlens.models.task import TASKS
-        from powderlens.train.checkpoint import describe
-        from powderlens.train.recipe_zoo import parse_zoo_recipe
+        from powderlens.train.components.checkpoint import describe
+        from powderlens.train.recipe import parse_recipe
 
         def loss(task: str) -> str:
             return "squared" if task == "lattice" else "cross_entropy"
@@ -182,11 +182,11 @@ def make_run(corpora: dict[str, Path]) -> Callable[..., Path]:
             "limits": {"epochs": 2},
             **changes,
         }
-        recipe = parse_zoo_recipe(content, "made")
+        recipe = parse_recipe(content, "made")
         corpus = Corpus.open(corpora["learnt"])
         heads = [TASKS[task]() for task in tasks]
         network = build("cnn5", heads, points=corpus.grid.points, size="small", seed=1)
-        about = describe(recipe.network, heads, corpus.grid)
+        about = describe(recipe, heads, corpus.grid)
         state = {f"network.{name}": value for name, value in network.state_dict().items()}
         folder.mkdir()
         for name in ("best", "last"):

@@ -8,6 +8,7 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import inverse, product
 from powderlens.core.errors import MissingExtraError, StructureError
 from powderlens.crystal.displacement import believable, u_from_beta
 from powderlens.crystal.elements import ELEMENTS, NUMBER, element_from_text
@@ -134,7 +135,7 @@ def from_ase(source: Any) -> Structure:
     check_lattice(lattice, either_hand=True)
     kinds, occupancies = source.arrays.get("spacegroup_kinds"), source.info.get("occupancy")
     masses = source.get_masses()
-    places = np.array(source.positions) @ np.linalg.inv(lattice)
+    places = product(np.array(source.positions), inverse(lattice))
     elements, frac, occupancy = [], [], []
     for i, z in enumerate(source.numbers):
         if not 1 <= z <= len(ELEMENTS):

@@ -9,6 +9,7 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import lengths, product, turned
 from powderlens.core.errors import StructureError
 from powderlens.crystal.structure import FULLEST, MAX_ATOMS, Doubt, Structure
 
@@ -101,7 +102,7 @@ def expand_sites(
     rows: list[NDArray[np.float64]] = []
     betas: list[NDArray[np.float64]] = []
     origin: list[NDArray[np.intp]] = []
-    images = np.einsum("mij,nj->nmi", rotations, frac) + translations
+    images = turned(rotations, frac[:, None, :]) + translations
     near = _coincide(images - frac[:, None, :], lattice, IMPOSSIBLE_A)
     for i in range(len(elements)):
         here, tensor = images[i], None if beta is None else beta[i]
@@ -109,16 +110,16 @@ def expand_sites(
         if near[i].sum() > 1:
             special, stabiliser = _special(frac[i], occupancy[i], lattice, rotations, translations)
             if len(stabiliser) > 1:
-                here = rotations @ special + translations
+                here = turned(rotations, special) + translations
                 first = _first_of_each(here, lattice, MERGE_DISTANCE_A, m // len(stabiliser))
                 if tensor is not None:
                     turns = rotations[stabiliser]
-                    tensor = np.einsum("mij,jk,mlk->il", turns, tensor, turns) / len(stabiliser)
+                    tensor = _turned_tensor(turns, tensor).sum(axis=0) / len(stabiliser)
         rows.append(here[first])
         origin.append(np.full(len(first), i, dtype=np.intp))
         if tensor is not None:
             turns = rotations[first]
-            betas.append(turns @ tensor @ turns.transpose(0, 2, 1))
+            betas.append(_turned_tensor(turns, tensor))
     source = np.concatenate(origin)
     if len(source) > MAX_ATOMS:
         raise StructureError(f"{len(source)} atoms in the cell, the limit is {MAX_ATOMS}")
@@ -142,7 +143,7 @@ def _special(
     """The special position that a site means, and which operators keep it there."""
     if 2 * occupancy > FULL and (found := _settled(place, lattice, rotations, translations)) is not None:
         return found
-    images = rotations @ place + translations
+    images = turned(rotations, place) + translations
     stabiliser = np.flatnonzero(_coincide(images - place, lattice, MERGE_DISTANCE_A))
     return _mean_image(place, images[stabiliser]), stabiliser
 
@@ -158,9 +159,9 @@ def _settled(
     Near an axis the nearest images are not yet all of those about it: each step brings more of them within reach.
     """
     for _ in range(STEPS):
-        images = rotations @ place + translations
+        images = turned(rotations, place) + translations
         place = _mean_image(place, images[_coincide(images - place, lattice, IMPOSSIBLE_A)])
-        apart = _distances(rotations @ place + translations - place, lattice)
+        apart = _distances(turned(rotations, place) + translations - place, lattice)
         stabiliser = np.flatnonzero(apart < IMPOSSIBLE_A)
         if (apart[stabiliser] < RESTING_A).all():
             return place, stabiliser
@@ -302,12 +303,17 @@ def asymmetric_rows(structure: Structure) -> NDArray[np.intp] | None:
         kin = np.flatnonzero(
             (same_kind == same_kind[row]) & (np.abs(structure.occupancy - structure.occupancy[row]) < 1e-4)
         )
-        images = structure.rotations @ structure.frac[row] + structure.translations
+        images = turned(structure.rotations, structure.frac[row]) + structure.translations
         met = _coincide(images[:, None, :] - structure.frac[kin], structure.lattice, MERGE_DISTANCE_A)
         if not met.any(axis=1).all():
             return None
         left[kin[met.any(axis=0)]] = False
     return np.array(chosen, dtype=np.intp)
+
+
+def _turned_tensor(turns: NDArray[np.int64], tensor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(m, 3, 3) images W beta W^T of a tensor under (m, 3, 3) rotations."""
+    return product(product(turns, tensor), turns.transpose(0, 2, 1))
 
 
 def _coincide(difference: NDArray[np.float64], lattice: NDArray[np.float64], distance_A: float) -> NDArray[np.bool_]:
@@ -319,8 +325,7 @@ def _coincide(difference: NDArray[np.float64], lattice: NDArray[np.float64], dis
 def _distances(difference: NDArray[np.float64], lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     """Lengths (...) in A of fractional differences (..., 3), each to the nearest lattice vector."""
     rest = difference - np.round(difference)
-    lengths: NDArray[np.float64] = np.sqrt(((rest @ lattice) ** 2).sum(axis=-1))
-    return lengths
+    return lengths(product(rest, lattice))
 
 
 def _first_of_each(

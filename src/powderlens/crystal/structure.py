@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import arccos, determinant, inverse, lengths, sin_cos
 from powderlens.core.errors import StructureError
 
 MAX_ATOMS = 20_000
@@ -48,8 +49,8 @@ def lattice_from_cell(cell: Sequence[float]) -> NDArray[np.float64]:
     if not all(np.isfinite([a, b, c, alpha, beta, gamma])) or min(a, b, c) <= 0:
         raise StructureError(f"cell lengths {a:g}, {b:g}, {c:g} A: all must be positive numbers")
     _check_edges(np.array([a, b, c]))
-    ca, cb, cg = (np.cos(np.radians(v)) if v != 90.0 else 0.0 for v in (alpha, beta, gamma))
-    sg = np.sin(np.radians(gamma))
+    ca, cb, cg = (sin_cos(float(np.radians(v)))[1] if v != 90.0 else 0.0 for v in (alpha, beta, gamma))
+    sg = sin_cos(float(np.radians(gamma)))[0]
     volume2 = 1 - ca * ca - cb * cb - cg * cg + 2 * ca * cb * cg
     if volume2 <= 1e-8 or not all(0 < angle < 180 for angle in (alpha, beta, gamma)):
         raise StructureError(f"cell angles {alpha:g}, {beta:g}, {gamma:g} degrees close no cell")
@@ -107,13 +108,15 @@ def _check_edges(edges_A: NDArray[np.float64]) -> None:
 
 def cell_from_lattice(lattice: NDArray[np.float64]) -> tuple[float, float, float, float, float, float]:
     """Cell parameters (A, degrees) of a (3, 3) lattice whose rows are the cell vectors."""
-    lengths = np.linalg.norm(lattice, axis=1)
-    cosines = [float(lattice[i] @ lattice[j] / (lengths[i] * lengths[j])) for i, j in ((1, 2), (0, 2), (0, 1))]
-    angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+    edges = lengths(lattice)
+    first, second = [1, 0, 0], [2, 2, 1]
+    x, y, z = (lattice[first] * lattice[second]).T
+    cosines = (x + y + z) / (edges[first] * edges[second])
+    angles = np.degrees(arccos(np.clip(cosines, -1.0, 1.0)))
     return (
-        float(lengths[0]),
-        float(lengths[1]),
-        float(lengths[2]),
+        float(edges[0]),
+        float(edges[1]),
+        float(edges[2]),
         float(angles[0]),
         float(angles[1]),
         float(angles[2]),
@@ -243,12 +246,12 @@ class Structure:
     @property
     def volume_A3(self) -> float:
         """Volume of the unit cell."""
-        return float(abs(np.linalg.det(self.lattice)))
+        return float(abs(determinant(self.lattice)))
 
     @cached_property
     def reciprocal(self) -> NDArray[np.float64]:
         """(3, 3) rows are a*, b*, c* in 1/A, without 2 pi."""
-        return np.asarray(np.linalg.inv(self.lattice).T, dtype=np.float64)
+        return inverse(self.lattice).T
 
     @property
     def remarks(self) -> str:

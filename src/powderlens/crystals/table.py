@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import product
 from powderlens.core.errors import InputError, StructureError
 from powderlens.core.files import atomic_write
 from powderlens.crystal.composition import anonymous_formula, elements_of
@@ -225,7 +226,7 @@ class CrystalTable:
         row = np.repeat(np.arange(a, b), multiplicity)
         beta = None
         if sites.has_beta[i]:
-            beta = turns[operator] @ sites.beta[row] @ turns[operator].transpose(0, 2, 1)
+            beta = product(product(turns[operator], sites.beta[row]), turns[operator].transpose(0, 2, 1))
         return Structure(
             lattice=lattice,
             elements=tuple(sites.names[code] for code in sites.element[row].tolist()),

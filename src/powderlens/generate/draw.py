@@ -14,6 +14,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import log, product
 from powderlens.core.errors import InputError, StructureError
 from powderlens.crystal.elements import NUMBER
 from powderlens.crystal.structure import Structure, lattice_from_cell
@@ -203,7 +204,7 @@ class CrystalGenerator:
             cell = weights.lattice.draw(stream, volume_A3)
         except StructureError:
             return None
-        lattice = sites.basis @ lattice_from_cell(cell)
+        lattice = product(sites.basis, lattice_from_cell(cell))
         xyz = draw_coordinates(sites, places, lattice, limits.min_distance_A, stream)
         if xyz is None:
             return None
@@ -235,7 +236,7 @@ class CrystalGenerator:
             if places is None:
                 continue
             atomic_A3 = sum(many[place] * volume_A3[element] for place, element in zip(places, elements, strict=True))
-            miss = abs(math.log(atomic_A3 / wanted_A3))
+            miss = abs(log(float(atomic_A3 / wanted_A3)))
             if miss < least:
                 best, least = (elements, np.array(places), atomic_A3), miss
         return best

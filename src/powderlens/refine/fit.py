@@ -11,7 +11,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core.constants import KA2_OVER_KA1
 from powderlens.core.errors import InputError, StructureError, WavelengthError
 from powderlens.crystal.label import with_symmetry
 from powderlens.crystal.read import read_structure
@@ -66,7 +65,7 @@ def fit(
     Args:
         structure: whatever `powderlens.read_structure` takes; symmetry is found where it has none.
         pattern: measured; uncertainties are used where it has them, and estimated where not, see
-            `fit_search.estimate_sigma`. A point with an uncertainty of 0 is left out.
+            `refine.search.estimate_sigma`. Masked points and those with an uncertainty of 0 are left out.
         wavelength: wins over the pattern's; what `parse_radiation` reads. The mean of a doublet means its two lines.
         two_theta_deg: first and last angle, degrees; all of the pattern when None.
         texture: refine preferred orientation.
@@ -93,11 +92,13 @@ def fit(
     who = pattern.source or "pattern"
     if wavelength is not None:
         radiation = parse_radiation(wavelength)
+    elif pattern.radiation is not None:
+        radiation = pattern.radiation
     elif pattern.wavelength_A is not None:
         radiation = infer_radiation(pattern.wavelength_A)
     else:
         raise WavelengthError(f"{who}: no wavelength is known; give it in angstrom, or a line such as CuKa or CuKa1")
-    part = _part(pattern, two_theta_deg)
+    part = _part(pattern.measured_only(), two_theta_deg)
     loaded = with_symmetry(read_structure(structure))
     model = _model(loaded, radiation, part, background_terms, dispersion)
     needed = POINTS_PER_PARAMETER * len(model.names)
@@ -185,7 +186,7 @@ def _model(loaded: Structure, radiation: Radiation, part: Pattern, terms: int, d
     lattice = np.ascontiguousarray(loaded.lattice, dtype=float)
     emission = [(radiation.ka1_A, 1.0)]
     if radiation.ka2_A is not None:
-        emission.append((radiation.ka2_A, KA2_OVER_KA1))
+        emission.append((radiation.ka2_A, radiation.ka2_ratio))
     strength = found.multiplicity * found.f_squared
     return Model(
         two_theta_deg=x,

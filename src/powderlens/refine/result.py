@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.cell import CELL_NAMES
 from powderlens.crystal.structure import Structure, cell_from_lattice
 from powderlens.diffraction.conditions import Background, Conditions, Counting, Geometry, Profile, Source, Specimen
 from powderlens.pattern.pattern import Pattern
@@ -43,7 +44,6 @@ UNITS = {
     "lorentz_y_deg": "degrees",
     "u_overall_A2": "A^2",
 }
-CELL_NAMES = ("a_A", "b_A", "c_A", "alpha_deg", "beta_deg", "gamma_deg")
 
 
 @dataclass(frozen=True)

@@ -210,15 +210,27 @@ def test_parts_of_other_settings_are_not_used(
     assert output.read_bytes() == fresh.read_bytes()
 
 
-PROGRAM = """
+PROGRAM = '''
 import sys
+import time
 from pathlib import Path
-from powderlens.crystals import curate_part
-from powderlens.crystals import curate
+from powderlens.crystals import curate, curate_part, curate_workers
 curate.BLOCK = curate_part.BLOCK = 1
+done, seen = curate_workers._Report.done, [0]
+
+
+def five_times(self, task, *, before=False):
+    """Told of five parts, this process waits, its workers busy, until the signal comes."""
+    seen[0] += 1
+    if seen[0] > 5:
+        time.sleep(3600)
+    done(self, task, before=before)
+
+
+curate_workers._Report.done = five_times
 sources = [curate.Source.of_path(Path(sys.argv[1]))]
 curate.curate(sources, Path(sys.argv[2]), protocol="simxrd", workers=2)
-"""
+'''
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -228,17 +240,17 @@ def test_killed_and_given_again(
     output, parts = tmp_path / "t.parquet", tmp_path / "t.parquet.parts"
     command = [sys.executable, "-c", PROGRAM, str(database), str(output)]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
-    while len(list(parts.glob("part-*.parquet"))) < 2:
+    while len(list(parts.glob("part-*.parquet"))) < 6:
         assert process.poll() is None, "it ended by itself"
         time.sleep(0.01)
     process.send_signal(how)
-    process.wait(60)
+    process.wait(600)
     assert not output.exists()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 600
     while _left(process.pid):
         assert time.monotonic() < deadline, "its workers went with it"
         time.sleep(0.05)
-    assert 2 <= len(list(parts.glob("part-*.parquet"))) < 60
+    assert 6 <= len(list(parts.glob("part-*.parquet"))) < 60
     for module in (curate_module, curate_part):
         monkeypatch.setattr(module, "BLOCK", 1)
     said: list[str] = []

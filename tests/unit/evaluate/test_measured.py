@@ -10,17 +10,11 @@ import numpy as np
 import pytest
 
 from powderlens.core.errors import InputError
-from powderlens.evaluate.measured import (
-    Gathered,
-    choose_weights,
-    evaluate_measured,
-    gather,
-    read_rruff_set,
-)
-from powderlens.identification.evidence import EVIDENCE, Evidence, Weights
+from powderlens.evaluate.calibration import Gathered, choose_weights, gather
+from powderlens.evaluate.measured import MeasuredSet, evaluate_measured
+from powderlens.identification.evidence import EVIDENCE, Evidence, Prediction, Weights
 from powderlens.identification.identify import Identifier
 from powderlens.library.search import Matches
-from powderlens.models.runtime import Prediction
 from powderlens.pattern.read import read_pattern
 
 HEADER = "name,space_group,a_A,b_A,c_A,alpha_deg,beta_deg,gamma_deg,cell_accepted"
@@ -51,12 +45,12 @@ def make(tmp_path: Path, pair: list[np.ndarray]) -> Make:
 
 
 def test_a_set_is_read(make: Make) -> None:
-    measured = read_rruff_set(make(rows=[RUTILE, QUARTZ.removesuffix("1") + "0"] * 3))
+    measured = MeasuredSet.read(make(rows=[RUTILE, QUARTZ.removesuffix("1") + "0"] * 3))
     assert measured.space_group.tolist() == [136, 154] * 3
     first = measured.patterns[0]
     assert first.two_theta_deg[[0, -1]] == pytest.approx([5.0, 90.0])
     assert first.wavelength_A == 1.541838
-    assert first.source == "set/0"
+    assert first.source == "set:0"
     assert measured.cell[0] == pytest.approx([4.5955, 4.5955, 2.9598, 90, 90, 90])
     assert np.isnan(measured.cell[1]).all(), "a cell that was not accepted is not used"
 
@@ -65,11 +59,12 @@ def test_a_set_is_read(make: Make) -> None:
     ("changes", "message"),
     [
         ({"rows": [RUTILE] * 5}, "6 patterns but 5 rows"),
-        ({"rows": [RUTILE.replace("136", "231")] * 6}, "row 1: space group 231"),
-        ({"rows": [RUTILE.replace("136", "P42/mnm")] * 6}, "not a table of labels"),
-        ({"rows": [RUTILE.replace("4.5955", "wide")] * 6}, "not a table of labels"),
-        ({"rows": ["Rutile,136"] * 6}, "a row has fewer columns"),
-        ({"header": HEADER.replace("space_group", "group")}, "no column 'space_group'"),
+        ({"rows": [RUTILE.replace("136", "231")] * 6}, "row 1: space group 231: numbers run from 1 to 230"),
+        ({"rows": [RUTILE.replace("136", "P42/mno")] * 6}, "row 1: space group 'P42/mno': no such symbol"),
+        ({"rows": [RUTILE.replace("136", "")] * 6}, "row 1: states no space group"),
+        ({"rows": [RUTILE.replace("4.5955", "wide")] * 6}, "row 1: cell wide wide .*: not six numbers"),
+        ({"rows": ["Rutile,136"] * 6}, "row 1 has fewer columns"),
+        ({"header": HEADER.replace("space_group", "group")}, "no column space_group; it needs space_group, a_A"),
         ({"intensity": np.zeros(10)}, "needs an array `intensity`"),
         ({"intensity": np.array([["a", "b"]])}, "needs an array `intensity`"),
         ({"intensity": np.zeros((6, 8501))}, "constant scan"),
@@ -78,19 +73,19 @@ def test_a_set_is_read(make: Make) -> None:
 )
 def test_a_set_that_cannot_be_used(make: Make, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        read_rruff_set(make(**changes))
+        MeasuredSet.read(make(**changes))
 
 
 def test_files_that_are_missing(make: Make, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
-        read_rruff_set(tmp_path / "none.npz")
+        MeasuredSet.read(tmp_path / "none.npz")
     path = make()
     path.with_suffix(".csv").unlink()
     with pytest.raises(InputError, match=r"set\.csv: no such file; it holds the labels of set\.npz"):
-        read_rruff_set(path)
+        MeasuredSet.read(path)
     path.write_text("words")
     with pytest.raises(InputError, match="not a NumPy archive"):
-        read_rruff_set(path)
+        MeasuredSet.read(path)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +101,7 @@ def keep_the_shipped_weights(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_measured_minerals_are_judged(make: Make, identifier: Identifier) -> None:
     """Rutile is answered right, quartz carries the other hand's label in half of the rows."""
     rows = [RUTILE, QUARTZ, RUTILE, QUARTZ.replace("154", "152"), RUTILE, QUARTZ]
-    found = evaluate_measured(identifier, read_rruff_set(make(rows=rows)))
+    found = evaluate_measured(identifier, MeasuredSet.read(make(rows=rows)))
     assert (found["patterns"], found["unanswered"]) == (6, 0)
     for kind in ("shipped_weights", "weights_cross_validated"):
         of_kind = found[kind]
@@ -125,12 +120,12 @@ def test_a_pattern_without_an_answer_counts_as_wrong(
 ) -> None:
     keep_the_shipped_weights(monkeypatch)
     path = make()
-    measured = read_rruff_set(path)
+    measured = MeasuredSet.read(path)
     whole = evaluate_measured(identifier, measured)
     with np.load(path) as stored:
         intensity = stored["intensity"].copy()
     intensity[4] = np.where(np.arange(intensity.shape[1]) % 4000 == 10, -1.0, 0.0)  # nothing stands out
-    part = evaluate_measured(identifier, read_rruff_set(make(intensity=intensity)))
+    part = evaluate_measured(identifier, MeasuredSet.read(make(intensity=intensity)))
     assert part["unanswered"] == 1
     assert part["patterns"] == 6
     before, after = whole["shipped_weights"], part["shipped_weights"]
@@ -143,14 +138,14 @@ def test_a_pattern_without_an_answer_counts_as_wrong(
 def test_no_accepted_cell_is_no_crash(make: Make, identifier: Identifier, monkeypatch: pytest.MonkeyPatch) -> None:
     keep_the_shipped_weights(monkeypatch)
     rows = [row.removesuffix("1") + "0" for row in [RUTILE, QUARTZ] * 3]
-    cells = evaluate_measured(identifier, read_rruff_set(make(rows=rows)))["niggli_cell_of_the_network"]
+    cells = evaluate_measured(identifier, MeasuredSet.read(make(rows=rows)))["niggli_cell_of_the_network"]
     assert isinstance(cells, dict)
     assert cells["patterns"] == 0
     assert "length_mean_relative_error" not in cells
 
 
 def test_one_mineral_repeated_has_one_evidence(make: Make, identifier: Identifier) -> None:
-    gathered = gather(identifier, read_rruff_set(make()).patterns)
+    gathered = gather(identifier, MeasuredSet.read(make()).patterns)
     assert gathered.answered.tolist() == list(range(6))
     systems, groups = gathered.belief("all", identifier.weights)
     assert systems[0] == pytest.approx(systems[2], abs=1e-5)
@@ -166,7 +161,7 @@ def test_weights_are_chosen_for_what_is_right() -> None:
     logits = 12 * rng.standard_normal((n, 230))
     logits[np.arange(n), truth] += 20
     share = np.full(230, 1 / 230)
-    prediction = Prediction(np.zeros((n, 7), np.float32), logits.astype(np.float32), np.ones((n, 6), np.float32))
+    prediction = Prediction(system_logits=np.zeros((n, 7)), group_logits=logits.astype(np.float32))
     score = np.column_stack([np.full(n, 0.95), np.full((n, 3), 0.6)]).astype(np.float32)
     others = rng.integers(1, 231, (n, 3))
     right = Matches(np.zeros((n, 4), np.int64), score, np.column_stack([truth + 1, others]), share)

@@ -14,7 +14,7 @@ from powderlens.core.errors import InputError
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.diffraction.conditions import Conditions, to_record
 from powderlens.evaluate.answers import SILENT, read_answers
-from powderlens.evaluate.zoo_record import read_zoo_record, read_zoo_records
+from powderlens.evaluate.record import read_record, read_records
 from powderlens.reproduce.analyses import (
     class_distribution,
     class_frequency,
@@ -31,7 +31,7 @@ Make = Callable[..., Path]
 
 
 def given(*records: Path, corpus: Path | None = None) -> Inputs:
-    return Inputs(records=tuple(read_zoo_records(records)), corpus=corpus)
+    return Inputs(records=tuple(read_records(records)), corpus=corpus)
 
 
 def rows(result: Result, **where: Any) -> list[dict[str, Any]]:
@@ -52,7 +52,7 @@ def test_every_kind_has_its_function() -> None:
 
 def test_labels_say_what_differs(make_record: Make, tmp_path: Path) -> None:
     def named(*changes: dict[str, Any], seeds: bool = True) -> list[str]:
-        made = [read_zoo_record(make_record(tmp_path, **{"network": "cnn5", **change})) for change in changes]
+        made = [read_record(make_record(tmp_path, **{"network": "cnn5", **change})) for change in changes]
         return labels(made, seeds=seeds)
 
     assert named({}, {"network": "mlp"}) == ["cnn5", "mlp"]
@@ -106,7 +106,7 @@ def test_edges_of_hand_made_answers(make_record: Make, tmp_path: Path) -> None:
     ]
     assert rows(result)[0]["mean_edges"] == pytest.approx(2 / 3)
     assert rows(result)[0]["percent_without_answer"] == 25.0
-    assert read_answers(made, read_zoo_record(made), "space_group").edges.tolist() == [0, 1, 1, SILENT]
+    assert read_answers(made, read_record(made), "space_group").edges.tolist() == [0, 1, 1, SILENT]
 
 
 def test_seeds_of_a_network_are_taken_together(make_record: Make, tmp_path: Path) -> None:
@@ -142,14 +142,14 @@ def test_accuracy_by_frequency(make_record: Make, tmp_path: Path) -> None:
     by_system = {row["category"]: row["accuracy"] for row in rows(result, by="system")}
     assert (by_system["cubic"], by_system["monoclinic"], by_system["triclinic"]) == (0.5, 1.0, 0.0)
     assert np.isnan(by_system["tetragonal"])
-    other = make_record(tmp_path, "mlp", tested={**read_zoo_record(made).tested.model_dump(), "part": "validation"})
+    other = make_record(tmp_path, "mlp", tested={**read_record(made).tested.model_dump(), "part": "validation"})
     with pytest.raises(InputError, match="several parts"):
         class_frequency.analyse(given(made, other))
 
 
 def test_frequency_in_the_training_part(make_record: Make, tmp_path: Path, corpora: dict[str, Path]) -> None:
     corpus = Corpus.open(corpora["learnt"])
-    training = read_zoo_record(make_record(tmp_path)).training.model_dump()
+    training = read_record(make_record(tmp_path)).training.model_dump()
     training["data"]["sha256"] = corpus.manifest["sha256"]
     made = make_record(tmp_path, training=training)
     result = class_frequency.analyse(given(made, corpus=corpora["learnt"]))
@@ -195,7 +195,7 @@ def test_accuracy_by_parameter(make_record: Make, tmp_path: Path, corpora: dict[
     corpus = Corpus.open(corpora["learnt"])
     numbers = corpus.numbers("test")
     size = corpus.conditions(numbers)["crystallite_size_nm"]
-    tested = {**read_zoo_record(make_record(tmp_path)).tested.model_dump(), "sha256": corpus.manifest["sha256"]}
+    tested = {**read_record(make_record(tmp_path)).tested.model_dump(), "sha256": corpus.manifest["sha256"]}
     said = np.where(size > np.median(size), 225, 1)  # right where crystallites are large
     made = make_record(
         tmp_path, crystals=9, per_crystal=1, truth=[225] * 9, predicted=said.tolist(), columns={"pattern": numbers},
@@ -232,7 +232,7 @@ def test_parity_with_a_cell_that_is_known(make_record: Make, tmp_path: Path) -> 
         for name, cells in (("niggli_true", truth), ("niggli_predicted", said))
     }
     made = make_record(tmp_path, task="lattice", crystals=2, per_crystal=1, columns=lists)
-    record = read_zoo_record(made)
+    record = read_record(made)
     assert record.lattice is not None
     naive = record.lattice.model_copy(update={"naive_cell": (5.0, 5.0, 5.0, 90.0, 90.0, 90.0), "naive_of": "all"})
     made = make_record(tmp_path, task="lattice", crystals=2, per_crystal=1, columns=lists, lattice=naive)

@@ -18,7 +18,7 @@ from powderlens.corpus.store.build import build_corpus  # noqa: E402
 from powderlens.corpus.store.corpus import Corpus  # noqa: E402
 from powderlens.crystal.label import find_symmetry  # noqa: E402
 from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals  # noqa: E402
-from powderlens.evaluate.zoo_record import read_zoo_records  # noqa: E402
+from powderlens.evaluate.record import read_records  # noqa: E402
 from powderlens.generate.radii import atomic_volume_A3  # noqa: E402
 from powderlens.generate.statistics import shipped_statistics  # noqa: E402
 from powderlens.reproduce.analyses import (  # noqa: E402
@@ -38,7 +38,7 @@ Make = Callable[..., Path]
 
 
 def given(*records: Path, corpus: Path | None = None) -> Inputs:
-    return Inputs(records=tuple(read_zoo_records(records)), corpus=corpus, seed=1)
+    return Inputs(records=tuple(read_records(records)), corpus=corpus, seed=1)
 
 
 def rows(result: Any, **where: Any) -> list[dict[str, Any]]:
@@ -52,7 +52,7 @@ def part_of(corpus: str, sha256: str = "5a" * 32, *, patterns: int = 4) -> dict[
 
 def training(record: Path, **changes: Any) -> dict[str, Any]:
     """That of a record, with some fields changed."""
-    ((_, found),) = read_zoo_records([record])
+    ((_, found),) = read_records([record])
     return {**found.training.model_dump(), **changes}
 
 

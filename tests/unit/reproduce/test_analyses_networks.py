@@ -14,13 +14,14 @@ from torch import Tensor, nn
 from powderlens.core.errors import InputError
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.evaluate.evaluate_network import evaluate_network
-from powderlens.evaluate.zoo_record import read_zoo_records
+from powderlens.evaluate.record import read_records
 from powderlens.models.network import Network
 from powderlens.models.registry import build, card
 from powderlens.models.task import Task, crystal_system
 from powderlens.reproduce.analyses import grad_cam, masked_peaks, t_sne
 from powderlens.reproduce.analyses.asked_networks import asked_networks, some_of
 from powderlens.reproduce.analyses.base import Inputs
+from powderlens.train.components.machine import Machine
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*OpenMP.*:RuntimeWarning")
 
@@ -30,8 +31,10 @@ def inputs(make_run: Callable[..., Path], corpora: dict[str, Path], tmp_path_fac
     """A run of two heads and its record on nine patterns."""
     place = tmp_path_factory.mktemp("asked")
     run = make_run(place / "run", tasks=("space_group", "crystal_system"))
-    evaluate_network(run, corpora["learnt"], "test", place / "records", timing=False, threads=1)
-    return Inputs(records=tuple(read_zoo_records([place / "records"])), corpus=corpora["learnt"], runs=(run,))
+    evaluate_network(
+        run, corpora["learnt"], "test", place / "records", timing=False, machine=Machine(workers=0, threads=1)
+    )
+    return Inputs(records=tuple(read_records([place / "records"])), corpus=corpora["learnt"], runs=(run,))
 
 
 def changed(inputs: Inputs, **changes: Any) -> Inputs:

@@ -18,7 +18,7 @@ from powderlens.core.errors import InputError
 from powderlens.crystal.common import common_minerals
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
-from powderlens.evaluate.zoo_record import read_zoo_records
+from powderlens.evaluate.record import read_records
 from powderlens.reproduce.benchmark import run
 from powderlens.reproduce.benchmark.corpora import choose
 from powderlens.reproduce.benchmark.plan import load_bench
@@ -167,12 +167,12 @@ def test_a_benchmark_that_was_killed_ends_as_one_left_alone(
     said, complaint = _program(plan, crystals, killed).communicate(timeout=300)
     assert json.loads(said)["count"] == 6, complaint
     ends = [
-        {record.name: record.answers(path.parent) for path, record in read_zoo_records([folder / "records"])}
+        {record.name: record.answers(path.parent) for path, record in read_records([folder / "records"])}
         for folder in (whole, killed)
     ]
     assert ends[0].keys() == ends[1].keys()
     assert all(ends[0][name].equals(ends[1][name]) for name in ends[0])
-    records = [record for _, record in read_zoo_records([whole / "records"])]
+    records = [record for _, record in read_records([whole / "records"])]
     assert {record.protocol for record in records} == {"in-library", "out-of-library"}
     assert all(record.inference is not None and record.inference.batch_1_ms > 0 for record in records)
     assert all(record.training.patterns_seen == 128 for record in records)

@@ -10,7 +10,8 @@ import pytest
 
 from powderlens.core.errors import InputError
 from powderlens.crystal.structure import Reject, Structure
-from powderlens.reproduce.realism.development import Label, match_structures, nearest_structure, read_labels
+from powderlens.pattern.formats.rruff_set import read_rruff_set
+from powderlens.reproduce.realism.development import Label, match_structures, nearest_structure
 
 HEADER = "index,space_group,mineral_inferred,a_A,b_A,c_A,alpha_deg,beta_deg,gamma_deg,cell_accepted\n"
 HALITE = "0,225,Halite,5.6402,5.6402,5.6402,90,90,90,1\n"
@@ -44,12 +45,12 @@ def test_the_nearest_cell_is_taken(halites: list[Structure]) -> None:
 def test_a_set_is_matched_and_everything_else_counted(tmp_path: Path, halites: list[Structure]) -> None:
     table = HEADER + HALITE + "1,225,,,,,,,,0\n" + HALITE.replace("Halite", "Salt") + HALITE.replace("90,1", "90,0")
     (tmp_path / "set.csv").write_text(table)
-    np.savez(tmp_path / "set.npz", intensity=np.arange(40, dtype=np.int16).reshape(4, 10))
+    np.savez(tmp_path / "set.npz", intensity=np.arange(240, dtype=np.int16).reshape(4, 60))
     items = [Reject("x", "cell: not six numbers"), *halites, replace(halites[0], name="Sylvite")]
     matches, left, unread = match_structures(tmp_path / "set.npz", items)
     assert [match.label.row for match in matches] == [0]
     assert matches[0].structure.source == "c"
-    assert matches[0].intensity.tolist() == list(range(10))
+    assert matches[0].pattern.intensity.tolist() == list(range(60))
     assert left == {"no mineral known": 1, "no structure of that name": 1, "no cell accepted": 1}
     assert unread == {"cell": 1}
 
@@ -58,16 +59,18 @@ def test_a_set_is_matched_and_everything_else_counted(tmp_path: Path, halites: l
     ("table", "message"),
     [
         (None, "no such file"),
-        ("a,b\n1,2\n", "no column 'mineral_inferred'"),
-        (HEADER + HALITE.replace("225", "x"), "not a table of labels"),
-        (HEADER + HALITE.replace("5.6402", "?"), "not a table of labels"),
+        ("a,b\n1,2\n", "no column space_group"),
+        (HEADER.replace("mineral_inferred", "name") + HALITE, "needs a column mineral_inferred"),
+        (HEADER + HALITE.replace("225", "x"), "space group 'x': no such symbol"),
+        (HEADER + HALITE.replace("225", ""), "set:0: the table states no space group"),
+        (HEADER + HALITE.replace("5.6402", "?"), "not six numbers"),
         (HEADER, "1 patterns but 0 rows"),
     ],
 )
 def test_sets_that_cannot_be_used(tmp_path: Path, table: str | None, message: str) -> None:
     if table is not None:
         (tmp_path / "set.csv").write_text(table)
-    np.savez(tmp_path / "set.npz", intensity=np.zeros((1, 10), np.int16))
+    np.savez(tmp_path / "set.npz", intensity=np.zeros((1, 60), np.int16))
     with pytest.raises(InputError, match=message):
         match_structures(tmp_path / "set.npz", [])
 
@@ -86,5 +89,5 @@ def test_the_development_patterns(data: Path) -> None:
     npz = data / "patterns" / "rruff" / "rruff-dev.npz"
     matches, left, _ = match_structures(npz, iter_amcsd(data / "crystals" / "amcsd.db"))
     assert len(matches) == 239
-    assert len(matches) + sum(left.values()) == len(read_labels(npz.with_suffix(".csv"))) == 496
+    assert len(matches) + sum(left.values()) == len(read_rruff_set(npz)) == 496
     assert max(match.cell_difference for match in matches) <= 0.02

@@ -11,6 +11,8 @@ import pytest
 
 from powderlens.core.errors import InputError
 from powderlens.diffraction.protocol import Protocol, load_protocol, parse_protocol
+from powderlens.pattern.formats.rruff_set import RruffSet
+from powderlens.pattern.pattern import Pattern
 from powderlens.reproduce.realism import realism
 from powderlens.reproduce.realism.appearance import STATISTICS
 from powderlens.reproduce.realism.development import match_structures
@@ -47,6 +49,10 @@ def sides(measured: np.ndarray, simulated: np.ndarray, minerals: int = 40) -> Si
     return Sides(measured, simulated, [f"mineral {i % minerals}" for i in range(n)])
 
 
+def of_the_set(intensity: np.ndarray) -> Pattern:
+    return RruffSet(Path("set.npz"), intensity[None], [{}]).pattern(0)
+
+
 def test_steps_of_the_protocols(bench: Protocol) -> None:
     assert (measured_points(bench), simulated_points(bench)) == (2, 1)
     fine = load_protocol("ml4pxrds")
@@ -61,7 +67,7 @@ def test_both_sides_get_the_same_form(bench: Protocol) -> None:
     raw = np.abs(0.003 + 0.0012 * rng.standard_normal(8500))
     raw[4000] = 1.0
     stored = np.floor(1000 * raw)
-    measured = measured_scan(stored, bench, rng)
+    measured = measured_scan(of_the_set(stored), bench, rng)
     points = np.abs(0.003 + 0.0012 * rng.standard_normal((2, 4250))).mean(axis=0)
     points[2000] = 1.0
     simulated = simulated_scan(points, bench, measured, quantum(stored), rng)
@@ -79,7 +85,7 @@ def test_scanned_points_are_stored_one_by_one(bench: Protocol) -> None:
     scans = 0.0004 + 0.001 * rng.standard_normal((2, 8500))
     scans[:, 4000] = 1.0
     kept = np.floor(1000 * np.abs(scans[0]))
-    measured = measured_scan(kept, bench, rng)
+    measured = measured_scan(of_the_set(kept), bench, rng)
     simulated = simulated_scan(scans[1], bench, measured, quantum(kept), rng)
     coarse = simulated_scan(scans[1].reshape(-1, 2).mean(axis=1), bench, measured, quantum(kept), rng)
 
@@ -123,7 +129,7 @@ def test_angles_are_converted_not_resampled() -> None:
     short = load_protocol("alphadiffract")
     y = np.zeros(8500)
     y[4000] = 1000
-    scan = measured_scan(y + 1, short, np.random.default_rng(0))
+    scan = measured_scan(of_the_set(y + 1), short, np.random.default_rng(0))
     peak = scan.two_theta_deg[scan.intensity.argmax()]
     sine = np.sin(np.radians(45 / 2)) * short.grid.wavelength_A / 1.541838
     assert peak == pytest.approx(2 * np.degrees(np.arcsin(sine)), abs=1e-6)

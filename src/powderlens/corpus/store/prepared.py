@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import arcsin, inverse, lengths, product
 from powderlens.core.errors import InputError
 from powderlens.crystal.elements import atomic_mass_u
 from powderlens.crystal.structure import Structure
@@ -85,10 +86,8 @@ class Prepared:
 
     def two_theta_deg(self, wavelength_A: float) -> NDArray[np.float64]:
         """(m,) Bragg angles of the crystal at rest, degrees; NaN beyond 180."""
-        reciprocal = np.linalg.inv(self.lattice_A).T
-        inv_d = np.linalg.norm(self.hkl @ reciprocal, axis=1)
-        with np.errstate(invalid="ignore"):
-            return np.asarray(2 * np.degrees(np.arcsin(0.5 * wavelength_A * inv_d)))
+        inv_d = lengths(product(self.hkl, inverse(self.lattice_A).T))
+        return np.asarray(2 * np.degrees(arcsin(0.5 * wavelength_A * inv_d)))
 
     def share_of_strongest(self, two_theta_deg: NDArray[np.float64]) -> NDArray[np.float64]:
         """(m,) intensities, 1 for the strongest line; 0 where the angle is not a number."""
@@ -130,7 +129,7 @@ def prepare_crystal(structure: Structure, protocol: Protocol) -> Prepared:
         name=structure.name,
         space_group=structure.space_group,
         lattice_A=np.ascontiguousarray(structure.lattice, float),
-        mean_mass_u=float(masses @ structure.occupancy / structure.occupancy.sum()),
+        mean_mass_u=float((masses * structure.occupancy).sum() / structure.occupancy.sum()),
         hkl=hkl.astype(np.int16),
         multiplicity=multiplicity.astype(np.int16),
         strength=strength.astype(np.float32),

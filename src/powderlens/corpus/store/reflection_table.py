@@ -1,4 +1,4 @@
-"""Reflections of many crystals as one Parquet table: made once, mapped into memory, drawn from for ever.
+"""Reflections of many crystals as one Parquet table: made once, read into memory whole, drawn from for ever.
 
 A row is a crystal: labels, lattice, point-group rotations, and its families of reflections with their strength
 (multiplicity times |F|^2, strongest intensity 1 under copper radiation).
@@ -74,7 +74,7 @@ def reflection_row(structure: Structure, *, d_min_A: float = D_MIN_A) -> dict[st
     intensity = strength * lorentz_polarisation(np.minimum(table.two_theta_deg(copper), 170.0))
     keep = np.flatnonzero(intensity >= WEAKEST * intensity.max())
     if len(keep) > MAX_FAMILIES:
-        keep = np.sort(keep[np.argsort(intensity[keep])[-MAX_FAMILIES:]])
+        keep = np.sort(keep[np.argsort(intensity[keep], kind="stable")[-MAX_FAMILIES:]])
     return {
         "id": structure.source,
         "name": structure.name,

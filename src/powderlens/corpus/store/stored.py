@@ -17,12 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from powderlens.core.errors import InputError
+from powderlens.core.errors import InputError, WavelengthError
 from powderlens.corpus.store.corpus import Labels
 from powderlens.corpus.store.manifest import Manifest, read_manifest
 from powderlens.diffraction.conditions import default_record
-from powderlens.pattern.grid import Grid, convert_two_theta, to_grid
+from powderlens.pattern.grid import Grid, convert_two_theta
 from powderlens.pattern.pattern import Pattern
+from powderlens.pattern.prepare import Prepared, prepare
 from powderlens.symmetry.extinction import extinction_class
 from powderlens.symmetry.groups import SYSTEMS
 
@@ -75,13 +76,20 @@ class StoredCorpus:
         """Open an imported corpus.
 
         Raises:
+            WavelengthError: a grid is given, and not one pattern says at which wavelength its angles are meant.
             InputError: not such a folder, a damaged one, or one of a newer version.
         """
         path = Path(path)
         manifest = read_manifest(path)
         if manifest.get("kind") not in (STORED, MEASURED):
             raise InputError(f"{path}: its patterns are drawn, not stored; open it as a Corpus")
-        return cls(path, manifest, grid)
+        corpus = cls(path, manifest, grid)
+        if grid is not None and corpus.axis_name != "d_A" and len(corpus) and not corpus.with_wavelength:
+            raise WavelengthError(
+                f"{path}: none of its {len(corpus):,} patterns states a wavelength; import it again with --wavelength "
+                "(angstrom, CuKa, MoKa, ...)"
+            )
+        return corpus
 
     @property
     def kind(self) -> str:
@@ -103,6 +111,12 @@ class StoredCorpus:
         if self.given_grid is None:
             raise InputError(f"{self.path}: stored patterns have axes of their own; open the corpus with a grid")
         return self.given_grid
+
+    @property
+    def with_wavelength(self) -> int:
+        """How many patterns state a wavelength."""
+        column = self._file.read(columns=["wavelength_A"])["wavelength_A"]
+        return len(column) - int(column.null_count)
 
     @property
     def per_crystal(self) -> int:
@@ -165,11 +179,12 @@ class StoredCorpus:
         """(n,) records of `conditions.RECORD` that say where each pattern was measured, and nothing else.
 
         Raises:
+            WavelengthError: a pattern against 2theta that states no wavelength.
             InputError: the corpus was opened without a grid.
         """
         records = np.repeat(default_record(), len(numbers))
         for record, number in zip(records, np.asarray(numbers).tolist(), strict=True):
-            pattern = self.pattern(number, self.grid.wavelength_A)
+            pattern = self._on_angles(number)
             assert pattern.wavelength_A is not None
             ends = convert_two_theta(pattern.two_theta_deg[[0, -1]], pattern.wavelength_A, self.grid.wavelength_A)
             record["first_deg"] = ends[0]
@@ -186,7 +201,7 @@ class StoredCorpus:
 
         Args:
             number: which.
-            wavelength_A: for a pattern that states none.
+            wavelength_A: for a pattern that states none; none is assumed.
 
         Raises:
             InputError: no wavelength is known where the axis is d, or it is not a powder pattern.
@@ -205,24 +220,37 @@ class StoredCorpus:
             x, y = x[::-1], y[::-1]
         return Pattern(two_theta_deg=x, intensity=y, wavelength_A=used, source=identity)
 
-    def draw(self, numbers: NDArray[np.int64], dtype: Any = np.float32) -> NDArray[np.floating[Any]]:
+    def prepared(self, number: int) -> Prepared:
+        """A pattern on the grid, as networks read it; measured ones lose their background, as in `identify`.
+
+        Raises:
+            WavelengthError: a pattern against 2theta that states no wavelength.
+            InputError: the corpus was opened without a grid, or the pattern does not reach it.
+        """
+        return prepare(self._on_angles(number), self.grid, background=self.kind == MEASURED)
+
+    def draw(
+        self, numbers: NDArray[np.int64], dtype: Any = np.float32, *, floor: bool = False
+    ) -> NDArray[np.floating[Any]]:
         """Intensities of several patterns.
 
         Args:
             numbers: (n,) which.
             dtype: of the result.
+            floor: above their floor, on a grid.
 
         Returns:
-            (n, points): on the grid, or as they are stored where the corpus was opened without one.
+            (n, points): prepared on the grid, strongest 1, 0 where not measured; or as they are stored where the corpus
+            was opened without one.
 
         Raises:
+            WavelengthError: see `prepared`.
             InputError: patterns of different lengths without a grid, or one that does not reach the grid.
         """
         numbers = np.asarray(numbers, dtype=np.int64)
         if self.given_grid is not None:
-            grid = self.given_grid
-            drawn = [to_grid(self.pattern(number, grid.wavelength_A), grid)[0] for number in numbers.tolist()]
-            return np.array(drawn, dtype=dtype).reshape(len(numbers), grid.points)
+            drawn = [self.prepared(number).for_network(floor=floor, mask=True) for number in numbers.tolist()]
+            return np.array(drawn, dtype=dtype).reshape(len(numbers), self.grid.points)
         column = self.rows(numbers, ["intensity"])["intensity"]
         lengths = np.unique(pc.list_value_length(column).to_numpy())
         if len(lengths) > 1:
@@ -230,6 +258,16 @@ class StoredCorpus:
                 f"{self.path}: patterns of {lengths[0]} to {lengths[-1]} points; open the corpus with a grid"
             )
         return _values(column).reshape(len(numbers), -1).astype(dtype)
+
+    def _on_angles(self, number: int) -> Pattern:
+        """A pattern against 2theta of its own wavelength; against that of the grid where its axis is d."""
+        pattern = self.pattern(number, self.grid.wavelength_A if self.axis_name == "d_A" else None)
+        if pattern.wavelength_A is None:
+            raise WavelengthError(
+                f"{pattern.source}: {self.path} states no wavelength for it; import it again with --wavelength "
+                "(angstrom, CuKa, MoKa, ...)"
+            )
+        return pattern
 
     @cached_property
     def _file(self) -> pq.ParquetFile:

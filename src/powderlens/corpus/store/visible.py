@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import arcsin, sin
 from powderlens.pattern.grid import Grid
 
 ENOUGH = 2
@@ -31,10 +32,10 @@ def shows_line(marks_deg: NDArray[np.float64], records: NDArray[np.void], grid: 
     radius = records["radius_mm"]
     bend = 2 * np.abs(records["displacement_mm"]) / radius + np.abs(records["transparency_mm"]) / radius
     shift = np.abs(records["zero_shift_deg"]) + np.degrees(bend) + grid.step_deg
-    sine = np.sin(np.radians(marks_deg / 2))[:, None, :] * (records["ka1_A"] / grid.wavelength_A)[..., None]
+    sine = sin(np.radians(marks_deg / 2))[:, None, :] * (records["ka1_A"] / grid.wavelength_A)[..., None]
     with np.errstate(invalid="ignore"):
-        lowest = np.degrees(2 * np.arcsin(sine * (1 - slack[..., None]))) - shift[..., None]
-        highest = np.degrees(2 * np.arcsin(sine / (1 - slack[..., None]))) + shift[..., None]
+        lowest = np.degrees(2 * arcsin(sine * (1 - slack[..., None]))) - shift[..., None]
+        highest = np.degrees(2 * arcsin(sine / (1 - slack[..., None]))) + shift[..., None]
         first = np.maximum(records["first_deg"], grid.start_deg)[..., None]
         last = np.minimum(records["last_deg"], grid.end_deg)[..., None]
         inside = (lowest >= first) & (highest <= last)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core import random
+from powderlens.core.elementary import arccos, lengths
 from powderlens.core.errors import InputError
 from powderlens.core.random import Purpose
 from powderlens.corpus.store.reflection_table import ReflectionTable
@@ -77,12 +78,12 @@ class Balance:
         InputError: other classes, or a power that is not above 0 and at most 1.
     """
 
-    by: Literal["space_group", "system"] = "space_group"
+    by: Literal["space_group", "crystal_system"] = "space_group"
     power: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.by not in ("space_group", "system"):
-            raise InputError(f"balance by {self.by!r}: choose space_group or system")
+        if self.by not in ("space_group", "crystal_system"):
+            raise InputError(f"balance by {self.by!r}: choose space_group or crystal_system")
         if not 0 < self.power <= 1:
             raise InputError(f"balance with power {self.power:g}: give one above 0 and at most 1")
 
@@ -192,7 +193,7 @@ class CrystalStream(FreshStream):
 
 def _cells(lattices: NDArray[np.float64]) -> NDArray[np.float64]:
     """(b, 6) cells, A and degrees, of (b, 3, 3) lattices; see `crystal.structure.cell_from_lattice`."""
-    lengths = np.linalg.norm(lattices, axis=2)
+    edges = lengths(lattices)
     b, c = [1, 0, 0], [2, 2, 1]
-    cosines = (lattices[:, b] * lattices[:, c]).sum(axis=2) / (lengths[:, b] * lengths[:, c])
-    return np.concatenate([lengths, np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))], axis=1)
+    cosines = (lattices[:, b] * lattices[:, c]).sum(axis=2) / (edges[:, b] * edges[:, c])
+    return np.concatenate([edges, np.degrees(arccos(np.clip(cosines, -1.0, 1.0)))], axis=1)

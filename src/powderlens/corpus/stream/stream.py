@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.core.random import check_seed
 from powderlens.pattern.grid import Grid
-from powderlens.pattern.prepare import network_input
+from powderlens.pattern.prepare import above_floor
 from powderlens.symmetry.extinction import extinction_class
 from powderlens.symmetry.groups import SYSTEM_OF
 
@@ -44,7 +44,7 @@ FIELDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "measured": (np.int32, (2,)),
     "crystal": (np.int64, ()),
     "space_group": (np.int16, ()),
-    "system": (np.int8, ()),
+    "crystal_system": (np.int8, ()),
     "extinction_class": (np.int16, ()),
     "cell": (np.float32, (6,)),
     "niggli": (np.float32, (6,)),
@@ -63,7 +63,7 @@ class Batch:
         measured: (b, 2) int32, first point measured and the one after the last; the others are zero.
         crystal: (b,) int64, of the crystal: its row in a table, or its number under the seed of the generator.
         space_group: (b,) int16, International Tables number, 1 to 230.
-        system: (b,) int8, index into `symmetry.groups.SYSTEMS`.
+        crystal_system: (b,) int8, index into `symmetry.groups.SYSTEMS`.
         extinction_class: (b,) int16, the id.
         cell: (b, 6) float32, conventional cell as drawn from, A and degrees.
         niggli: (b, 6) float32, the Niggli cell.
@@ -75,7 +75,7 @@ class Batch:
     measured: NDArray[np.int32]
     crystal: NDArray[np.int64]
     space_group: NDArray[np.int16]
-    system: NDArray[np.int8]
+    crystal_system: NDArray[np.int8]
     extinction_class: NDArray[np.int16]
     cell: NDArray[np.float32]
     niggli: NDArray[np.float32]
@@ -184,10 +184,10 @@ class Stream(ABC):
         }
 
 
-class NetworkStream(Stream):
-    """A stream as a network takes it: (2, points), square roots above the floor and the mask of what was measured.
+class FloorStream(Stream):
+    """A stream of patterns above their floor, strongest point 1.
 
-    See `pattern.prepare.network_input`, through which measured patterns go as well.
+    See `pattern.prepare.above_floor`, through which measured patterns go as well.
 
     Args:
         inner: a stream of plain patterns.
@@ -196,25 +196,22 @@ class NetworkStream(Stream):
     def __init__(self, inner: Stream) -> None:
         super().__init__(size=inner.size, grid=inner.grid, seed=inner.seed, per_crystal=inner.per_crystal)
         self.inner = inner
-        self.shape = (2, inner.grid.points)
 
     def draw(self, numbers: NDArray[np.int64]) -> Batch:
         """See `Stream.draw`."""
-        plain = self.inner.draw(numbers)
-        out = Batch.zeros(len(plain), self.shape)
+        drawn = self.inner.draw(numbers)
         mask = np.zeros(self.grid.points, bool)
-        for x, pattern, (first, end) in zip(out.patterns, plain.patterns, plain.measured, strict=True):
+        for pattern, (first, end) in zip(drawn.patterns, drawn.measured, strict=True):
             mask[:] = False
             mask[first:end] = True
-            x[:] = network_input(pattern.astype(np.float64), mask)
-        labels = {name: array for name, array in plain.arrays().items() if name != "patterns"}
-        return Batch(patterns=out.patterns, **labels)
+            pattern[:] = above_floor(pattern.astype(np.float64), mask)
+        return drawn
 
     def identity(self) -> dict[str, Any]:
         """See `Stream.identity`."""
         return self._identity(of=self.inner.identity())
 
-    def shared(self, folder: Path) -> NetworkStream:
+    def shared(self, folder: Path) -> FloorStream:
         """See `Stream.shared`."""
         return type(self)(self.inner.shared(folder)).with_size(self.size)
 
@@ -228,7 +225,7 @@ def group_labels(space_group: NDArray[Any]) -> dict[str, NDArray[Any]]:
     systems, classes = _by_group()
     return {
         "space_group": space_group.astype(np.int16),
-        "system": systems[space_group],
+        "crystal_system": systems[space_group],
         "extinction_class": classes[space_group],
     }
 

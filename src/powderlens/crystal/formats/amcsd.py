@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.cell import CELL_LETTERS
 from powderlens.core.errors import StructureError
 from powderlens.crystal.content import Content, contradictions
 from powderlens.crystal.displacement import Displacements, believable
@@ -87,7 +88,7 @@ def _each(rows: Iterable[sqlite3.Row], path: str | Path) -> Iterator[sqlite3.Row
 
 def _structure(row: sqlite3.Row, present: set[str], source: str) -> Structure:
     try:
-        cell = [float(row[k]) for k in ("a", "b", "c", "alpha", "beta", "gamma")]
+        cell = [float(row[k]) for k in CELL_LETTERS]
     except (TypeError, ValueError):
         raise StructureError("cell: not six numbers") from None
     lattice = lattice_from_cell(cell)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from powderlens.core.elementary import inverse, product
 from powderlens.core.errors import StructureError
 from powderlens.crystal.elements import ELEMENTS
 from powderlens.crystal.expand import check_sites
@@ -79,7 +80,7 @@ def _structure(
     if masses:
         heavy = np.frombuffer(masses, dtype="<f8") > HEAVY_HYDROGEN_U
         elements = ["D" if e == "H" and m else e for e, m in zip(elements, heavy, strict=True)]
-    lattice, frac = right_handed(lattice, cartesian @ np.linalg.inv(lattice))
+    lattice, frac = right_handed(lattice, product(cartesian, inverse(lattice)))
     check_sites(lattice, elements, frac, np.ones(len(z)))
     return Structure(
         lattice=lattice,

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from powderlens.core.cell import CELL_LETTERS
+from powderlens.core.elementary import inverse, product
 from powderlens.core.errors import StructureError
 from powderlens.crystal.convert import from_pymatgen
 from powderlens.crystal.elements import element_from_text
@@ -143,10 +145,10 @@ def _from_dict(inside: Mapping[str, Any]) -> Structure:
         basis = np.array(lattice["matrix"], dtype=float).reshape(3, 3)
         check_lattice(basis, either_hand=True)
     else:
-        basis = lattice_from_cell([lattice[name] for name in ("a", "b", "c", "alpha", "beta", "gamma")])
+        basis = lattice_from_cell([lattice[name] for name in CELL_LETTERS])
     elements, frac, occupancy = [], [], []
     for site in inside["sites"]:
-        place = site["abc"] if "abc" in site else np.array(site["xyz"], dtype=float) @ np.linalg.inv(basis)
+        place = site["abc"] if "abc" in site else product(np.array(site["xyz"], dtype=float), inverse(basis))
         for species in site["species"]:
             element = element_from_text(species["element"])
             if element is None:

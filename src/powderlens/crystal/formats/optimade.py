@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from powderlens.core.elementary import inverse, product
 from powderlens.core.errors import StructureError
 from powderlens.crystal.elements import NUMBER
 from powderlens.crystal.expand import check_sites
@@ -84,7 +85,7 @@ def optimade_structure(entry: Mapping[str, Any], source: str) -> Structure:
             rows.append(row)
             occupancy.append(share)
     stated = attributes.get("space_group_it_number")
-    lattice, frac = right_handed(lattice, (positions @ np.linalg.inv(lattice))[rows].reshape(-1, 3))
+    lattice, frac = right_handed(lattice, product(positions, inverse(lattice))[rows].reshape(-1, 3))
     check_sites(lattice, elements, frac, np.array(occupancy))
     return Structure(
         lattice=lattice,

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import cube_root, determinant, inverse, product
 from powderlens.core.errors import StructureError
 from powderlens.core.text import printable
 from powderlens.crystal.elements import element_from_text
@@ -80,8 +81,7 @@ def _read(lines: list[str]) -> Structure:
     if not (near := np.abs(frac) < FARTHEST).all():
         raise StructureError(f"coordinate {frac.flat[near.argmin()]:g}; a cell runs from 0 to 1, or over its vectors")
     if cartesian:
-        scale = lattice @ np.linalg.inv(rows)
-        frac = frac @ scale @ np.linalg.inv(lattice)
+        frac = product(product(frac, product(lattice, inverse(rows))), inverse(lattice))
     elements = _elements(species, counts, lines[0], coordinates)
     check_sites(lattice, elements, frac, np.ones(n))
     return Structure(
@@ -112,7 +112,7 @@ def _scaled(rows: NDArray[np.float64], scale: list[float]) -> NDArray[np.float64
     factor = np.array(scale)
     if scale[0] < 0:
         check_lattice(rows)
-        factor = np.full(1, (-scale[0] / np.linalg.det(rows)) ** (1 / 3))
+        factor = np.full(1, cube_root(-scale[0] / float(determinant(rows))))
     if factor.max() > LARGEST_NUMBER:
         raise StructureError(f"scale factor {factor.max():g}; at most {LARGEST_NUMBER:g} is possible")
     scaled: NDArray[np.float64] = rows * factor

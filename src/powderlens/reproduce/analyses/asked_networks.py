@@ -14,12 +14,13 @@ from powderlens.core.errors import InputError
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.evaluate.answers import Answers, read_answers
+from powderlens.evaluate.record import Record
 from powderlens.evaluate.training_run import read_run
-from powderlens.evaluate.zoo_record import ZooRecord
 from powderlens.models.network import Network
 from powderlens.models.task import Task
 from powderlens.reproduce.analyses.base import Inputs, labels
-from powderlens.train.checkpoint import load_network
+from powderlens.train.components.checkpoint import load_network
+from powderlens.train.components.drawn import network_reads
 from powderlens.train.predict import open_corpus
 
 BATCH = 100
@@ -35,13 +36,15 @@ class AskedNetwork:
         path: of the record.
         record: of this network on this corpus.
         corpus: on the network's grid.
+        floor: the network reads patterns above their floor.
     """
 
     label: str
     network: Network
     path: Path
-    record: ZooRecord
+    record: Record
     corpus: Corpus | StoredCorpus
+    floor: bool
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -52,12 +55,21 @@ class AskedNetwork:
         """See `read_answers`."""
         return read_answers(self.path, self.record, task)
 
-    def ask(self, patterns: NDArray[np.float32]) -> dict[str, NDArray[np.int64]]:
+    def read(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
+        """(n, points) patterns as the network reads them, and where they are measured; None without a mask."""
+        return network_reads(self.corpus, numbers, floor=self.floor, mask=self.network.mask)
+
+    def ask(
+        self, patterns: NDArray[np.float32], masks: NDArray[np.bool_] | None = None
+    ) -> dict[str, NDArray[np.int64]]:
         """Answers (n,) by task with classes, as the task names its classes, to (n, points) patterns."""
         said: dict[str, list[Tensor]] = {task.name: [] for task in self.tasks}
         with torch.inference_mode():
             for first in range(0, len(patterns), BATCH):
-                outputs = self.network(torch.from_numpy(patterns[first : first + BATCH]))
+                some = slice(first, first + BATCH)
+                outputs = self.network(
+                    torch.from_numpy(patterns[some]), None if masks is None else torch.from_numpy(masks[some])
+                )
                 for name, found in said.items():
                     found.append(outputs[name].argmax(dim=1))
         return {task.name: np.array(task.classes, np.int64)[torch.cat(said[task.name]).numpy()] for task in self.tasks}
@@ -94,8 +106,8 @@ def asked_networks(inputs: Inputs) -> list[AskedNetwork]:
             )
         if grid.points != network.points:
             raise InputError(f"{folder}: a network for {network.points} points with a grid of {grid.points}")
-        found.append((network, *fits[0], open_corpus(inputs.corpus, grid)))
-    named = labels([record for _, _, record, _ in found])
+        found.append((network, *fits[0], open_corpus(inputs.corpus, grid), bool(about["floor"])))
+    named = labels([record for _, _, record, *_ in found])
     return [AskedNetwork(label, *one) for label, one in zip(named, found, strict=True)]
 
 

@@ -21,7 +21,7 @@ from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.manifest import read_manifest
 from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.evaluate.answers import Answers, read_answers
-from powderlens.evaluate.zoo_record import CorpusPart, ZooRecord, read_zoo_records
+from powderlens.evaluate.record import CorpusPart, Record, read_records
 from powderlens.models.registry import NAMES
 from powderlens.reproduce.analyses.registry import Kind
 
@@ -42,7 +42,7 @@ class Asked:
 
     label: str
     path: Path
-    record: ZooRecord
+    record: Record
     task: str
 
     def answers(self) -> Answers:
@@ -67,7 +67,7 @@ class Inputs:
         seed: of whatever is drawn at random.
     """
 
-    records: tuple[tuple[Path, ZooRecord], ...] = ()
+    records: tuple[tuple[Path, Record], ...] = ()
     corpus: Path | None = None
     runs: tuple[Path, ...] = ()
     patterns: tuple[int, ...] = ()
@@ -136,7 +136,7 @@ def table_of(rows: Sequence[Mapping[str, object]]) -> pa.Table:
     return pa.table({name: [row.get(name) for row in rows] for name in names})
 
 
-def labels(records: Sequence[ZooRecord], tasks: Sequence[str] | None = None, *, seeds: bool = True) -> list[str]:
+def labels(records: Sequence[Record], tasks: Sequence[str] | None = None, *, seeds: bool = True) -> list[str]:
     """A short name for each record: its network, and what else tells it from the others.
 
     Args:
@@ -167,7 +167,7 @@ def labels(records: Sequence[ZooRecord], tasks: Sequence[str] | None = None, *, 
     return [name if made.count(name) == 1 else record.name for name, record in zip(made, records, strict=True)]
 
 
-def _losses(record: ZooRecord, task: str | None) -> str:
+def _losses(record: Record, task: str | None) -> str:
     named = list(record.loss.values()) if task is None else [record.loss[task]]
     return ", ".join(dict.fromkeys(named)).replace("_", " ")
 
@@ -217,7 +217,7 @@ def gather(
             raise InputError(f"{kind.name} needs {what}; see `powderlens analyse --list`")
         if need == "no" and there:
             raise InputError(f"{kind.name} takes no {what}; leave that out")
-    found = tuple(read_zoo_records(records)) if records else ()
+    found = tuple(read_records(records)) if records else ()
     return Inputs(records=found, corpus=corpus, runs=tuple(runs), patterns=tuple(patterns), seed=seed)
 
 

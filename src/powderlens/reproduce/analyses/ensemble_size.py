@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.evaluate.zoo_metrics import list_column
+from powderlens.evaluate.metrics import list_column
 from powderlens.reproduce.analyses.base import Asked, Inputs, Result, table_of
 
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ def last_stage(body: nn.Module) -> nn.Module | None:
 
 
 def class_activation(
-    network: Network, pattern: NDArray[np.float32], task: str
+    network: Network, pattern: NDArray[np.float32], task: str, mask: NDArray[np.bool_] | None = None
 ) -> tuple[NDArray[np.float64], int, float]:
     """How much each unit of the last convolutional stage speaks for the answer.
 
@@ -57,6 +57,7 @@ def class_activation(
         network: in evaluation mode.
         pattern: (points,).
         task: one with classes.
+        mask: (points,) where it is measured, for a network that reads a mask.
 
     Returns:
         (units,) from 0 to 1, all 0 where nothing speaks for it; the index of the answer; its probability.
@@ -68,7 +69,8 @@ def class_activation(
     kept: list[Tensor] = []
     handle = stage.register_forward_hook(lambda _module, _inputs, output: kept.append(output))
     try:
-        outputs = network(torch.from_numpy(np.asarray(pattern, np.float32))[None])[task]
+        mask_1L = None if mask is None else torch.from_numpy(mask)[None]
+        outputs = network(torch.from_numpy(np.asarray(pattern, np.float32))[None], mask_1L)[task]
     finally:
         handle.remove()
     answer = int(outputs.argmax())
@@ -136,7 +138,7 @@ def _probe(network: Network, *, middle_only: bool) -> tuple[Tensor, Tensor]:
     fitted_11L = x_11L
     if network.length != network.points:
         fitted_11L = functional.interpolate(x_11L, size=network.length, mode="linear", align_corners=False)
-    body.eval()(fitted_11L)
+    body.eval()(fitted_11L.expand(-1, network.channels, -1))  # where a mask is the second channel, it is one as well
     return kept[0], x_11L
 
 
@@ -184,7 +186,7 @@ def analyse(inputs: Inputs) -> Result:
         for task in one.tasks:
             for number in inputs.patterns:
                 panel = _panel(one, task, number)
-                cam, index, probability = class_activation(one.network, panel["pattern"], task.name)
+                cam, index, probability = class_activation(one.network, panel["pattern"], task.name, panel["mask"])
                 panel |= {"angle": angle, "cam": cam, "answer": task.classes[index], "probability": probability}
                 panels.append(panel)
                 rows += [
@@ -218,14 +220,15 @@ def _panel(one: AskedNetwork, task: Task, number: int) -> dict[str, Any]:
             f"pattern {number}: not in {one.record.tested.corpus}:{one.record.tested.part}, which {one.label} was "
             f"tested on; its first one is {answers['pattern'][0]}"
         )
-    pattern = one.corpus.draw(np.array([number]))[0].astype(np.float32)
+    patterns, masks = one.read(np.array([number]))
     return {
         "network": one.label,
         "task": task.name,
         "number": number,
         "crystal": found[0]["crystal"],
         "truth": found[0][f"{task.name}_true"],
-        "pattern": pattern,
+        "pattern": patterns[0],
+        "mask": None if masks is None else masks[0],
         "two_theta": one.corpus.grid.two_theta_deg,
     }
 

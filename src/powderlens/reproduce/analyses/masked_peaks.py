@@ -114,13 +114,13 @@ def _of_network(one: AskedNetwork, seed: int) -> tuple[list[dict[str, Any]], flo
     masked = {(name, band): [] for name in held for band in range(len(BANDS))}  # type: ignore[var-annotated]
     count, area = np.zeros((len(numbers), len(BANDS))), np.zeros((len(numbers), len(BANDS)))
     for first in range(0, len(numbers), CHUNK):
-        patterns = one.corpus.draw(numbers[first : first + CHUNK]).astype(np.float32)
-        for name, said in one.ask(patterns).items():
+        patterns, masks = one.read(numbers[first : first + CHUNK])
+        for name, said in one.ask(patterns, masks).items():
             whole[name].append(said)
         peaks = [find(pattern) for pattern in patterns]
         for band in range(len(BANDS)):
             left = np.stack([cut(pattern, its, band) for pattern, its in zip(patterns, peaks, strict=True)])
-            for name, said in one.ask(left).items():
+            for name, said in one.ask(left, masks).items():
                 masked[name, band].append(said)
             here = slice(first, first + len(patterns))
             count[here, band] = [(its.band == band).sum() for its in peaks]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.cell import CELL_NAMES
 from powderlens.core.errors import InputError
 from powderlens.reproduce.analyses.base import Asked, Inputs, Result, table_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PARAMETERS = ("a_A", "b_A", "c_A", "alpha_deg", "beta_deg", "gamma_deg")
 SYMBOLS = ("a (Å)", "b (Å)", "c (Å)", "α (°)", "β (°)", "γ (°)")
 SHOWN = (0.5, 99.5)
 """Percentiles of the true values between which a panel reaches, with a tenth more on both sides."""
@@ -90,7 +90,7 @@ def _figures(
             "naive_mae": float(plain[:, i].mean()),
             "naive_mape_percent": 100 * float((plain[:, i] / truth[:, i]).mean()),
         }
-        for i, name in enumerate(PARAMETERS)
+        for i, name in enumerate(CELL_NAMES)
     ]
 
 

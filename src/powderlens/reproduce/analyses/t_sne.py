@@ -120,8 +120,9 @@ def _points(
         parts = []
         with torch.inference_mode():
             for first in range(0, len(numbers), BATCH):
-                patterns = one.corpus.draw(numbers[first : first + BATCH]).astype(np.float32)
-                parts.append(one.network.embed(torch.from_numpy(patterns)).numpy())
+                patterns, masks = one.read(numbers[first : first + BATCH])
+                mask_BL = None if masks is None else torch.from_numpy(masks)
+                parts.append(one.network.embed(torch.from_numpy(patterns), mask_BL).numpy())
         found.append((f"features of {one.label}", np.concatenate(parts)))
     return found
 

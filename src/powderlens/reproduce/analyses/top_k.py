@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.evaluate.answers import share
-from powderlens.evaluate.zoo_metrics import K_MOST, NONE, class_column, list_column
+from powderlens.evaluate.metrics import K_MOST, NONE, class_column, list_column
 from powderlens.reproduce.analyses.base import Asked, Inputs, Result, labels, table_of
 from powderlens.reproduce.analyses.lines import beside, strokes, tidy
 

@@ -15,7 +15,8 @@ from powderlens.corpus.store.build import build_corpus
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.crystals.table import CrystalTable, write_crystals
 from powderlens.reproduce.benchmark.plan import Plan
-from powderlens.train.drawn import Report, draw_part
+from powderlens.train.components.drawn import draw_part
+from powderlens.train.components.machine import Report
 
 KNOWN, UNSEEN = "known", "unseen"
 

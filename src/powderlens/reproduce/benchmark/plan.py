@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 
 from powderlens.core.named_files import find_file, read_toml
 from powderlens.models.registry import card
+from powderlens.train.recipe import Recipe, load_recipe, parse_recipe, with_choices
 from powderlens.train.recipe_file import Part, checked
-from powderlens.train.recipe_zoo import ZooRecipe, load_zoo_recipe, parse_zoo_recipe, with_choices
 
 PLANS = Path(str(files("powderlens.reproduce.benchmark") / "plans"))
 """The shipped plans."""
@@ -114,7 +114,7 @@ class Bench:
     """A plan with its recipe."""
 
     plan: Plan
-    recipe: ZooRecipe
+    recipe: Recipe
 
     def runs(self) -> Iterator[Run]:
         """With the recipe's loss: all networks as meant, then those with faults as published."""
@@ -130,7 +130,7 @@ class Bench:
                 for kind in self.plan.losses.kinds:
                     yield from (Run(Variant(name, False), task, kind) for task in self.plan.losses.tasks)
 
-    def recipe_of(self, run: Run, rate: float) -> ZooRecipe:
+    def recipe_of(self, run: Run, rate: float) -> Recipe:
         """What a training at a rate does; the last checkpoint counts."""
         chosen = with_choices(
             self.recipe,
@@ -148,7 +148,7 @@ class Bench:
         content["optimiser"]["learning_rate"] = rate
         content["limits"] = {"patterns": budget.patterns}
         content |= {"keep": "last", "patience": None, "min_delta": None}
-        return parse_zoo_recipe(content, self.plan.name)
+        return parse_recipe(content, self.plan.name)
 
 
 def load_bench(name_or_path: str | Path) -> Bench:
@@ -160,7 +160,7 @@ def load_bench(name_or_path: str | Path) -> Bench:
     """
     path = find_file(name_or_path, PLANS, "plan")
     plan = checked(Plan, read_toml(path), path)
-    bench = Bench(plan, load_zoo_recipe(path.parent / plan.recipe if plan.recipe.endswith(".toml") else plan.recipe))
+    bench = Bench(plan, load_recipe(path.parent / plan.recipe if plan.recipe.endswith(".toml") else plan.recipe))
     for run in (*bench.runs(), *bench.loss_runs()):
         bench.recipe_of(run, plan.budget.first_rate)
     return bench

@@ -1,7 +1,7 @@
 """All trainings and tests of a plan, in processes beside each other; killed at any moment, it goes on.
 
-In the folder of a benchmark: the two corpora, `runs/` (one folder a training, see `train_zoo`), `records/` (see
-`powderlens.evaluate.zoo_record`) and `time.json`. What is there is not done again. How long a network takes to answer
+In the folder of a benchmark: the two corpora, `runs/` (one folder a training, see `train`), `records/` (see
+`powderlens.evaluate.record`) and `time.json`. What is there is not done again. How long a network takes to answer
 is measured last, when nothing else runs.
 """
 
@@ -18,10 +18,11 @@ from pathlib import Path
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256, make_folder
 from powderlens.core.pool import in_processes
-from powderlens.evaluate.zoo_record import Inference, Protocol, read_zoo_record, write_zoo_record
+from powderlens.evaluate.record import Inference, Protocol, read_record, write_record
 from powderlens.reproduce.benchmark.corpora import KNOWN, UNSEEN, make_corpora
 from powderlens.reproduce.benchmark.plan import Bench, Run
-from powderlens.train.drawn import Report
+from powderlens.train.components.machine import Machine, Report
+from powderlens.train.recipe import parse_recipe
 
 MEASURED = "measured"
 PROTOCOLS: dict[str, Protocol] = {KNOWN: "in-library", UNSEEN: "out-of-library", MEASURED: "measured"}
@@ -36,6 +37,11 @@ class Work:
     corpora: dict[str, Path]
     run: Run
     command: str
+
+    @property
+    def machine(self) -> Machine:
+        """One thread, and what was drawn is kept for all."""
+        return Machine(workers=0, cache=self.folder / "drawn", threads=1)
 
 
 def run_benchmark(
@@ -174,19 +180,17 @@ def _loss(output: Path) -> float:
 def _train(task: Work, rate: float) -> float:
     output = _run_folder(task.folder, task.run, rate)
     if not (output / "outcome.json").is_file():
-        from powderlens.train.batches import Machine
+        from powderlens.train.engine import train
+        from powderlens.train.module import DivergedError
         from powderlens.train.quiet import quiet_lightning
-        from powderlens.train.zoo_engine import train_zoo
-        from powderlens.train.zoo_module import DivergedError
 
         with quiet_lightning(), suppress(DivergedError):  # outcome.json says so
-            train_zoo(
+            train(
                 task.bench.recipe_of(task.run, rate),
                 output,
                 corpus=task.corpora[KNOWN],
                 resume=True,
-                machine=Machine(workers=0, cache=task.folder / "drawn"),
-                threads=1,
+                machine=task.machine,
             )
     return _loss(output)
 
@@ -205,8 +209,7 @@ def _test(task: Work, rate: float, losses: dict[float, float], corpus: str, name
         protocol=PROTOCOLS[corpus],
         trained_on=task.corpora[KNOWN],
         chosen_by=f"learning rate {rate:g}: {how if len(losses) > 1 else 'that of cross-entropy'}",
-        cache=task.folder / "drawn",
-        threads=1,
+        machine=task.machine,
         timing=False,
         command=task.command,
     )
@@ -220,7 +223,7 @@ def _time(bench: Bench, folder: Path, run: Run) -> None:
     output = _run_folder(folder, run, best)
     if not (output / "inference.json").is_file():
         from powderlens.evaluate.inference_time import inference_time
-        from powderlens.train.checkpoint import load_network
+        from powderlens.train.components.checkpoint import load_network
 
         network, _, _ = load_network(output / "last.ckpt")
         with atomic_write(output / "inference.json") as aside:
@@ -228,8 +231,8 @@ def _time(bench: Bench, folder: Path, run: Run) -> None:
     took = Inference.model_validate_json((output / "inference.json").read_bytes())
     for protocol in PROTOCOLS.values():
         path = folder / "records" / f"{_record(run, protocol)}.json"
-        if path.is_file() and (record := read_zoo_record(path)).inference != took:
-            write_zoo_record(path, record.model_copy(update={"inference": took}))
+        if path.is_file() and (record := read_record(path)).inference != took:
+            write_record(path, record.model_copy(update={"inference": took}))
 
 
 def _check_same(bench: Bench, crystals: Path, folder: Path) -> None:
@@ -242,6 +245,9 @@ def _check_same(bench: Bench, crystals: Path, folder: Path) -> None:
     }
     if path.is_file():
         before = json.loads(path.read_text())
+        before["recipe"] = parse_recipe(before["recipe"], str(path)).model_dump(
+            mode="json"
+        )  # settings of later versions
         for what, value in content.items():
             if before.get(what) != value:
                 raise InputError(f"{folder}: this benchmark began with another {what}; give another folder")

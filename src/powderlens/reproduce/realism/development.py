@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.core.files import read_arrays
+from powderlens.corpus.measured_labels import label_of
 from powderlens.crystal.structure import Reject, Structure
+from powderlens.pattern.formats.rruff_set import RruffSet, read_rruff_set
+from powderlens.pattern.pattern import Pattern
 
-CELL_NAMES = ("a_A", "b_A", "c_A", "alpha_deg", "beta_deg", "gamma_deg")
 MAX_LENGTH_DIFFERENCE = 0.02
 MAX_ANGLE_DIFFERENCE_DEG = 2.0
 
@@ -43,41 +42,32 @@ class Match:
 
     Attributes:
         label: of the pattern.
-        intensity: (n,) as the set holds it.
+        pattern: as the set holds it.
         structure: entry of the database with the same name and space group and the nearest cell.
         cell_difference: largest relative difference of a cell length.
     """
 
     label: Label
-    intensity: NDArray[np.float64]
+    pattern: Pattern
     structure: Structure
     cell_difference: float
 
 
-def read_labels(table: Path) -> list[Label]:
-    """Rows of a set's table: columns `mineral_inferred`, `space_group`, `a_A` ... `gamma_deg` and `cell_accepted`.
+def read_labels(patterns: RruffSet) -> list[Label]:
+    """What the table of a set says, row by row.
 
     Raises:
-        InputError: no such file, a column is missing, or a value is not a number.
+        InputError: no such space group, a cell that is none, or no mineral at all is named.
     """
-    try:
-        with open(table, newline="", encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle))
-        return [
-            Label(
-                i,
-                (row["mineral_inferred"] or "").strip(),
-                int(row["space_group"]),
-                tuple(float(row[name]) for name in CELL_NAMES) if row["cell_accepted"] == "1" else None,
-            )
-            for i, row in enumerate(rows)
-        ]
-    except FileNotFoundError:
-        raise InputError(f"{table}: no such file; it holds the labels of the patterns") from None
-    except KeyError as error:
-        raise InputError(f"{table}: no column {error}") from None
-    except (OSError, TypeError, ValueError, csv.Error) as error:
-        raise InputError(f"{table}: not a table of labels ({error})") from None
+    labels = []
+    for i in range(len(patterns)):
+        known = label_of(patterns.stated(i))
+        if known.space_group is None:
+            raise InputError(f"{patterns.name(i)}: the table states no space group")
+        labels.append(Label(i, known.name or "", known.space_group, known.cell))
+    if not any(label.mineral for label in labels):
+        raise InputError(f"{patterns.path}: the table beside it names no mineral; it needs a column mineral_inferred")
+    return labels
 
 
 def match_structures(
@@ -98,14 +88,10 @@ def match_structures(
         cannot be read by reason.
 
     Raises:
-        InputError: the two files do not belong together.
+        InputError: see `read_rruff_set` and `read_labels`.
     """
-    labels = read_labels(npz.with_suffix(".csv"))
-    intensity = read_arrays(npz).get("intensity")
-    if intensity is None or intensity.ndim != 2 or intensity.dtype.kind not in "iuf":
-        raise InputError(f"{npz}: needs an array `intensity` of numbers, a row for each pattern")
-    if len(labels) != len(intensity):
-        raise InputError(f"{npz}: {len(intensity)} patterns but {len(labels)} rows in the table beside it")
+    patterns = read_rruff_set(npz)
+    labels = read_labels(patterns)
     wanted = {label.mineral for label in labels if label.cell is not None} - {""}
     named: dict[str, list[Structure]] = {}
     unread: Counter[str] = Counter()
@@ -116,12 +102,12 @@ def match_structures(
             named.setdefault(item.name, []).append(item)
     matches: list[Match] = []
     left: Counter[str] = Counter()
-    for label, y in zip(labels, intensity, strict=True):
+    for label in labels:
         found = nearest_structure(label, named.get(label.mineral, []))
         if isinstance(found, str):
             left[found] += 1
         else:
-            matches.append(Match(label, np.asarray(y, float), *found))
+            matches.append(Match(label, patterns.pattern(label.row), *found))
     return matches, dict(left.most_common()), dict(unread.most_common())
 
 

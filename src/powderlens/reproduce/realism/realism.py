@@ -132,8 +132,8 @@ def describe(
         if drawn.max(axis=1).min() <= 0:
             left["no line in the protocol's range"] += 1
             continue
-        scan = measured_scan(match.intensity, protocol, rng)
-        loss = quantum(match.intensity)
+        scan = measured_scan(match.pattern, protocol, rng)
+        loss = quantum(match.pattern.intensity)
         scans = [scan, *(simulated_scan(y, protocol, scan, loss, rng) for y in drawn)]
         expected = expected_lines(phase, wavelength_A, float(scan.two_theta_deg[0]), float(scan.two_theta_deg[-1]))
         rows.append(

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.diffraction.protocol import Protocol
+from powderlens.pattern.formats.rruff_set import STEP_DEG, WAVELENGTH_A
 from powderlens.pattern.grid import Grid, convert_two_theta
-from powderlens.pattern.prepare import residual_floor
+from powderlens.pattern.pattern import Pattern
+from powderlens.pattern.prepare import above_floor
 
 Floats = NDArray[np.float64]
 
-FIRST_DEG, STEP_DEG, WAVELENGTH_A = 5.0, 0.01, 1.541838
-"""Axis of the measured set (its README)."""
 TREATMENT = (
     "Measured values are whole thousandths of the maximum, cut off: they are spread evenly over their thousandth. "
     "RRUFF's processing leaves absolute values, so what is negative in a simulated pattern loses its sign; it is then "
@@ -66,12 +66,13 @@ def quantum(intensity: Floats) -> float:
     return 1 / float(intensity.max()) if np.array_equal(intensity, np.floor(intensity)) else 0.0
 
 
-def measured_scan(intensity: Floats, protocol: Protocol, rng: np.random.Generator) -> Scan:
-    """A measured pattern on a protocol's axis; see `TREATMENT`."""
-    angle = np.asarray(FIRST_DEG + STEP_DEG * np.arange(len(intensity)), dtype=np.float64)
+def measured_scan(pattern: Pattern, protocol: Protocol, rng: np.random.Generator) -> Scan:
+    """A pattern of the measured set on a protocol's axis; see `TREATMENT`."""
+    assert pattern.wavelength_A is not None
+    intensity = pattern.intensity
     y = intensity / intensity.max() + quantum(intensity) * rng.random(len(intensity))
-    angle, y = averaged(angle, y, measured_points(protocol))
-    angle = convert_two_theta(angle, WAVELENGTH_A, protocol.grid.wavelength_A)
+    angle, y = averaged(pattern.two_theta_deg, y, measured_points(protocol))
+    angle = convert_two_theta(angle, pattern.wavelength_A, protocol.grid.wavelength_A)
     inside = (angle >= protocol.grid.start_deg) & (angle <= protocol.grid.end_deg)
     return Scan(angle[inside], y[inside] / y[inside].max())
 
@@ -114,5 +115,4 @@ def averaged(x: Floats, y: Floats, points: int) -> tuple[Floats, Floats]:
 
 def without_floor(scan: Scan) -> Scan:
     """The local 30th percentile subtracted and cut at zero, as before the network (`pattern.prepare`)."""
-    y = np.maximum(scan.intensity - residual_floor(scan.intensity), 0)
-    return Scan(scan.two_theta_deg, y / y.max())
+    return Scan(scan.two_theta_deg, above_floor(scan.intensity, np.ones(len(scan.intensity), bool)))

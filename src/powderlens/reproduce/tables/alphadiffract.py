@@ -8,7 +8,14 @@ from itertools import chain
 import numpy as np
 
 from powderlens.reproduce.tables.entries import CLASS_TASKS, Cell, Entry, Pair, accuracy_error, by_setting, class_metric
-from powderlens.reproduce.tables.notes import about_errors, about_missing, about_ours, about_paper, words_of_setting
+from powderlens.reproduce.tables.notes import (
+    about_absent,
+    about_errors,
+    about_missing,
+    about_ours,
+    about_paper,
+    words_of_setting,
+)
 from powderlens.reproduce.tables.published import figures, published
 from powderlens.reproduce.tables.table import Column, Row, Table, Value
 
@@ -38,6 +45,7 @@ def rruff(entries: Sequence[Entry]) -> Table:
         *about_paper(paper, paper["lattice"]),
         "Within 1: the answer is the true space group or one edge away from it in the graph of maximal subgroups.",
         *about_ours(used),
+        *about_absent(used),
         *about_errors(used),
         *about_missing(0, 0, len(entries) - len(used)),
     ]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.evaluate.answers import Answers, clustered_error, read_answers
-from powderlens.evaluate.zoo_record import ZooRecord, read_zoo_records
+from powderlens.evaluate.record import Record, read_records
 from powderlens.models.card import Card
 from powderlens.models.registry import NAMES, card
 
@@ -28,7 +28,7 @@ class Entry:
     """A record and where it lies."""
 
     path: Path
-    record: ZooRecord
+    record: Record
 
     @cached_property
     def _answers(self) -> dict[str, Answers]:
@@ -70,12 +70,12 @@ class Cell:
     entries: tuple[Entry, ...]
 
     @property
-    def first(self) -> ZooRecord:
+    def first(self) -> Record:
         """That of the lowest seed."""
         return self.entries[0].record
 
     def figure(
-        self, read: Callable[[ZooRecord], float | None], error: Callable[[Entry], float | None] | None = None
+        self, read: Callable[[Record], float | None], error: Callable[[Entry], float | None] | None = None
     ) -> tuple[float | None, float | None]:
         """Mean and its uncertainty.
 
@@ -114,9 +114,9 @@ def open_entries(paths: Sequence[Path]) -> list[Entry]:
     """All records of some files and folders.
 
     Raises:
-        InputError: see `read_zoo_records`.
+        InputError: see `read_records`.
     """
-    return [Entry(path, record) for path, record in read_zoo_records(paths)]
+    return [Entry(path, record) for path, record in read_records(paths)]
 
 
 def known_card(network: str) -> Card | None:
@@ -130,7 +130,7 @@ def repaired(network: str) -> bool:
     return known is not None and bool(known.faults)
 
 
-def loss_kind(record: ZooRecord, task: str) -> str:
+def loss_kind(record: Record, task: str) -> str:
     """Name of a task's loss without its number."""
     return record.loss.get(task, "").split("=")[0]
 
@@ -202,7 +202,7 @@ def accuracy_error(task: str) -> Callable[[Entry], float | None]:
     return error
 
 
-def class_metric(task: str, name: str) -> Callable[[ZooRecord], float | None]:
+def class_metric(task: str, name: str) -> Callable[[Record], float | None]:
     """A field of `ClassFigures`, of a record."""
     return lambda record: getattr(record.classes[task], name)
 

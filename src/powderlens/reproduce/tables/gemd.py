@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.evaluate.answers import SILENT, Answers, clustered_error
-from powderlens.evaluate.zoo_record import ZooRecord
+from powderlens.evaluate.record import Record
 from powderlens.reproduce.tables.entries import (
     Cell,
     Entry,
@@ -78,13 +78,13 @@ def gemd(entries: Sequence[Entry]) -> Table:
     return Table("gemd", title, tuple(shown), tuple(rows), tuple(notes))
 
 
-def _mu(record: ZooRecord) -> float | None:
+def _mu(record: Record) -> float | None:
     """Weight of the distance; 0 of plain cross-entropy, None of another loss."""
     kind, _, number = record.loss.get(TASK, "").partition("=")
     return 0.0 if kind == "cross_entropy" else float(number) if kind == "gemd" else None
 
 
-def _is_gemd(record: ZooRecord) -> bool:
+def _is_gemd(record: Record) -> bool:
     return loss_kind(record, TASK) == "gemd"
 
 
@@ -137,7 +137,7 @@ def _edges_error(entry: Entry) -> float | None:
     return clustered_error(answers.edges[there], answers.crystal[there])
 
 
-def _within(k: int) -> Callable[[ZooRecord], float | None]:
+def _within(k: int) -> Callable[[Record], float | None]:
     return lambda record: (record.classes[TASK].within_edges or {}).get(str(k))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from powderlens.evaluate.zoo_record import ZooRecord
+from powderlens.evaluate.record import Record
 from powderlens.reproduce.tables.entries import (
     Cell,
     Entry,
@@ -103,7 +103,7 @@ def _is_ours(entry: Entry) -> bool:
     return of_paper and record.tasks == (TASK,) and record.protocol != "measured"
 
 
-def _kind(record: ZooRecord) -> str:
+def _kind(record: Record) -> str:
     return str(record.training.recipe.get("data", {}).get("kind", ""))
 
 
@@ -120,7 +120,7 @@ def _sizes(entries: Sequence[Entry]) -> list[list[Entry]]:
     return [some for some in split if some]
 
 
-def _validated(record: ZooRecord) -> float | None:
+def _validated(record: Record) -> float | None:
     """Accuracy in the validation at the checkpoint's step."""
     at = [point for point in record.training.curve if point.step == record.training.checkpoint_step]
     return at[-1].accuracy.get(TASK) if at else None

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from powderlens.evaluate.zoo_record import CorpusPart
+import numpy as np
+
+from powderlens.evaluate.record import CorpusPart
 from powderlens.reproduce.tables.entries import (
     TASK_WORDS,
     Cell,
@@ -15,6 +17,7 @@ from powderlens.reproduce.tables.entries import (
     known_card,
 )
 from powderlens.reproduce.tables.statistics import spearman, swaps
+from powderlens.symmetry.groups import SYSTEM_OF, SYSTEMS
 
 SWAPS = 5
 FEWEST = 3
@@ -60,6 +63,24 @@ def about_majority(entries: Sequence[Entry]) -> list[str]:
             found.setdefault(TASK_WORDS.get(task, task), set()).add(f"{figures.majority:.3f}")
     told = "; ".join(f"{task} {', '.join(sorted(values))}" for task, values in found.items())
     return [f"Always the most frequent class of our tested part: {told}."] if found else []
+
+
+def about_absent(entries: Sequence[Entry]) -> list[str]:
+    """Crystal systems of which the tested patterns, where these are measured, hold none; read from the predictions."""
+    notes = []
+    tested = {one.record.tested.sha256: one for one in entries if one.record.protocol == "measured"}
+    for one in tested.values():
+        task = next((task for task in ("space_group", "crystal_system") if task in one.record.classes), None)
+        answers = None if task is None else one.answers(task)
+        if answers is None:
+            continue
+        systems = np.array(SYSTEM_OF)[answers.truth] if task == "space_group" else answers.truth
+        absent = [name for i, name in enumerate(SYSTEMS) if i not in systems]
+        if absent:
+            notes.append(
+                f"Of {_part(one.record.tested)} none is {' or '.join(absent)}: the figures say nothing of that."
+            )
+    return notes
 
 
 def about_errors(entries: Sequence[Entry]) -> list[str]:

@@ -19,6 +19,7 @@ from powderlens.reproduce.tables.entries import (
 )
 from powderlens.reproduce.tables.notes import (
     Placed,
+    about_absent,
     about_errors,
     about_majority,
     about_missing,
@@ -159,6 +160,7 @@ def _table(name: str, title: str, key: str, protocol: str, entries: Sequence[Ent
         *about_paper(paper, source),
         *about_ours(used),
         *about_majority(used),
+        *about_absent(used),
         *_about_time(used),
         *about_errors(used),
         *orders,

@@ -25,7 +25,7 @@ import pytest
 pytest.importorskip("ray")
 
 pytestmark = pytest.mark.slow
-START_S = 240.0
+START_S = 1200.0
 RAY_START = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
 
 STREAM = """
@@ -47,26 +47,30 @@ chances = np.full(600, 1 / 600)
 table = ReflectionTable.load(Path(table))
 stream = CrystalStream(table, np.arange(600), chances, load_protocol("lab"), size=32, seed=5, grid=grid)
 out = sys.stdout  # as the commands do it: Ray tells of dead machines on stdout
-with redirect_stdout(sys.stderr), open_cluster(address) as cluster, ClusterStream(stream, cluster, stop=60) as drawn:
+with redirect_stdout(sys.stderr), open_cluster(address) as cluster, ClusterStream(stream, cluster) as drawn:
     assert (cluster.workers, cluster.local) == (2, False), cluster
-    got = [next(drawn)]
-    while len(drawn.drawers) < 2:
-        got.append(next(drawn))
-    before = len(got)
+
+    def draw_until(true):
+        while not true():
+            got.append(next(drawn))
+            time.sleep(0.2)  # nothing depends on it: fewer batches while machines come and go
+
+    got = []
+    draw_until(lambda: len(drawn.drawers) == 2)
     os.killpg(one, signal.SIGKILL)
-    while len(drawn.drawers) == 2:
-        got.append(next(drawn))
+    draw_until(lambda: len(drawn.drawers) == 1)
     got += [next(drawn) for _ in range(5)]
     with open(begun, "wb") as log:
         started = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
     print(started.pid, file=out, flush=True)
-    got += drawn
+    draw_until(lambda: len(drawn.drawers) == 2)
+    got += [next(drawn) for _ in range(5)]
 for i, batch in enumerate(got):
     alone = stream.batch(i)
     assert all(a.tobytes() == b.tobytes() for a, b in zip(alone.arrays().values(), batch.arrays().values()))
-print(json.dumps({"batches": len(got), "before": before}))
+print(json.dumps({"batches": len(got)}))
 """
 
 
@@ -146,7 +150,7 @@ def test_two_machines_one_goes_another_comes_and_is_gone_before_it_is_missed(
     command = ["corpus", "build", "--crystals", mineral_table, "--protocol", "ideal", "--output", tmp_path / "m"]
     build = machines.call("-m", "powderlens.cli.main", *command, "--ray-address", machines.address)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1])["batches"] == 60
+    assert json.loads(done.stdout.splitlines()[-1])["batches"] >= 12
     assert build.returncode == 0, build.stderr
 
 

@@ -139,14 +139,27 @@ def test_interrupted_at_every_rename_it_goes_on(
         pytest.fail("the build never ended")
 
 
-BUILD = """
+BUILD = '''
 import sys
+import time
 from pathlib import Path
 from powderlens.corpus.store import build
 build.BLOCK = 1
+write, begun = build.atomic_write, [0]
+
+
+def four_times(path):
+    """The settings and three parts are written; then this process waits, its workers busy, until it is killed."""
+    begun[0] += 1
+    if begun[0] > 4:
+        time.sleep(3600)
+    return write(path)
+
+
+build.atomic_write = four_times
 how = dict(protocol="simxrd", per_crystal=6, split="in-library", workers=2)
 build.build_corpus(Path(sys.argv[1]), Path(sys.argv[2]), **how)
-"""
+'''
 
 
 def test_killed_with_its_workers_busy_it_goes_on(
@@ -157,17 +170,16 @@ def test_killed_with_its_workers_busy_it_goes_on(
     whole.parent.mkdir()
     child = subprocess.Popen([sys.executable, "-c", BUILD, str(mineral_table), str(folder)], start_new_session=True)
     parts = folder.with_name("minerals.parts")
-    for _ in range(600):
-        if len(list(parts.glob("part-*"))) >= 3 or child.poll() is not None:
-            break
+    while len(list(parts.glob("part-*"))) < 3:
+        assert child.poll() is None, "it ended by itself"
         time.sleep(0.05)
     child.send_signal(signal.SIGKILL)
     child.wait()
-    for _ in range(200):  # the workers go by themselves when their master has gone
-        if not _alive(child.pid):
-            break
+    end = time.monotonic() + 600
+    while _alive(child.pid):
+        assert time.monotonic() < end, "the workers go by themselves when their master has gone"
         time.sleep(0.05)
-    assert not _alive(child.pid)
+    assert len(list(parts.glob("part-*"))) == 3
     make(mineral_table, folder)
     make(mineral_table, whole)
     assert sha_of(folder) == sha_of(whole)

@@ -79,7 +79,7 @@ def test_the_patterns_and_labels_are_those_of_the_corpus(corpus: Corpus) -> None
     assert batch.patterns.tobytes() == corpus.draw(numbers).tobytes()
     assert batch.crystal.tolist() == corpus.crystal_of(numbers).tolist()
     assert batch.space_group.tolist() == labels.space_group.tolist()
-    assert batch.system.tolist() == labels.crystal_system.tolist()
+    assert batch.crystal_system.tolist() == labels.crystal_system.tolist()
     assert batch.extinction_class.tolist() == labels.extinction_class.tolist()
     assert batch.cell == pytest.approx(labels.cell, rel=1e-6)
     assert batch.niggli == pytest.approx(labels.niggli, rel=1e-6)

@@ -61,7 +61,7 @@ def test_two_patterns_of_a_crystal_differ_in_their_conditions(protocol: Protocol
 
 
 def test_classes_are_balanced(protocol: Protocol) -> None:
-    systems = SyntheticStream(protocol, size=1, seed=3, balance=Balance(by="system", power=1.0))
+    systems = SyntheticStream(protocol, size=1, seed=3, balance=Balance(by="crystal_system", power=1.0))
     groups = [systems._generator(address).groups[0] for address in range(700)]
     share = np.bincount(np.searchsorted([2, 15, 74, 142, 167, 194], groups), minlength=7) / 700
     assert share == pytest.approx(np.full(7, 1 / 7), abs=0.05)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -93,9 +94,13 @@ def test_patterns_of_a_crystal_are_drawn_by_one_process(tmp_path: Path) -> None:
 def test_when_the_reader_stops_the_processes_stop(tmp_path: Path) -> None:
     with StreamWorkers(Slow(tmp_path), workers=2, ahead=3, start="fork") as crew:
         next(crew)
-        time.sleep(0.5)
-        there = {int(mark.name.split("-")[0]) // 100 for mark in tmp_path.iterdir()}
-        assert there == {0, 1, 2, 3}, "three batches ahead of the reader"
+        seen: set[int] = set()
+        while not seen >= {0, 1, 2, 3}:
+            assert seen <= {0, 1, 2, 3}
+            seen = {int(mark.name.split("-")[0]) // 100 for mark in tmp_path.iterdir()}
+        time.sleep(0.3)
+        seen = {int(mark.name.split("-")[0]) // 100 for mark in tmp_path.iterdir()}
+        assert seen == {0, 1, 2, 3}, "three batches ahead of the reader"
 
 
 @forked
@@ -147,17 +152,20 @@ def test_numbers_below_their_limits_are_refused() -> None:
 
 @forked
 def test_the_measurement_counts_what_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("powderlens.corpus.stream.bench.SAMPLE_S", 0.1)
+    ticks = itertools.count()  # a clock that moves on whenever it is asked
+    monkeypatch.setattr("powderlens.corpus.stream.bench.time.perf_counter", lambda: next(ticks) / 64)
+    monkeypatch.setattr("powderlens.corpus.stream.bench.SAMPLE_S", 0.125)
     monkeypatch.setattr(
         StreamWorkers.__init__, "__kwdefaults__", {**StreamWorkers.__init__.__kwdefaults__, "start": "fork"}
     )
     said: list[str] = []
-    found = measure(Slow(size=10), workers=1, seconds=0.4, first=200, progress=said.append)
+    found = measure(Slow(size=10), workers=1, seconds=0.5, first=200, progress=said.append)
     assert found.patterns == 10 * found.batches
-    assert found.seconds >= 0.4
+    assert found.seconds == 0.5
+    assert found.batches == 32
     assert found.patterns_per_hour == pytest.approx(3600 * found.patterns / found.seconds)
     assert found.gap_ratio == pytest.approx(found.gap_largest_s / found.gap_median_s)
-    assert len(found.memory) >= 4
+    assert len(found.memory) == 6
     assert len(said) == len(found.memory) - 2
     assert found.memory[0].workers_MB > 1
     assert found.record()["workers"] == 1
