@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 import powderlens
 from powderlens.core.files import file_sha256
-from powderlens.crystal.ase_database import iter_ase_database
+from powderlens.crystal.formats.ase_database import iter_ase_database
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction.draw import prepare, second_phases
 from powderlens.diffraction.phase import Phase
@@ -81,7 +81,7 @@ def crystals_of(arguments: argparse.Namespace, protocol: Protocol) -> list[Phase
     """So many crystals by chance, those of a table as it holds them."""
     rng = np.random.default_rng(arguments.seed)
     if arguments.database is None:
-        from powderlens.corpus.reflection_table import ReflectionTable
+        from powderlens.corpus.store.reflection_table import ReflectionTable
 
         table = ReflectionTable.load(arguments.table)
         return [table.phase(int(i)) for i in rng.permutation(len(table))[: arguments.crystals]]

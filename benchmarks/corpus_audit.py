@@ -32,11 +32,11 @@ from duplicate_recovery import other_origin, other_setting, turned
 import powderlens
 from powderlens.core.files import atomic_write, file_sha256
 from powderlens.corpus.audit import Audit, audit, audit_corpus
-from powderlens.corpus.build import build_corpus
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.crystal_table import SCHEMA, CrystalTable, crystal_row, write_crystals
 from powderlens.corpus.splits import make_split
+from powderlens.corpus.store.build import build_corpus
+from powderlens.corpus.store.corpus import Corpus
 from powderlens.crystal.label import find_symmetry
+from powderlens.crystals.table import SCHEMA, CrystalTable, crystal_row, write_crystals
 
 SEED, PLANTED, PER_CRYSTAL = 20261121, 100, 3
 PROTOCOL = "simxrd"

@@ -26,9 +26,9 @@ from curation import measured
 from numpy.typing import NDArray
 
 from powderlens.core.files import atomic_write, file_sha256
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.parallel import Mapper, in_processes
-from powderlens.evaluate.record import write_record
+from powderlens.core.pool import Mapper, in_processes
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.evaluate.record import write_result
 
 TARGET = {"crystals": 119_000, "bytes": 10**9, "peak_GiB": 2}
 COUNT, SEED = 10_000, 20261121
@@ -108,7 +108,7 @@ def main() -> int:
         "target": TARGET,
     }
     command = f"python benchmarks/corpus_build.py CRYSTALS.parquet --corpus DIR --output {options.output}"
-    write_record(options.output, command=command, body=body)
+    write_result(options.output, command=command, body=body)
     print(json.dumps(body, indent=1))
     good = manifest["crystals"] >= TARGET["crystals"] and size < TARGET["bytes"]
     good = good and build["peak_mib"] < 1024 * TARGET["peak_GiB"] and not any(same["differ_from_the_first"].values())

@@ -34,7 +34,7 @@ from crystal_sample import hardware
 
 import powderlens
 from powderlens.core.files import atomic_write, file_sha256
-from powderlens.corpus.crystal_table import SCHEMA, write_crystals
+from powderlens.crystals.table import SCHEMA, write_crystals
 
 SEED, KILLS, WORKERS = 20261121, 20, 2
 PROTOCOL, PER_CRYSTAL, PART = "simxrd", 6, "train"

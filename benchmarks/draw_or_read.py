@@ -44,9 +44,9 @@ from numpy.typing import NDArray
 
 import powderlens
 from powderlens.core.files import atomic_write, file_sha256
-from powderlens.corpus.build import build_corpus
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.crystal_table import SCHEMA, write_crystals
+from powderlens.corpus.store.build import build_corpus
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.crystals.table import SCHEMA, write_crystals
 
 SEED, PER_CRYSTAL, BATCH = 20261121, 33, 256
 ROW_GROUPS = (1, PER_CRYSTAL, 512)

@@ -75,7 +75,7 @@ class Planted(NamedTuple):
 
 def crystals_of(path: Path) -> Iterator[Structure]:
     if path.suffix == ".parquet":
-        from powderlens.corpus.crystal_table import CrystalTable
+        from powderlens.crystals.table import CrystalTable
 
         table = CrystalTable.load(path)
         yield from (table.structure(row) for row in range(len(table)))

@@ -34,15 +34,15 @@ import scipy
 
 from powderlens.core.errors import PowderlensError
 from powderlens.core.files import file_sha256, read_arrays
-from powderlens.crystal.amcsd import iter_amcsd
+from powderlens.crystal.formats.amcsd import iter_amcsd
 from powderlens.crystal.label import with_symmetry
 from powderlens.crystal.structure import Structure
-from powderlens.diffraction.fit import fit
-from powderlens.diffraction.fit_model import invariant_strains
-from powderlens.diffraction.fit_result import POOR
-from powderlens.evaluate.record import write_record
+from powderlens.evaluate.record import write_result
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.read import read_pattern
+from powderlens.refine.fit import fit
+from powderlens.refine.model import invariant_strains
+from powderlens.refine.result import POOR
 
 CELL = ("a_A", "b_A", "c_A", "alpha_deg", "beta_deg", "gamma_deg")
 WAVELENGTH_A, START_DEG, STEP_DEG = 1.541838, 5.0, 0.01
@@ -219,7 +219,7 @@ def main() -> int:
         "originals": originals(arguments.data / "patterns" / "rruff-original", entries),
         "patterns": listed,
     }
-    write_record(
+    write_result(
         arguments.output,
         command=f"python benchmarks/fit_rruff.py DATA --output results/{arguments.output.name}",
         body=body,

@@ -34,12 +34,12 @@ import spglib
 from numpy.typing import NDArray
 
 from powderlens.core.files import atomic_write, file_sha256
-from powderlens.corpus.crystal_statistics import occupations
-from powderlens.corpus.crystal_table import CrystalTable
 from powderlens.crystal.elements import NUMBER
 from powderlens.crystal.label import SYMPREC_A, find_symmetry
 from powderlens.crystal.structure import Structure
-from powderlens.evaluate.record import write_record
+from powderlens.crystals.statistics import occupations
+from powderlens.crystals.table import CrystalTable
+from powderlens.evaluate.record import write_result
 from powderlens.generate.distance import lattice_shifts, pair_distances_A
 from powderlens.generate.draw import CANDIDATES, CrystalGenerator, Limits, SyntheticCrystal
 from powderlens.generate.extract import MAX_SITES, MAX_VOLUME_A3, extract_statistics
@@ -247,7 +247,7 @@ def main() -> int:
         f"python benchmarks/generator_match.py {options.crystals.name} --count {options.count} --seed {options.seed} "
         f"--output {options.output}"
     )
-    write_record(options.output, command=command, body=body)
+    write_result(options.output, command=command, body=body)
     print(body["against_the_held_out_half"], body["group_confirmed_by_spglib"])
     return 1 if wrong else 0
 

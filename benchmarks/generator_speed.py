@@ -25,9 +25,9 @@ from pathlib import Path
 
 import numpy as np
 
-from powderlens.corpus.crystal_table import crystal_row
 from powderlens.crystal.label import find_symmetry
-from powderlens.evaluate.record import write_record
+from powderlens.crystals.table import crystal_row
+from powderlens.evaluate.record import write_result
 from powderlens.generate.draw import CrystalGenerator, Limits
 from powderlens.generate.statistics import shipped_statistics
 
@@ -84,7 +84,7 @@ def main() -> int:
         "target_per_s": TARGET_PER_S,
         "versions": {name: version(name) for name in ("moyopy", "numpy")},
     }
-    write_record(options.output, command=f"python benchmarks/generator_speed.py --output {options.output}", body=body)
+    write_result(options.output, command=f"python benchmarks/generator_speed.py --output {options.output}", body=body)
     print(figures)
     return 1 if figures["as_in_the_databases"]["crystals_per_s"] < TARGET_PER_S else 0
 

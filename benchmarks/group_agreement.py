@@ -26,11 +26,11 @@ import spglib
 
 from powderlens.core.errors import PowderlensError
 from powderlens.crystal.elements import ELEMENTS, NUMBER
+from powderlens.crystal.formats.poscar import poscar_structure
 from powderlens.crystal.label import SYMPREC_A, find_symmetry
-from powderlens.crystal.poscar import poscar_structure
 from powderlens.crystal.read import read_structure
 from powderlens.crystal.structure import Structure
-from powderlens.evaluate.record import write_record
+from powderlens.evaluate.record import write_result
 
 TIGHT_A, LOOSE_A = 1e-5, 0.1
 STAND_INS = ELEMENTS[2:90]
@@ -117,7 +117,7 @@ def main() -> int:
         }  # fmt: skip
         print(folder, body[folder])
     body |= {"unexplained": unexplained, "versions": {name: version(name) for name in ("spglib", "moyopy", "gemmi")}}
-    write_record(
+    write_result(
         options.output, command=f"python benchmarks/group_agreement.py CRYSTALS --output {options.output}", body=body
     )
     return 1 if unexplained else 0

@@ -69,10 +69,10 @@ def processor() -> str:
 def measure(patterns: list[Pattern], evidence: str) -> dict[str, float]:
     start = time.perf_counter()
     identifier = Identifier(evidence, threads=1)  # type: ignore[arg-type]
-    identifier.identify_many(patterns[:2])
+    list(identifier.identify_many(patterns[:2]))
     ready = time.perf_counter()
     busy = time.process_time()
-    answers = identifier.identify_many(patterns)
+    answers = list(identifier.identify_many(patterns))
     wall_s, processor_s = time.perf_counter() - ready, time.process_time() - busy
     assert len(answers) == len(patterns)
     return {

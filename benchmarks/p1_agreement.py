@@ -27,16 +27,16 @@ from numpy.typing import NDArray
 
 from powderlens.core.constants import ANODES
 from powderlens.core.files import file_sha256
-from powderlens.corpus.reflection_table import reflection_row
+from powderlens.corpus.store.reflection_table import reflection_row
+from powderlens.crystal.formats.materials_project import iter_materials_project
 from powderlens.crystal.label import find_symmetry, with_symmetry
-from powderlens.crystal.materials_project import iter_materials_project
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction.conditions import Conditions, to_record
 from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.reflections import reflections
 from powderlens.diffraction.render import render
 from powderlens.diffraction.simulate import simulate
-from powderlens.evaluate.record import write_record
+from powderlens.evaluate.record import write_result
 from powderlens.pattern.grid import Grid
 
 WAVELENGTH_A = ANODES["Cu"].ka1_A
@@ -125,7 +125,7 @@ def main() -> int:
         "crystals": len(chosen), "seed": options.seed, "difference_from_a_sum_over_p1": figures,
     }  # fmt: skip
     command = f"python benchmarks/p1_agreement.py {options.crystals.name} --output {options.output}"
-    write_record(options.output, command=command, body=body)
+    write_result(options.output, command=command, body=body)
     return int(max(figures[name]["largest_percent"] for name in ("simulate", "table_of_reflections")) > LIMIT_PERCENT)
 
 

@@ -29,15 +29,15 @@ import ray
 
 import powderlens
 from powderlens.core.files import atomic_write, file_sha256
+from powderlens.core.pool import Mapper, here, in_processes
 from powderlens.corpus.cluster.connect import Cluster, open_cluster
 from powderlens.corpus.cluster.mapper import on_cluster
 from powderlens.corpus.cluster.stream import ClusterStream
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.parallel import Mapper, here, in_processes
-from powderlens.corpus.reflection_table import ReflectionTable
-from powderlens.corpus.stream import Batch, Stream
-from powderlens.corpus.stream_crystals import CrystalStream
-from powderlens.corpus.stream_workers import StreamWorkers
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.reflection_table import ReflectionTable
+from powderlens.corpus.stream.from_crystals import CrystalStream
+from powderlens.corpus.stream.stream import Batch, Stream
+from powderlens.corpus.stream.workers import StreamWorkers
 from powderlens.diffraction.protocol import load_protocol
 
 SEED, WARM = 20261121, 8

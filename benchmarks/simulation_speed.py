@@ -49,10 +49,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 import powderlens
-from powderlens.corpus.reflection_table import reflection_row
-from powderlens.crystal.ase_database import iter_ase_database
+from powderlens.corpus.store.reflection_table import reflection_row
 from powderlens.crystal.common import common_minerals
 from powderlens.crystal.convert import to_ase, to_pymatgen
+from powderlens.crystal.formats.ase_database import iter_ase_database
 from powderlens.crystal.label import with_symmetry
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction.draw import prepare, second_phases

@@ -24,13 +24,13 @@ import numpy as np
 
 import powderlens
 from powderlens.core.files import atomic_write, file_sha256
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.reflection_table import ReflectionTable
-from powderlens.corpus.stream import Stream
-from powderlens.corpus.stream_bench import LATE, WARM_BATCHES, measure
-from powderlens.corpus.stream_corpus import CorpusStream
-from powderlens.corpus.stream_crystals import CrystalStream
-from powderlens.corpus.stream_synthetic import SyntheticStream
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.reflection_table import ReflectionTable
+from powderlens.corpus.stream.bench import LATE, WARM_BATCHES, measure
+from powderlens.corpus.stream.from_corpus import CorpusStream
+from powderlens.corpus.stream.from_crystals import CrystalStream
+from powderlens.corpus.stream.from_synthetic import SyntheticStream
+from powderlens.corpus.stream.stream import Stream
 from powderlens.diffraction.protocol import load_protocol
 
 WANTED_PER_HOUR = {"lab": 6_000_000, "ml4pxrds": 1_500_000}

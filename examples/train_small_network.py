@@ -10,13 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import torch
 
-from powderlens.corpus.build import build_corpus
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.crystal_table import SCHEMA, crystal_row, write_crystals
-from powderlens.corpus.stream_corpus import CorpusStream
+from powderlens import Corpus, CorpusStream, StreamDataset, build_corpus
 from powderlens.crystal.common import common_minerals
 from powderlens.crystal.label import find_symmetry
-from powderlens.train.datasets import StreamDataset
+from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
 
 
 def make_corpus(folder: Path) -> Path:
@@ -45,13 +42,13 @@ def train(folder: Path, *, steps: int = 150, workers: int = 1) -> float:
     optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
     for batch in StreamDataset(CorpusStream(corpus, "train", size=32, seed=0), workers=workers, stop=steps):
         roots = (batch["patterns"].clamp(min=0) / 100).sqrt()[:, None]
-        loss = torch.nn.functional.cross_entropy(network(roots), batch["system"])
+        loss = torch.nn.functional.cross_entropy(network(roots), batch["crystal_system"])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     test = next(iter(StreamDataset(CorpusStream(corpus, "test", size=len(corpus.numbers("test")), seed=0))))
     answers = network((test["patterns"].clamp(min=0) / 100).sqrt()[:, None]).argmax(dim=1)
-    return float((answers == test["system"]).float().mean())
+    return float((answers == test["crystal_system"]).float().mean())
 
 
 if __name__ == "__main__":

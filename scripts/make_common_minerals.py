@@ -13,8 +13,8 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import powderlens
-from powderlens.crystal.amcsd import iter_amcsd
-from powderlens.crystal.cif_write import write_cif
+from powderlens.crystal.formats.amcsd import iter_amcsd
+from powderlens.crystal.formats.cif_write import write_cif
 from powderlens.crystal.structure import Structure
 
 VOLUMES_A3 = {

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from powderlens.core.files import atomic_write, make_folder
-from powderlens.evaluate.tables.formats import as_markdown
-from powderlens.evaluate.tables.registry import make_table
+from powderlens.reproduce.tables.formats import as_markdown
+from powderlens.reproduce.tables.registry import make_table
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import time
+from collections import Counter
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +14,60 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
-    from powderlens.corpus.reflection_table import ReflectionTable
+    from powderlens.corpus.store.reflection_table import ReflectionTable
     from powderlens.crystal.structure import Structure
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Tests share the processors among themselves: threads of linear algebra would only wait for each other.
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")
 if "PYTHONPATH" in os.environ:  # tests change directory and start programs
     os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, os.environ["PYTHONPATH"].split(os.pathsep)))
 settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("repeatable")
 
 ROOT = Path(__file__).resolve().parents[1]
+SECONDS = ROOT / "tests" / "seconds.txt"
+"""Tests that take their time, as `make seconds` wrote them down."""
+LONG_S = 0.5
+recorded: dict[str, float] = {}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is written down in tests/seconds.txt is `slow`, and files that take long come first."""
+    known = {name: float(seconds) for seconds, name in map(str.split, SECONDS.read_text().splitlines())}
+    of_file: Counter[str] = Counter()
+    for name, seconds in known.items():
+        of_file[name.partition("::")[0]] += seconds
+    for item in items:
+        if _function(item) in known:
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: -of_file[_function(item).partition("::")[0]])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """With POWDERLENS_RECORD_SECONDS, the time of every test with its fixtures is taken."""
+    before, wall_s = os.times(), time.monotonic()
+    result = yield
+    after = os.times()
+    began_processes = after.children_user - before.children_user > 0.1
+    recorded[_function(item)] = recorded.get(_function(item), 0.0) + time.monotonic() - wall_s
+    if began_processes:
+        recorded[_function(item)] = max(recorded[_function(item)], LONG_S)
+    return result
+
+
+def pytest_sessionfinish() -> None:
+    """Write down the tests that began processes or took half a second, all their parameters together."""
+    if os.environ.get("POWDERLENS_RECORD_SECONDS"):
+        lines = [f"{seconds:.1f} {name}\n" for name, seconds in sorted(recorded.items()) if seconds >= LONG_S]
+        SECONDS.write_text("".join(lines))
+
+
+def _function(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]
 
 
 @pytest.fixture(scope="session")
@@ -110,23 +156,42 @@ def small_table_path() -> Path:
 @pytest.fixture(scope="session")
 def small_table(small_table_path: Path) -> ReflectionTable:
     """The same, read."""
-    from powderlens.corpus.reflection_table import ReflectionTable
+    from powderlens.corpus.store.reflection_table import ReflectionTable
 
     return ReflectionTable.load(small_table_path)
 
 
 TINY_RECIPE = """
+format = 2
 name = "tiny"
 seed = 3
 batch = 4
-steps = 6
-learning_rate = 2e-3
-weight_decay = 0.02
-warmup = 0.2
-label_smoothing = 0.02
-lattice_weight = 0.5
-ema_decay = 0.5
-validate_every = 2
+gradient_clip = 1.0
+averaging = { decay = 0.5 }
+
+[network]
+name = "prism"
+mask = true
+options = { widths = [4, 6, 8], hidden = 16 }
+
+[tasks.crystal_system]
+loss = { kind = "smoothed", smoothing = 0.02 }
+weight = 0.5
+
+[tasks.space_group]
+loss = { kind = "smoothed", smoothing = 0.02 }
+
+[tasks.lattice]
+loss = { kind = "log_huber" }
+weight = 0.5
+
+[data]
+kind = "crystals"
+shares = { amcsd = 1.0 }
+protocol = "lab"
+epoch_patterns = 8
+validation_patterns = 8
+floor = true
 
 [grid]
 start_deg = 5.0
@@ -134,21 +199,24 @@ step_deg = 0.1
 points = 850
 wavelength_A = 1.5418711
 
-[network]
-widths = [4, 6, 8]
-hidden = 16
-dropout = 0.1
+[optimiser]
+kind = "adamw"
+learning_rate = 2e-3
+betas = [0.9, 0.98]
+weight_decay = 0.02
 
-[data]
-shares = { amcsd = 1.0 }
-protocol = "lab"
-validation_patterns = 8
+[schedule]
+kind = "one_cycle"
+warmup = 0.2
+
+[limits]
+steps = 6
 """
 
 
 @pytest.fixture(scope="session")
 def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recipe that trains in a second: six steps of four patterns on a coarse grid."""
+    """A recipe that trains in a second: prism, six steps of four patterns on a coarse grid, with mask and averaging."""
     path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
     path.write_text(TINY_RECIPE)
     return path
@@ -160,13 +228,14 @@ def train() -> Callable[..., Path]:
     import warnings
 
     from powderlens.train import engine
+    from powderlens.train.components.machine import Machine
 
     def quiet(*args: Any, **options: Any) -> Path:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
             warnings.filterwarnings("ignore", message="The dirpath has changed from")
             warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
-            return engine.train(*args, **{"workers": 0, "threads": 1, **options})
+            return engine.train(*args, **{"machine": Machine(workers=0, threads=1), **options})
 
     return quiet
 

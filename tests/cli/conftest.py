@@ -43,7 +43,13 @@ def run_apart() -> Callable[..., subprocess.CompletedProcess[str]]:
 
     def call(*arguments: object, **more: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "powderlens.cli.main", *map(str, arguments)]
-        options = {"capture_output": True, "text": True, "timeout": 300, "env": {**os.environ, "NO_COLOR": "1"}, **more}
+        options = {
+            "capture_output": True,
+            "text": True,
+            "timeout": 1200,
+            "env": {**os.environ, "NO_COLOR": "1"},
+            **more,
+        }
         return subprocess.run(command, **options)  # type: ignore[call-overload]
 
     return call

@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from powderlens.cli.crystals_compare import compare
 from powderlens.core.errors import InputError
-from powderlens.corpus.crystal_table import SCHEMA, crystal_row, write_crystals
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
+from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
 
 app = typer.Typer()
 app.command()(compare)

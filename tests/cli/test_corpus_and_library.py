@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from powderlens.corpus.reflection_table import ReflectionTable
+from powderlens.corpus.store.reflection_table import ReflectionTable
 from powderlens.library.table import LibraryTable
 
 SALT = {"id": "mp-22862", "cell": [5.64] * 3 + [90] * 3, "el": ["Na"] * 4 + ["Cl"] * 4}

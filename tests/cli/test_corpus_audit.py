@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from powderlens.corpus.build import build_corpus
-from powderlens.corpus.crystal_table import SCHEMA, crystal_row, write_crystals
+from powderlens.corpus.store.build import build_corpus
 from powderlens.crystal.common import common_minerals
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
+from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
 
 Run = Callable[..., Any]
 PLANTED = 100

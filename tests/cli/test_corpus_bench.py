@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from powderlens.corpus.build import build_corpus
-from powderlens.corpus.crystal_table import SCHEMA, crystal_row, write_crystals
+from powderlens.corpus.store.build import build_corpus
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
+from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
 
 
 @pytest.fixture(scope="module")

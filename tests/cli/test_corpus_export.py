@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from powderlens.core.files import file_sha256
-from powderlens.corpus.build import build_corpus
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.crystal_table import SCHEMA, crystal_row, write_crystals
+from powderlens.corpus.store.build import build_corpus
+from powderlens.corpus.store.corpus import Corpus
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
+from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
 
 Run = Callable[..., Any]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from powderlens.corpus.manifest import read_manifest, write_manifest
-from powderlens.corpus.simxrd_records import Record, write_records
+from powderlens.corpus.exchange.simxrd_records import Record, write_records
+from powderlens.corpus.store.manifest import read_manifest, write_manifest
 
 Run = Callable[..., Any]
 ANGLES = np.round(np.arange(15, 75, 0.05), 3)

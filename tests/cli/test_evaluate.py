@@ -65,9 +65,9 @@ def test_weights_are_chosen_and_written(run: Callable[..., Any], measured: Path,
     ("labels", "message"),
     [
         (None, "set.csv: no such file; it holds the labels of set.npz"),
-        (LABELS.replace("space_group", "number"), "no column 'space_group'"),
-        (LABELS.replace("136", "300"), "space group 300; they run from 1 to 230"),
-        (LABELS.replace("136", "x"), "not a table of labels"),
+        (LABELS.replace("space_group", "number"), "no column space_group; it needs space_group, a_A"),
+        (LABELS.replace("136", "300"), "row 1: space group 300: numbers run from 1 to 230"),
+        (LABELS.replace("136", "x"), "row 1: space group 'x': no such symbol"),
         (LABELS + "Halite,225,5,5,5,90,90,90,1\n", "4 patterns but 5 rows"),
     ],
 )

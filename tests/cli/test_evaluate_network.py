@@ -65,9 +65,9 @@ steps = 4
 @pytest.fixture(scope="module")
 def corpus(minerals: dict[str, Structure], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seven minerals x 5 in-library."""
-    from powderlens.corpus.build import build_corpus
-    from powderlens.corpus.crystal_table import SCHEMA, crystal_row, write_crystals
+    from powderlens.corpus.store.build import build_corpus
     from powderlens.crystal.label import find_symmetry
+    from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
 
     folder = tmp_path_factory.mktemp("corpus")
     (folder / "coarse.toml").write_text(PROTOCOL)
@@ -124,7 +124,7 @@ def test_a_recipe_is_trained_once_and_asked(
         (("{recipe}", "--protocol", "honest"), "protocol 'honest': there are in-library"),
         (("{recipe}", "--on", "nowhere"), "nowhere: no such corpus"),
         (("{recipe}", "--on", "{corpus}:exam"), "no part 'exam'; it has train, validation, test"),
-        (("{prism}",), "no recipe with format = 2"),
+        (("{prism}",), "has learnt crystals patterns, of crystals that cannot be compared with these"),
         (("{words}",), "not the folder of a run, or a checkpoint outside of it"),
     ],
 )

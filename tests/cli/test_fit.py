@@ -1,6 +1,5 @@
 """`powderlens fit`: what it prints and writes, and every bad input."""
 
-import importlib.util
 import json
 import re
 from collections.abc import Callable
@@ -128,11 +127,3 @@ def test_bad_input(run: Callable, words: tuple[object, ...], complaint: str) -> 
     done = run("fit", *words)
     assert done.code == 2
     assert complaint in done.complaint
-
-
-def test_without_scipy(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    there = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "scipy" else there(name))
-    done = run(*QUARTZ)
-    assert done.code == 2
-    assert done.complaint == "fitting needs scipy: pip install 'powderlens[fit]'"

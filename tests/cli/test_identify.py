@@ -5,10 +5,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from runpy import run_path
 
 import numpy as np
 import pytest
 
+from powderlens.models.task import crystal_system
 from powderlens.symmetry.groups import SYSTEMS
 
 RUTILE, QUARTZ = "examples/rutile.txt", "examples/quartz.txt"
@@ -99,6 +101,10 @@ def test_there_is_no_silent_copper(run: Callable) -> None:
         ([RUTILE, "--wavelength", "0"], "must be positive"),
         ([RUTILE, "--wavelength", "154.06"], "outside"),
         ([RUTILE, *CU, "--evidence", "guess"], "guess"),
+        ([RUTILE, *CU, "--model", "prism-2"], "no model 'prism-2'; there are: prism-1"),
+        ([RUTILE, *CU, "--model", "none.onnx"], "none.onnx: no such file"),
+        ([RUTILE, *CU, "--model", RUTILE], "no model"),
+        ([RUTILE, *CU, "--model", "cnn5", "--evidence", "library"], "--model cnn5 has no effect"),
         ([RUTILE, *CU, "--top", "0"], "--top"),
         ([RUTILE, *CU, "--top", "3", "--json"], "--top has no effect"),
         ([RUTILE, *CU, "--evidenc", "all"], "No such option"),
@@ -113,6 +119,32 @@ def test_bad_requests(run: Callable, arguments: list[str], words: str) -> None:
     done = run("identify", *arguments)
     assert done.code == 2
     assert words in done.complaint
+
+
+def test_the_shipped_model_by_its_names(run: Callable) -> None:
+    answers = [run("identify", RUTILE, *CU, *name, "--json").out for name in ([], ["--model", "prism.prism-1"])]
+    assert answers[0] == answers[1] != ""
+
+
+def test_a_model_in_a_file(run: Callable, root: Path) -> None:
+    """As table, batch, figure and JSON, with a network that knows crystal systems only; and one that reads no mask."""
+    write = run_path(str(root / "tests" / "unit" / "models" / "exported.py"))["write_model"]
+    masked, plain = (
+        write(Path.cwd(), [crystal_system()], name=name, mask=mask)[0].name
+        for name, mask in (("masked", True), ("plain", False))
+    )
+    alone = ("--evidence", "network", "--model", masked)
+    said = json.loads(run("identify", RUTILE, *CU, *alone, "--json").out)
+    assert (said["model"], said["space_group"], said["lattice_source"]) == ("masked", [], "none")
+    text = run("identify", RUTILE, *CU, *alone, "--plot", "answer.svg").out
+    assert "no space group is given" in " ".join(text.split())
+    assert "reduced cell" not in text
+    assert "<svg" in Path("answer.svg").read_text()
+    assert run("identify", RUTILE, QUARTZ, *CU, *alone).code == 0
+    Path("part.xy").write_text(scan(X[:700], Y[:700]))
+    refused = run("identify", "part.xy", *CU, "--evidence", "network", "--model", plain)
+    assert refused.code == 2
+    assert "reads no mask" in refused.complaint
 
 
 def test_a_range_in_which_nothing_can_be_seen(run: Callable) -> None:
@@ -244,7 +276,7 @@ def test_a_reader_that_leaves_early_is_no_error(workplace: Path) -> None:
         assert program.stderr is not None
         program.stdout.close()
         assert program.stderr.read() == ""
-        assert program.wait(timeout=300) == 1
+        assert program.wait(timeout=1200) == 1
 
 
 def test_an_interruption_is_exit_code_130(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,9 +71,21 @@ def test_show_prints_the_card(run: Callable) -> None:
     assert "98,829,730" in done.out
 
 
+@pytest.mark.parametrize("name", ["prism-1", "prism.prism-1"])
+def test_show_prints_the_card_of_weights(run: Callable, name: str) -> None:
+    text = run("models", "show", name).out
+    for words in ("prism.prism-1: ", "4250 points, 5 to 89.98 degrees", "space_group (230)", "4,718,899", "step 8,500"):
+        assert words in text
+    shown = json.loads(run("models", "show", name, "--json").out)
+    assert shown["name"] == "prism.prism-1"
+    assert shown["weights"]["grid"]["points"] == 4250
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["none.onnx"], ["none.onnx: no such file"]),
+        (["nix:Net"], ["nix:Net: no module 'nix'"]),
         (["resnet-5"], ["'resnet-5'", "resnet50"]),
         (["mlp", "--as-published", "--points", "8501"], ["3501 points only", "8501"]),
         (["cnn9", "--as-published"], ["as_published has no effect"]),
@@ -90,7 +102,7 @@ def test_refused(run: Callable, arguments: list[str], words: list[str]) -> None:
 
 def without_torch(call: str) -> str:
     code = f"{NO_TORCH}\nfrom powderlens.cli.models import list_networks, show\n{call}"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=1200, check=True).stdout
 
 
 def test_without_torch_the_card_is_shown_and_the_count_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

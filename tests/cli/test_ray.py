@@ -13,9 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from powderlens.corpus.crystal_table import SCHEMA, crystal_row, write_crystals
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
+from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
+from powderlens.train.recipe_file import RECIPES
 
 Run = Callable[..., Any]
 
@@ -59,8 +60,9 @@ def test_what_cannot_be_joined(run: Run, build: list[str], tiny_recipe: Path, sm
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore:.*LeafSpec:FutureWarning")
 def test_build_export_and_train_on_a_ray_of_our_own(
-    run_apart: Run, build: list[str], tiny_recipe: Path, small_table_path: Path
+    run: Run, run_apart: Run, build: list[str], tiny_recipe: Path, small_table_path: Path
 ) -> None:
     pytest.importorskip("ray")
     done = run_apart(*build, "--ray", "--workers", 1)
@@ -68,14 +70,20 @@ def test_build_export_and_train_on_a_ray_of_our_own(
     assert json.loads(done.stdout)["patterns"] == 7 * 33
     assert all(line.startswith("powderlens: ") for line in done.stderr.splitlines())
     # Nothing is left to be done: no Ray is begun, so that the address is not even looked at.
-    assert run_apart(*build, "--ray-address", "nowhere").stdout == done.stdout
+    assert run(*build, "--ray-address", "nowhere").out == done.stdout
 
-    train = ["train", tiny_recipe, "--data", small_table_path, "--threads", 1]
-    for where in (["--workers", 0], ["--ray", "--workers", 1]):
-        trained = run_apart(*train, "--output", where[0].strip("-"), *where)
+    text = (RECIPES / "simxrd-small.toml").read_text().replace("batch = 128", "batch = 8")
+    Path("simxrd.toml").write_text(text.replace("epochs = 6", "steps = 3"))
+    prism = ["train", tiny_recipe, "--data", small_table_path]
+    simxrd = ["train", "simxrd.toml", "--corpus", "small", "--memory-gb", 0, "--mask", "--averaging", 0.5]
+    for name, train in {"prism": prism, "simxrd": simxrd}.items():
+        words = [*train, "--precision", "bf16", "--threads", 1]
+        alone = run(*words, "--workers", 0, "--output", f"{name}-alone")
+        assert alone.code == 0, alone.err
+        trained = run_apart(*words, "--ray", "--workers", 1, "--output", f"{name}-ray")
         assert trained.returncode == 0, trained.stderr
         assert json.loads(trained.stdout)["checkpoint"] == "best.ckpt"
-    assert curve("ray") == curve("workers") != []
+        assert curve(f"{name}-ray") == curve(f"{name}-alone") != []
 
 
 def curve(run: str) -> list[dict[str, str]]:

@@ -48,7 +48,7 @@ def environment(workplace: Path, tmp_path_factory: pytest.TempPathFactory) -> di
 
 def run(command: list[str], environment: dict[str, str], cwd: Path) -> str:
     done = subprocess.run(
-        command, env=environment, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300
+        command, env=environment, cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=1200
     )
     assert done.returncode == 0, f"{command} exited with {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr

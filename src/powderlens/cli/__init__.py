@@ -1,1 +1,1 @@
-"""Floor 10: the program `powderlens`, a thin face with no science in it."""
+"""The program `powderlens`, a thin face with no science in it."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from powderlens.evaluate.analyses.base import Result
+    from powderlens.reproduce.analyses.base import Result
 
 SHOWN = 40
 """Rows that are printed; all are in the table on disk."""
@@ -53,7 +53,7 @@ def analyse(
     no_color: NoColor = False,
 ) -> None:
     """Draw a figure from records, with its table and what it says."""
-    from powderlens.evaluate.analyses import registry
+    from powderlens.reproduce.analyses import registry
 
     if list_kinds:
         _list(as_json, no_color)
@@ -62,7 +62,7 @@ def analyse(
         raise InputError("no analysis is named; `powderlens analyse --list` shows what there is")
     chosen = registry.kind(kind)
     need(f"the analysis {chosen.name}", "pyarrow", *chosen.modules)
-    from powderlens.evaluate.analyses.base import carry_out, gather
+    from powderlens.reproduce.analyses.base import carry_out, gather
 
     inputs = gather(chosen, records or [], corpus=corpus, runs=run or [], patterns=pattern or [], seed=seed)
     result, files = carry_out(chosen, inputs, output, picture.value)
@@ -75,7 +75,7 @@ def analyse(
 
 
 def _list(as_json: bool, no_color: bool) -> None:
-    from powderlens.evaluate.analyses.registry import KINDS
+    from powderlens.reproduce.analyses.registry import KINDS
 
     wants = {"records": "records", "corpus": "--corpus", "runs": "--run", "patterns": "--pattern"}
     if as_json:

@@ -32,11 +32,11 @@ def show_answer(answer: Answer, *, top: int, no_color: bool) -> None:
         systems.add_row(system.name, *_share(out, system.probability))
     for group in answer.space_group[:top]:
         groups.add_row(str(group.number), group.symbol, *_share(out, group.probability))
-    out.print(Columns([systems, groups], padding=(0, 4)))
+    out.print(Columns([systems, groups] if answer.space_group else [systems], padding=(0, 4)))
     out.print()
-    out.print(
-        Text.assemble(("reduced cell (Niggli)  ", "bold"), _cell(answer.lattice), f", from {answer.lattice_source}")
-    )
+    if answer.lattice:
+        cell = _cell(answer.lattice)
+        out.print(Text.assemble(("reduced cell (Niggli)  ", "bold"), cell, f", from {answer.lattice_source}"))
     if answer.phases:
         out.print()
         table = _table("nearest minerals", "formula", "source", "similarity")
@@ -66,12 +66,12 @@ def show_answers(answers: Sequence[Answer], *, header: bool, no_color: bool) -> 
     table.add_column("like", width=5, justify="right")
     table.add_column("", width=1)
     for answer in answers:
-        system, group = answer.crystal_system[0], answer.space_group[0]
+        system, group = answer.crystal_system[0], answer.space_group[0] if answer.space_group else None
         phase = answer.phases[0] if answer.phases else None
         table.add_row(
             Text(answer.file),
             f"{system.name} {system.probability:.0%}",
-            f"{group.number} {group.symbol} {group.probability:.0%}",
+            f"{group.number} {group.symbol} {group.probability:.0%}" if group else "",
             Text(phase.name) if phase else "",
             f"{phase.score:.3f}" if phase else "",
             "!" if answer.warnings else "",

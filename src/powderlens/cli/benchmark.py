@@ -26,8 +26,8 @@ def benchmark(
     makes tables of the records.
     """
     need("a benchmark", "torch", "lightning", "pyarrow")
-    from powderlens.evaluate.benchmark.plan import load_bench
-    from powderlens.evaluate.benchmark.run import run_benchmark
+    from powderlens.reproduce.benchmark.plan import load_bench
+    from powderlens.reproduce.benchmark.run import run_benchmark
 
     tested = "" if measured is None else f" --measured {measured.name}"
     command = f"powderlens benchmark {plan.name} --crystals {crystals.name} --output {output.name}{tested}"

@@ -8,20 +8,54 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from powderlens.core.errors import PowderlensError
+from powderlens.core.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from powderlens.crystal.structure import Structure
 
 PIPED_WIDTH = 100
 """Columns of a table that goes to a file or a pipe, which have no width of their own."""
 
 
-def console(no_color: bool = False) -> Console:
-    """Where tables go: stdout, coloured only on a terminal, and not with NO_COLOR."""
+def console(no_color: bool = False, *, stderr: bool = False) -> Console:
+    """Where tables go: stdout, coloured only on a terminal, and not with NO_COLOR; what a file says is shown tame.
+
+    Args:
+        no_color: never coloured.
+        stderr: where complaints go, in lines of any length.
+    """
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else PIPED_WIDTH
-    return Console(no_color=no_color or None, width=width, highlight=False)
+    if stderr:
+        made = Console(stderr=True, no_color=no_color or None, highlight=False, soft_wrap=True)
+    else:
+        width = None if sys.stdout.isatty() else PIPED_WIDTH
+        made = Console(no_color=no_color or None, width=width, highlight=False)
+    return tamed(made)
+
+
+def tamed(made: Console) -> Console:
+    """The console, which from now on writes out controls that stand in what it is given, such as escapes in a label."""
+    from rich.console import ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
+    from rich.segment import Segment
+
+    class Tame:
+        def __init__(self, inner: ConsoleRenderable) -> None:
+            self.inner = inner
+
+        def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+            for text, style, control in console.render(self.inner, options):
+                lines = (printable(line) for line in text.split("\n"))
+                yield Segment(text if control else "\n".join(lines), style, control)
+
+    class Taming(RenderHook):
+        def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+            return [Tame(inner) for inner in renderables]
+
+    made.push_render_hook(Taming())
+    return made
 
 
 def print_json(value: object) -> None:
@@ -30,22 +64,29 @@ def print_json(value: object) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """The message of an error, without line breaks."""
-    return " ".join(str(error).split())
+    """The message of an error, without line breaks and controls."""
+    return printable(" ".join(str(error).split()))
 
 
 def complain(message: str, *, no_color: bool = False) -> None:
     """One line on stderr, red on a terminal."""
-    from rich.console import Console
+    console(no_color, stderr=True).print(f"powderlens: {message}", style="red", markup=False)
 
-    Console(stderr=True, no_color=no_color or None, highlight=False, soft_wrap=True).print(
-        f"powderlens: {message}", style="red", markup=False
-    )
+
+def warn(message: str, *, no_color: bool = False) -> None:
+    """One line on stderr about what is used all the same, yellow on a terminal."""
+    console(no_color, stderr=True).print(f"powderlens: warning: {message}", style="yellow", markup=False)
+
+
+def warn_of_structure(file: Path, structure: Structure, *, no_color: bool) -> None:
+    """Say what a file states of its crystal and the crystal is not, where there is any such thing."""
+    if structure.remarks:
+        warn(f"{file.name}: {structure.remarks}", no_color=no_color)
 
 
 def tell(message: str) -> None:
     """One line of progress on stderr."""
-    print(f"powderlens: {message}", file=sys.stderr, flush=True)  # noqa: T201
+    print(f"powderlens: {printable(message)}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def report_bad_file(file: Path, error: PowderlensError, *, as_json: bool, no_color: bool) -> None:

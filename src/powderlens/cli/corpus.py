@@ -47,7 +47,7 @@ def reflections(
     from itertools import islice
 
     from powderlens.core.files import file_sha256
-    from powderlens.corpus.reflection_table import build_table
+    from powderlens.corpus.store.reflection_table import build_table
 
     items = open_database(database)
     origin = f"{database.name}, sha256 {file_sha256(database)}"

@@ -26,7 +26,7 @@ def audit(
     """
     need("auditing a corpus", "pyarrow")
     from powderlens.corpus.audit import audit_corpus
-    from powderlens.corpus.corpus import Corpus
+    from powderlens.corpus.store.corpus import Corpus
 
     found = audit_corpus(Corpus.open(corpus))
     if as_json:

@@ -26,9 +26,9 @@ def bench(
     need("drawing a corpus", "pyarrow")
     from rich.table import Table
 
-    from powderlens.corpus.corpus import Corpus
-    from powderlens.corpus.stream_bench import measure
-    from powderlens.corpus.stream_corpus import CorpusStream
+    from powderlens.corpus.store.corpus import Corpus
+    from powderlens.corpus.stream.bench import measure
+    from powderlens.corpus.stream.from_corpus import CorpusStream
 
     # Nothing is learned here, so that measured patterns are welcome.
     stream = CorpusStream(Corpus.open(folder), part, size=batch, seed=seed, allow_measured=True)

@@ -34,8 +34,8 @@ def build(
     Interrupted, it goes on from the parts on disk when the same command is given again.
     """
     need("a corpus", "pyarrow")
-    from powderlens.corpus.build import build_corpus
-    from powderlens.corpus.corpus_info import corpus_summary
+    from powderlens.corpus.store.build import build_corpus
+    from powderlens.corpus.store.info import corpus_summary
 
     build_corpus(
         crystals,

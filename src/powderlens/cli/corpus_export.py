@@ -31,7 +31,7 @@ def export(
     Interrupted, it goes on where it stopped when the same command is given again, and gives the same bytes.
     """
     need("exporting a corpus", "pyarrow")
-    from powderlens.corpus.export import export_corpus
+    from powderlens.corpus.exchange.export import export_corpus
 
     told = time.monotonic()
 

@@ -33,7 +33,7 @@ def import_patterns(
     from powderlens.core.errors import InputError
 
     if form == "simxrd":
-        from powderlens.corpus.import_simxrd import import_simxrd
+        from powderlens.corpus.exchange.import_simxrd import import_simxrd
 
         if labels is not None or wavelength is not None:
             raise InputError("--labels and --wavelength have no effect on SimXRD's records; leave them out")

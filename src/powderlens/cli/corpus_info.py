@@ -22,7 +22,7 @@ def info(
 ) -> None:
     """What a corpus holds: crystals, patterns, parts of the split, conditions, rejects, files."""
     need("a corpus", "pyarrow")
-    from powderlens.corpus.corpus_info import corpus_summary
+    from powderlens.corpus.store.info import corpus_summary
 
     found = corpus_summary(corpus)
     if as_json:

@@ -35,7 +35,7 @@ def verify(
     Exit code 2 when anything was.
     """
     need("a corpus", "pyarrow")
-    from powderlens.corpus.verify import verify as check
+    from powderlens.corpus.store.verify import verify as check
 
     report = check(corpus, draw=draw, seed=seed)
     if as_json:

@@ -41,8 +41,8 @@ def curate(
     Interrupted, it goes on from the parts on disk when the same command is given again.
     """
     need("a table of crystals", "pyarrow")
-    from powderlens.corpus.crystal_info import summary
-    from powderlens.corpus.curate import Source, curate
+    from powderlens.crystals.curate import Source, curate
+    from powderlens.crystals.info import summary
 
     curate(
         [Source.of_path(path) for path in sources],
@@ -65,11 +65,11 @@ def info(
 ) -> None:
     """What a table holds: counts, crystal systems, space groups, rejects by reason."""
     need("a table of crystals", "pyarrow")
-    from powderlens.corpus.crystal_info import summary
+    from powderlens.crystals.info import summary
 
     found = summary(table)
     if plot is not None:
-        from powderlens.corpus.crystal_figure import draw_groups
+        from powderlens.crystals.figure import draw_groups
 
         draw_groups(found["space_groups"], plot, title=f"{table.stem}: {found['crystals']:,} crystals")
     if as_json:
@@ -92,7 +92,7 @@ def export(
     Exit code 1 when some cannot be written, such as shared sites in a POSCAR.
     """
     need("a table of crystals", "pyarrow")
-    from powderlens.corpus.crystal_export import export_crystals
+    from powderlens.crystals.export import export_crystals
 
     report = export_crystals(table, output, form=form, limit=limit)
     print_json(report)

@@ -12,7 +12,7 @@ from powderlens.cli.extras import need
 from powderlens.cli.options import Json, NoColor
 
 if TYPE_CHECKING:
-    from powderlens.corpus.compare import Overlap
+    from powderlens.crystals.compare import Overlap
 
 
 def compare(
@@ -26,10 +26,10 @@ def compare(
     By three measures: the same crystal; alike by fingerprint within composition and space group; structure type and
     composition the same.
     """
-    need("comparing crystal tables", "pyarrow", "scipy")
-    from powderlens.corpus.compare import Crystals
-    from powderlens.corpus.compare import compare as compare_crystals
-    from powderlens.corpus.crystal_table import CrystalTable
+    need("comparing crystal tables", "pyarrow")
+    from powderlens.crystals.compare import Crystals
+    from powderlens.crystals.compare import compare as compare_crystals
+    from powderlens.crystals.table import CrystalTable
 
     one, other = (Crystals.of_table(CrystalTable.load(path)) for path in (a, b))
     found = compare_crystals(one, other)
@@ -44,7 +44,7 @@ def compare(
 def _show(a: str, b: str, found: dict[str, Overlap], *, no_color: bool) -> None:
     from rich.table import Table
 
-    from powderlens.corpus.compare import MEASURES
+    from powderlens.crystals.compare import MEASURES
 
     screen = console(no_color)
     sides = next(iter(found.values()))

@@ -44,7 +44,7 @@ def generate(
 ) -> None:
     """Draw crystals that no database holds, with the statistics of one that does."""
     need("a table of crystals", "pyarrow")
-    from powderlens.corpus.synthetic_table import SyntheticOptions, build_synthetic
+    from powderlens.crystals.synthetic import SyntheticOptions, build_synthetic
     from powderlens.generate.distance import check_distances
     from powderlens.generate.draw import Limits
     from powderlens.generate.randomise import check_what

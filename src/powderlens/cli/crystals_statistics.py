@@ -23,7 +23,7 @@ def statistics(
     """Count, by space group, what synthetic crystals are drawn from."""
     need("a table of crystals", "pyarrow")
     from powderlens.core.errors import InputError
-    from powderlens.corpus.crystal_statistics import table_statistics
+    from powderlens.crystals.statistics import table_statistics
 
     types: list[str] = []
     if leave_out_types is not None:

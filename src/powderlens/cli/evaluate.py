@@ -47,29 +47,19 @@ def measured(
     ] = None,
 ) -> None:
     """Accuracy on measured patterns with known labels, for each kind of evidence."""
-    need("choosing weights", "scipy")
-    from powderlens.core.files import file_sha256
-    from powderlens.evaluate.record import write_record
+    from powderlens.evaluate.measured import MeasuredSet, choose_on, measured_record
+    from powderlens.evaluate.record import write_result
     from powderlens.identification.evidence import write_weights
     from powderlens.identification.identify import Identifier
-    from powderlens.identification.measured import choose_on, evaluate_measured, read_rruff_set
-    from powderlens.models.runtime import read_card
 
-    patterns = read_rruff_set(data)
+    patterns = MeasuredSet.read(data)
     identifier = Identifier("all")
     if choose_weights is not None:
         identifier.weights = choose_on(identifier, patterns)
-        write_weights(choose_weights, identifier.weights, chosen_on=data.name, model=identifier.network.name)
-    body = {
-        "data": {data.name: file_sha256(data), data.with_suffix(".csv").name: file_sha256(data.with_suffix(".csv"))},
-        "model": identifier.network.name,
-        "model_chosen_by": f"{read_card(identifier.network.name)['chosen_by']}; no measured pattern was trained on",
-        "weights_chosen_by": "least log loss on the same measured patterns (a number for each weight); see the "
-        "cross-validated figures for weights chosen without the patterns they are judged on",
-        **evaluate_measured(identifier, patterns),
-    }
+        write_weights(choose_weights, identifier.weights, chosen_on=data.name, model=identifier.model.name)
+    body = measured_record(identifier, patterns, data)
     chosen = "" if choose_weights is None else f" --choose-weights {choose_weights.name}"
-    write_record(output, command=f"powderlens evaluate measured {data.name} --output {output.name}{chosen}", body=body)
+    write_result(output, command=f"powderlens evaluate measured {data.name} --output {output.name}{chosen}", body=body)
     print_json({"record": output.name, **{k: body[k] for k in ("shipped_weights", "weights_cross_validated")}})
 
 
@@ -83,23 +73,23 @@ def held_out(
     """Accuracy of the shipped network on simulated patterns of crystals held out of training."""
     need("patterns of held-out crystals", "pyarrow")
     from powderlens.core.files import file_sha256
-    from powderlens.corpus.reflection_table import ReflectionTable
+    from powderlens.corpus.store.reflection_table import ReflectionTable
     from powderlens.evaluate.held_out import evaluate_held_out
-    from powderlens.evaluate.record import write_record
-    from powderlens.models.runtime import load_network, read_card
+    from powderlens.evaluate.record import write_result
+    from powderlens.models.runtime import load_model
 
-    network = load_network()
-    shares = read_card(network.name)["training"]["recipe"]["data"]["shares"]
-    figures = evaluate_held_out(network, ReflectionTable.load(*data), shares=shares, patterns=patterns, seed=seed)
+    model = load_model()
+    shares = model.weights.training["recipe"]["data"]["shares"]
+    figures = evaluate_held_out(model, ReflectionTable.load(*data), shares=shares, patterns=patterns, seed=seed)
     body = {
         "data": {path.name: file_sha256(path) for path in data},
-        "model": network.name,
-        "model_chosen_by": read_card(network.name)["chosen_by"],
+        "model": model.name,
+        "model_chosen_by": model.weights.chosen_by,
         "split": "sets of elements within a space group held apart (corpus/split.py)",
         **figures,
     }
     names = " ".join(f"--data {path.name}" for path in data)
-    write_record(output, command=f"powderlens evaluate held-out {names} --output {output.name}", body=body)
+    write_result(output, command=f"powderlens evaluate held-out {names} --output {output.name}", body=body)
     print_json({"record": output.name, "all": figures["all"]})
 
 
@@ -124,9 +114,9 @@ def realism(
     from powderlens.cli.databases import open_database
     from powderlens.core.files import file_sha256
     from powderlens.diffraction.protocol import load_protocol, protocol_names
-    from powderlens.evaluate.development import match_structures
-    from powderlens.evaluate.realism import evaluate_realism
-    from powderlens.evaluate.record import write_record
+    from powderlens.evaluate.record import write_result
+    from powderlens.reproduce.realism.development import match_structures
+    from powderlens.reproduce.realism.realism import evaluate_realism
 
     protocols = [load_protocol(name) for name in protocol or protocol_names()]
     matches, unmatched, unread = match_structures(data, open_database(crystals))
@@ -141,7 +131,7 @@ def realism(
     }
     chosen = "".join(f" --protocol {Path(name).name}" for name in protocol or ())
     options = f"--crystals {crystals.name} --output {output.name}{chosen} --seed {seed} --draws {draws}"
-    write_record(output, command=f"powderlens evaluate realism {data.name} {options}", body=body)
+    write_result(output, command=f"powderlens evaluate realism {data.name} {options}", body=body)
     told: dict[str, dict[str, object]] = figures["protocols"]  # type: ignore[assignment]
     brief = {name: {key: told[name][key] for key in ("accuracy", "auc")} for name in told}
     print_json({"record": output.name, "patterns": len(matches), "protocols": brief})

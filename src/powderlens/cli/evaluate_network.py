@@ -11,12 +11,23 @@ import typer
 from powderlens.cli.console import console, print_json, tell
 from powderlens.cli.extras import need
 from powderlens.cli.options import Json, NoColor
-from powderlens.cli.train import Accelerator, Size
+from powderlens.cli.training_options import (
+    Accelerator,
+    Accelerators,
+    AsPublished,
+    Cache,
+    Data,
+    Loss,
+    Network,
+    Seed,
+    Sizes,
+    Tasks,
+    Threads,
+)
 from powderlens.core.errors import InputError
 
 if TYPE_CHECKING:
-    from powderlens.evaluate.zoo_record import ZooRecord
-    from powderlens.train.recipe_zoo import ZooRecipe
+    from powderlens.evaluate.record import Record
 
 
 def evaluate_network(
@@ -40,19 +51,17 @@ def evaluate_network(
     ] = None,
     passes: Annotated[int, typer.Option(min=1, help="Mean over so many passes with dropout on.")] = 1,
     timing: Annotated[bool, typer.Option(help="Measure the time of a forward pass on one thread.")] = True,
-    network: Annotated[str | None, typer.Option(help="Another network than the recipe's.")] = None,
-    task: Annotated[list[str] | None, typer.Option(help="This task only; may be given often.")] = None,
-    loss: Annotated[str | None, typer.Option(help="Another loss: focal, gemd, or with its number gemd=2.")] = None,
-    size: Annotated[Size | None, typer.Option(help="Another size of the network.")] = None,
-    as_published: Annotated[
-        bool, typer.Option("--as-published", help="Repeat the network's published faults.")
-    ] = False,
-    seed: Annotated[int | None, typer.Option(min=0, help="Another seed.")] = None,
-    data: Annotated[list[Path] | None, typer.Option(help="Reflection table of a recipe on crystals.")] = None,
+    network: Network = None,
+    task: Tasks = None,
+    loss: Loss = None,
+    size: Sizes = None,
+    as_published: AsPublished = False,
+    seed: Seed = None,
+    data: Data = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw patterns.")] = 1,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the network.")] = 2,
-    accelerator: Annotated[Accelerator, typer.Option(help="Where the network works.")] = Accelerator.cpu,
-    cache: Annotated[Path | None, typer.Option(help="Folder where drawn patterns are kept for other runs.")] = None,
+    threads: Threads = 2,
+    accelerator: Accelerators = Accelerator.cpu,
+    cache: Cache = None,
     as_json: Json = False,
     no_color: NoColor = False,
 ) -> None:
@@ -63,17 +72,20 @@ def evaluate_network(
     """
     need("evaluating", "torch", "lightning", "pyarrow")
     from powderlens.core.named_files import names_in
-    from powderlens.evaluate.evaluate_network import check_test, torch_device
+    from powderlens.evaluate.evaluate_network import check_test
     from powderlens.evaluate.evaluate_network import evaluate_network as evaluate
     from powderlens.evaluate.training_run import run_name
-    from powderlens.train.batches import Machine
+    from powderlens.train.components.machine import Machine
+    from powderlens.train.engine import train
+    from powderlens.train.own import admit
     from powderlens.train.quiet import quiet_lightning
+    from powderlens.train.recipe import load_recipe, with_choices
     from powderlens.train.recipe_file import RECIPES
-    from powderlens.train.recipe_zoo import with_choices
-    from powderlens.train.zoo_engine import train_zoo
 
     corpus, part = _corpus_and_part(on)
-    device = torch_device(accelerator.value)
+    admit(network, loss)
+    machine = Machine(workers=workers, cache=cache, threads=threads, accelerator=accelerator.value)
+    machine.device()
     choices: dict[str, Any] = {
         "network": network,
         "task": task,
@@ -94,7 +106,7 @@ def evaluate_network(
     checkpoint = source
     if source.suffix == ".toml" or (not source.exists() and source.name in names_in(RECIPES)):
         recipe = with_choices(
-            _recipe(source),
+            load_recipe(source),
             network=network,
             size=choices["size"],
             as_published=as_published,
@@ -105,19 +117,17 @@ def evaluate_network(
         learns = check_test(recipe, corpus, part, protocol=protocol, trained_on=trained_on)
         checkpoint = output / "runs" / run_name(recipe, None if learns is None else learns.resolve().name)
         with quiet_lightning():
-            train_zoo(
+            train(
                 recipe,
                 checkpoint,
                 corpus=learns,
                 tables=data or [],
                 resume=True,
-                machine=Machine(workers=workers, cache=cache),
-                threads=threads,
-                accelerator=accelerator.value,
+                machine=machine,
                 report=tell,
             )
-    elif chosen:
-        raise InputError(f"{source}: trained already; --{next(iter(chosen))} is for recipes, leave it out")
+    elif others := [option for option in chosen if option != "network" or ":" not in str(network)]:
+        raise InputError(f"{source}: trained already; --{others[0]} is for recipes, leave it out")
     record = evaluate(
         checkpoint,
         corpus,
@@ -128,10 +138,7 @@ def evaluate_network(
         trained_on=trained_on,
         passes=passes,
         timing=timing,
-        workers=workers,
-        cache=cache,
-        threads=threads,
-        device=device,
+        machine=machine,
         command=_command(source, corpus.resolve().name + (f":{part}" if part else ""), words),
     )
     if as_json:
@@ -148,21 +155,6 @@ def _corpus_and_part(on: str) -> tuple[Path, str | None]:
     return Path(on), None
 
 
-def _recipe(path: Path) -> ZooRecipe:
-    """A recipe of the registry.
-
-    Raises:
-        InputError: no such file, or a recipe of prism.
-    """
-    from powderlens.core.named_files import find_file
-    from powderlens.train.recipe_file import RECIPES
-    from powderlens.train.recipe_zoo import is_zoo_recipe, load_zoo_recipe
-
-    if find_file(path, RECIPES, "recipe").is_file() and not is_zoo_recipe(path):
-        raise InputError(f"{path}: no recipe with format = 2; those of prism are trained by `powderlens train`")
-    return load_zoo_recipe(path)
-
-
 def _command(source: Path, on: str, words: dict[str, Any]) -> str:
     """The command line that repeats it, with names instead of places."""
     parts = ["powderlens", "evaluate", source.resolve().name, "--on", on]
@@ -173,7 +165,7 @@ def _command(source: Path, on: str, words: dict[str, Any]) -> str:
     return shlex.join([*parts, "--output", "FOLDER"])
 
 
-def _show(record: ZooRecord, *, no_color: bool) -> None:
+def _show(record: Record, *, no_color: bool) -> None:
     """For people."""
     from rich.table import Table
 

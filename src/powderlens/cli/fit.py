@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from powderlens.cli.console import complain, console, print_json
-from powderlens.cli.extras import need
+from powderlens.cli.console import console, print_json, warn, warn_of_structure
 from powderlens.cli.options import WAVELENGTHS, Json, NoColor
 from powderlens.core.errors import InputError
 
 if TYPE_CHECKING:
-    from powderlens.diffraction.fit_result import Fit
+    from powderlens.refine.result import Fit
 
 
 class Shift(StrEnum):
@@ -62,10 +61,10 @@ def fit(
 
     Prints the R factors, and each parameter with its standard uncertainty in units of the last digits.
     """
-    need("fitting", "scipy", extra="fit")
+    from powderlens.crystal.read import read_structure
     from powderlens.diffraction.figure import check_format
-    from powderlens.diffraction.fit import fit as least_squares
     from powderlens.pattern.read import read_pattern
+    from powderlens.refine.fit import fit as least_squares
 
     if plot is not None:
         check_format(plot)
@@ -87,17 +86,18 @@ def fit(
     if output is not None:
         _write(found, output)
     if plot is not None:
-        from powderlens.diffraction.fit_figure import plot_fit
+        from powderlens.refine.figure import plot_fit
 
         plot_fit(found, plot)
     if protocol is not None:
         from powderlens.core.files import atomic_write
-        from powderlens.diffraction.fit_protocol import protocol_text
+        from powderlens.refine.protocol import protocol_text
 
         with atomic_write(protocol) as aside:
             aside.write_text(protocol_text(found), encoding="utf-8", newline="\n")
+    warn_of_structure(structure, read_structure(structure), no_color=no_color)
     for warning in found.warnings:
-        complain(f"warning: {warning}", no_color=no_color)
+        warn(warning, no_color=no_color)
     if as_json:
         print_json(found.as_json())
     else:

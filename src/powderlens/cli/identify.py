@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 CHUNK = 64
 """Patterns that are answered together; their answers are printed before the next are read."""
 TOP = 5
+DEFAULT_MODEL = "prism-1"
 
 
 class Evidence(StrEnum):
@@ -46,6 +47,10 @@ def identify(
         typer.Option(metavar="W", help=WAVELENGTHS + " It wins over what the file says."),
     ] = None,
     evidence: Annotated[Evidence, typer.Option(help="What the answer may rest on.")] = Evidence.all,
+    model: Annotated[
+        str,
+        typer.Option(metavar="NAME|FILE", help="The network: a shipped one's name, or a FILE.onnx of `export`."),
+    ] = DEFAULT_MODEL,
     as_json: Json = False,
     plot: Annotated[
         Path | None,
@@ -71,7 +76,9 @@ def identify(
         raise InputError("--top has no effect on --json, which lists everything; leave one out")
     radiation = None if wavelength is None else parse_radiation(wavelength)
     plots = places(files, plot, "--plot", ".png")
-    identifier = Identifier(evidence=evidence.value)
+    if evidence is Evidence.library and model != DEFAULT_MODEL:
+        raise InputError(f"--model {model} has no effect with --evidence library; leave one out")
+    identifier = Identifier(evidence=evidence.value, model=model)
     several, failed = len(files) > 1, False
     with _progress(len(files), no_color) as advance:
         for start in range(0, len(files), CHUNK):
@@ -126,21 +133,9 @@ def _answer(
             # Replaced below; an error that nobody replaces would be our mistake.
             outcomes.append((pattern, PowderlensError(f"{file}: not answered")))
             patterns.append((i, pattern))
-    try:
-        answers: Sequence[Answer | PowderlensError] = identifier.identify_many([pattern for _, pattern in patterns])
-    except PowderlensError:
-        # One pattern of them cannot be answered, such as a range outside the network's: find out which.
-        answers = [_answer_one(identifier, pattern) for _, pattern in patterns]
-    for (i, pattern), answer in zip(patterns, answers, strict=True):
+    for (i, pattern), answer in zip(patterns, identifier.identify_many(p for _, p in patterns), strict=True):
         outcomes[i] = (pattern, answer)
     return outcomes
-
-
-def _answer_one(identifier: Identifier, pattern: Pattern) -> Answer | PowderlensError:
-    try:
-        return identifier.identify(pattern)
-    except PowderlensError as error:
-        return error
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from powderlens.cli.simulate import simulate
 from powderlens.cli.table import table
 from powderlens.cli.train import export, train
 from powderlens.core.errors import PowderlensError
+from powderlens.core.text import printable
 
 app = typer.Typer(
     help="A powder X-ray diffraction pattern in; crystal system, space group, cell and phase out.",
@@ -96,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str) -> int:
-    print("powderlens:", " ".join(message.split()), file=sys.stderr)  # noqa: T201
+    print("powderlens:", printable(" ".join(message.split())), file=sys.stderr)  # noqa: T201
     return 2
 
 

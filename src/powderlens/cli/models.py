@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from enum import StrEnum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,7 +50,10 @@ def list_networks(as_json: Json = False, no_color: NoColor = False) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A network of the list.")],
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A network of the list, MODULE:CLASS of your own, or weights."),
+    ],
     classes: Annotated[int, typer.Option(min=2, help="Classes of its one head.")] = 230,
     points: Annotated[int | None, typer.Option(min=1, help="Points of the grid; without it, the published.")] = None,
     as_published: Annotated[
@@ -60,11 +62,18 @@ def show(
     size: Annotated[Size, typer.Option(help="Full, or reduced for two cores.")] = Size.full,
     as_json: Json = False,
 ) -> None:
-    """Show a network's card, and count its parameters by building it (needs the extra `train`)."""
-    from powderlens.models.registry import card, check_build, count_parameters
-    from powderlens.models.task import Task
+    """Show a network's card, and count its parameters by building it (needs the extra `train`).
 
-    known = card(name)
+    Of weights, shipped ones as prism-1 or a FILE of `powderlens export`, it shows how they were trained.
+    """
+    from powderlens.models.registry import NAMES, check_build, count_parameters, resolve
+    from powderlens.models.task import Task
+    from powderlens.models.weights import is_weights, read_card
+
+    if name not in NAMES and is_weights(name):
+        _show_weights(read_card(name), as_json=as_json)
+        return
+    known = resolve(name, imports=True)
     length = known.points if points is None else points
     task = Task("classes", "classes", classes, tuple(range(classes)))
     how_built: dict[str, Any] = {"points": length, "as_published": as_published, "size": size.value}
@@ -82,10 +91,35 @@ def show(
     typer.echo(f"Parameters with {how}: {counted}")
 
 
+def _show_weights(card: Card, *, as_json: bool) -> None:
+    from powderlens.models.weights import weights_of
+
+    if as_json:
+        print_json(card.to_dict())
+        return
+    weights = weights_of(card)
+    grid = weights.grid
+    recipe = weights.training.get("recipe", {})
+    for line in (
+        f"{card.id}: {card.title}",
+        f"Patterns: {grid.points} points, {grid.start_deg:g} to {grid.end_deg:g} degrees at {grid.wavelength_A:g} A, "
+        + ("without background and floor" if weights.floor else "as measured")
+        + (", with a mask of what was measured" if weights.mask else ", measured on the whole grid"),
+        f"Answers: {', '.join(f'{task.name} ({task.outputs})' for task in weights.tasks)}",
+        f"Parameters: {weights.parameters:,}, size {weights.size}{', as published' if weights.as_published else ''}",
+        f"Trained: recipe {recipe.get('name', 'not stated')}, seed {recipe.get('seed', 'not stated')}, "
+        f"step {weights.step:,}",
+        f"Chosen by: {weights.chosen_by}",
+        *(f"Note: {note}" for note in weights.notes),
+    ):
+        typer.echo(line)
+
+
 def _facts(card: Card) -> dict[str, Any]:
     from powderlens.models.card import PREPROCESSING
 
-    return {**asdict(card), "preprocessing": {"name": card.preprocessing, "text": PREPROCESSING[card.preprocessing]}}
+    facts = card.to_dict()["architecture"]
+    return {**facts, "preprocessing": {"name": card.preprocessing, "text": PREPROCESSING[card.preprocessing]}}
 
 
 def _lines(card: Card) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from powderlens.cli.console import console, print_json, report_bad_file
+from powderlens.cli.console import console, print_json, report_bad_file, warn_of_structure
 from powderlens.cli.options import WAVELENGTHS, Json, NoColor, places
 from powderlens.core.errors import InputError, PowderlensError
 
@@ -94,6 +94,7 @@ def simulate(
     for file, to_file, to_plot in zip(files, outputs, plots, strict=True):
         try:
             structure = read_structure(file)
+            warn_of_structure(file, structure, no_color=no_color)
             found = diffraction.peaks(structure, radiation, two_theta_deg=two_theta_deg, dispersion=dispersion)
             if drawing:
                 pattern = diffraction.simulate(

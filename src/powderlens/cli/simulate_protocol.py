@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from powderlens.cli.console import print_json, report_bad_file
+from powderlens.cli.console import print_json, report_bad_file, warn_of_structure
 from powderlens.cli.extras import need
 from powderlens.cli.options import places
 from powderlens.core.errors import InputError, PowderlensError
@@ -62,7 +62,7 @@ def simulate_by_protocol(
     listing = as_json and output is None and plot is None
     drawn = _drawn(files, protocol, count, seed, seconds, outputs, plots, steps, listing, as_json, no_color)
     if table:
-        from powderlens.corpus.pattern_table import write_patterns
+        from powderlens.corpus.exchange.pattern_table import write_patterns
 
         assert output is not None
         manifest = write_patterns(
@@ -95,13 +95,16 @@ def _drawn(
     no_color: bool,
 ) -> Iterator[Drawn | Reject]:
     """Patterns of one file after the other; of a single bad file the error itself."""
+    from powderlens.crystal.read import read_structure
     from powderlens.crystal.structure import Reject
     from powderlens.diffraction.conditions import from_record
     from powderlens.diffraction.draw import draw_patterns
 
     for at, (file, to_file, to_plot) in enumerate(zip(files, outputs, plots, strict=True)):
         try:
-            found = draw_patterns(file, protocol, count=count, seed=seed, first=at * count, impurities=seconds)
+            structure = read_structure(file)
+            warn_of_structure(file, structure, no_color=no_color)
+            found = draw_patterns(structure, protocol, count=count, seed=seed, first=at * count, impurities=seconds)
         except PowderlensError as error:
             if len(files) == 1:
                 raise

@@ -11,7 +11,7 @@ import typer
 from powderlens.cli.options import NoColor
 
 if TYPE_CHECKING:
-    from powderlens.evaluate.tables.table import Table
+    from powderlens.reproduce.tables.table import Table
 
 
 class Format(StrEnum):
@@ -35,7 +35,7 @@ def table(
 ) -> None:
     """Print a table of the benchmark, made from records alone, with the paper's figures beside ours."""
     from powderlens.core.errors import InputError
-    from powderlens.evaluate.tables.registry import TABLES, make_table
+    from powderlens.reproduce.tables.registry import TABLES, make_table
 
     if list_tables or name is None:
         if name is not None or records or output is not None:
@@ -53,7 +53,7 @@ def table(
     if form is Format.text:
         _print_text(made, output, no_color)
         return
-    from powderlens.evaluate.tables import formats
+    from powderlens.reproduce.tables import formats
 
     write = {Format.md: formats.as_markdown, Format.csv: formats.as_csv, Format.latex: formats.as_latex}
     _give(write[form](made), output)
@@ -64,7 +64,7 @@ def _print_list(no_color: bool) -> None:
     from rich.text import Text
 
     from powderlens.cli.console import console
-    from powderlens.evaluate.tables.registry import TABLES
+    from powderlens.reproduce.tables.registry import TABLES
 
     grid = Grid(box=None, header_style="bold", pad_edge=False)
     grid.add_column("table", no_wrap=True)
@@ -76,7 +76,7 @@ def _print_list(no_color: bool) -> None:
 
 def _print_text(made: Table, output: Path | None, no_color: bool) -> None:
     from powderlens.cli.console import PIPED_WIDTH, console
-    from powderlens.evaluate.tables.formats import print_text
+    from powderlens.reproduce.tables.formats import print_text
 
     if output is None:
         print_text(made, console(no_color))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,22 +10,22 @@ import typer
 
 from powderlens.cli.console import print_json, tell
 from powderlens.cli.extras import need
+from powderlens.cli.training_options import (
+    Accelerator,
+    Accelerators,
+    AsPublished,
+    Cache,
+    Data,
+    Loss,
+    Network,
+    Precision,
+    Seed,
+    Sizes,
+    Tasks,
+    Threads,
+)
 from powderlens.cli.workers import Ray, RayAddress, ray_cluster
-
-
-class Accelerator(StrEnum):
-    """Where torch works."""
-
-    cpu = "cpu"
-    gpu = "gpu"
-    auto = "auto"
-
-
-class Size(StrEnum):
-    """Of a network of the registry."""
-
-    full = "full"
-    small = "small"
+from powderlens.core.errors import InputError
 
 
 def train(
@@ -35,120 +34,101 @@ def train(
         typer.Argument(metavar="RECIPE", help="A shipped recipe, such as simxrd-small, or a file ending in .toml."),
     ],
     output: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, metrics.csv, run.json.")],
-    data: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Reflection table from `powderlens corpus reflections`, may be given often; for synthetic crystals "
-            "statistics from `crystals statistics`, the shipped ones if left out."
-        ),
-    ] = None,
+    data: Data = None,
     corpus: Annotated[Path | None, typer.Option(help="Corpus whose training part is learnt.")] = None,
-    network: Annotated[str | None, typer.Option(help="Another network than the recipe's.")] = None,
-    task: Annotated[list[str] | None, typer.Option(help="This task only; may be given often.")] = None,
-    loss: Annotated[str | None, typer.Option(help="Another loss: focal, gemd, or with its number gemd=2.")] = None,
-    size: Annotated[Size | None, typer.Option(help="Another size of the network.")] = None,
-    as_published: Annotated[
-        bool, typer.Option("--as-published", help="Repeat the network's published faults.")
-    ] = False,
-    seed: Annotated[int | None, typer.Option(min=0, help="Another seed.")] = None,
+    measured: Annotated[
+        Path | None, typer.Option(help="Imported corpus that each validation reports on; it chooses nothing.")
+    ] = None,
+    network: Network = None,
+    task: Tasks = None,
+    loss: Loss = None,
+    size: Sizes = None,
+    as_published: AsPublished = False,
+    mask: Annotated[bool, typer.Option("--mask", help="Let the network read which points were measured.")] = False,
+    averaging: Annotated[
+        float | None, typer.Option(metavar="DECAY", help="Average the weights with this decay, as 0.999.")
+    ] = None,
+    precision: Annotated[Precision | None, typer.Option(help="Of the arithmetic; weights stay in 32 bits.")] = None,
+    seed: Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     workers: Annotated[
         int | None,
         typer.Option(min=0, help="Processes that draw patterns; 1 if not given, on Ray as many as it has CPUs."),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the network.")] = 2,
-    accelerator: Annotated[Accelerator, typer.Option(help="What the network is trained on.")] = Accelerator.cpu,
+    threads: Threads = 2,
+    accelerator: Accelerators = Accelerator.cpu,
     devices: Annotated[int, typer.Option(min=1, help="Devices that share every batch.")] = 1,
     memory_gb: Annotated[float, typer.Option(min=0, help="A corpus that takes less is drawn once.")] = 4.0,
-    cache: Annotated[Path | None, typer.Option(help="Folder where drawn patterns are kept for other runs.")] = None,
+    cache: Cache = None,
     ray: Ray = False,
     ray_address: RayAddress = None,
 ) -> None:
     """Train a network; the validation of held-out patterns chooses the checkpoint.
 
-    Recipes for networks of the registry (`powderlens models list`) take --corpus or --data as their data ask for, and
-    what is chosen here; recipes for prism take --data.
+    Takes --corpus or --data as the data of the recipe ask for; `powderlens models list` names the networks.
     """
     need("training", "torch", "lightning", "pyarrow")
-    from powderlens.core.errors import InputError
+    from powderlens.train.own import admit
     from powderlens.train.quiet import quiet_lightning
-    from powderlens.train.recipe_zoo import is_zoo_recipe, load_zoo_recipe, with_choices
+    from powderlens.train.recipe import load_recipe, with_choices
 
-    crew = 1 if workers is None else workers
-    if is_zoo_recipe(recipe):
-        if ray or ray_address is not None:
-            raise InputError(f"{recipe}: recipes of the registry do not draw on Ray; leave --ray out")
-        chosen = with_choices(
-            load_zoo_recipe(recipe),
-            network=network,
-            size=None if size is None else size.value,
-            as_published=as_published,
-            tasks=task or [],
-            loss=loss,
-            seed=seed,
+    if devices > 1 and (ray or ray_address is not None):
+        raise InputError(
+            f"{devices} devices on Ray: each would draw on one of its own; give one device, or leave Ray out"
         )
-        from powderlens.train.batches import Machine
-        from powderlens.train.zoo_engine import train_zoo
+    admit(network, loss)
+    chosen = with_choices(
+        load_recipe(recipe),
+        network=network,
+        size=None if size is None else size.value,
+        as_published=as_published,
+        mask=mask,
+        tasks=task or [],
+        loss=loss,
+        averaging=averaging,
+        precision=None if precision is None else precision.value,
+        seed=seed,
+    )
+    from powderlens.train.components.machine import Machine
+    from powderlens.train.engine import train as run
 
-        with quiet_lightning():
-            best = train_zoo(
-                chosen,
-                output,
-                corpus=corpus,
-                tables=data or [],
-                resume=resume,
-                machine=Machine(workers=crew, memory_GB=memory_gb, cache=cache),
+    with ray_cluster(workers, ray, ray_address) as cluster, quiet_lightning():
+        best = run(
+            chosen,
+            output,
+            corpus=corpus,
+            tables=data or [],
+            measured=measured,
+            resume=resume,
+            machine=Machine(
+                workers=1 if workers is None else workers,
+                memory_GB=memory_gb,
+                cache=cache,
+                cluster=cluster,
                 threads=threads,
                 accelerator=accelerator.value,
                 devices=devices,
-                report=tell,
-            )
-    else:
-        choices = (
-            network,
-            task,
-            loss,
-            size,
-            as_published or None,
-            seed,
-            corpus,
-            cache,
-            None if devices == 1 else devices,
+            ),
+            report=tell,
         )
-        if any(choice is not None for choice in choices):
-            raise InputError(f"{recipe}: a recipe of prism, which takes none of the choices; see --help")
-        from powderlens.train.engine import train as run
-        from powderlens.train.recipe import load_recipe
-
-        old = load_recipe(recipe)
-        if not data:
-            raise InputError("no reflection table is given with --data; make one with `powderlens corpus reflections`")
-        with ray_cluster(workers, ray, ray_address) as cluster, quiet_lightning():
-            best = run(
-                old,
-                data,
-                output,
-                resume=resume,
-                workers=crew,
-                threads=threads,
-                accelerator=accelerator.value,
-                cluster=cluster,
-            )
     if os.environ.get("LOCAL_RANK", "0") == "0":  # one of several devices speaks for all
         print_json({"checkpoint": best.name, "run": output.name})
 
 
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run.")],
-    output: Annotated[Path, typer.Option(help="Folder for NAME.onnx and its card NAME.json.")],
+    output: Annotated[Path, typer.Option(help="Folder for NAME.safetensors, NAME.onnx and the card NAME.json.")],
     checkpoint: Annotated[str, typer.Option(help="Which checkpoint of the run.")] = "best.ckpt",
     averaged: Annotated[
         float, typer.Option(help="Share of the averaged weights; the rest is the newest weights.")
     ] = 1.0,
+    network: Annotated[
+        str | None, typer.Option(help="Repeats MODULE:CLASS of a run of your own network, so that it is imported.")
+    ] = None,
 ) -> None:
-    """Export a trained network: ONNX with half-precision weights, and its card."""
-    need("exporting", "torch", "onnx", "onnxscript")
+    """Export a trained network: its weights, ONNX with half-precision weights to ask it, and its card."""
+    need("exporting", "torch", "lightning", "onnx", "safetensors")
     from powderlens.train.export import export as write
 
-    path = write(run / checkpoint, run, output, averaged=averaged)
+    path = write(run / checkpoint, run, output, averaged=averaged, network=network)
     print_json({"onnx": path.name, "bytes": path.stat().st_size})

@@ -12,8 +12,8 @@ import typer
 from powderlens.cli.extras import need
 
 if TYPE_CHECKING:
+    from powderlens.core.pool import Mapper
     from powderlens.corpus.cluster.connect import Cluster
-    from powderlens.corpus.parallel import Mapper
 
 PROCESSES = 2
 
@@ -35,7 +35,7 @@ def mapper_for(workers: int | None, ray: bool, address: str | None) -> Mapper:
         MissingExtraError: Ray is wanted and not installed.
     """
     if not ray and address is None:
-        from powderlens.corpus.parallel import in_processes
+        from powderlens.core.pool import in_processes
 
         return in_processes(workers or PROCESSES)
     _need_ray()

@@ -1,1 +1,1 @@
-"""Floor 0: errors, constants with their sources, unit conversions, seeded random streams."""
+"""Errors, constants with their sources, unit conversions, seeded random streams."""

@@ -21,5 +21,9 @@ class WavelengthError(InputError):
     """No wavelength is known, or the one given is not one."""
 
 
+class CoverageError(InputError):
+    """A pattern is measured on a part of a network's grid, and the network reads no mask."""
+
+
 class MissingExtraError(PowderlensError, ImportError):
     """A part of powderlens needs an optional extra that is not installed."""

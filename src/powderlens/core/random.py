@@ -13,6 +13,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core import elementary
 from powderlens.core.errors import InputError
 
 MULTIPLIER_0, MULTIPLIER_1 = 0xD2511F53, 0xCD9E8D57
@@ -105,6 +106,7 @@ def normal(seed: int, index: NDArray[np.int64] | int, purpose: int, count: int) 
     """
     even = count + count % 2
     u = uniform(seed, index, purpose, even)
-    radius, turn = np.sqrt(-2 * np.log(u[..., 0::2])), 2 * np.pi * u[..., 1::2]
-    pairs = np.stack([radius * np.cos(turn), radius * np.sin(turn)], axis=-1)
+    radius = np.sqrt(-2 * elementary.log(u[..., 0::2]))
+    sine, cosine = elementary.sin_cos(2 * np.pi * u[..., 1::2])
+    pairs = np.stack([radius * cosine, radius * sine], axis=-1)
     return np.asarray(pairs.reshape(*u.shape)[..., :count])

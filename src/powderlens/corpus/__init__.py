@@ -1,1 +1,1 @@
-"""Floor 5: crystals and their reflections on disk."""
+"""Crystals and their reflections on disk."""

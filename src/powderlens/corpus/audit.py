@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.crystal_table import CrystalTable
 from powderlens.corpus.splits import COMPOSITIONS, CRYSTALS, IDS, PATTERNS, TYPES, composition_key, promises
 from powderlens.crystal.duplicates import find_duplicates
+from powderlens.crystals.table import CrystalTable
 
 if TYPE_CHECKING:
-    from powderlens.corpus.corpus import Corpus
+    from powderlens.corpus.store.corpus import Corpus
 
 MEASURES = {
     "rows": "The same row of the table in two parts",

@@ -20,19 +20,18 @@ import numpy as np
 
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.core.files import file_sha256
-from powderlens.corpus.dif import Dif, is_dif, read_dif
-from powderlens.corpus.manifest import Manifest
-from powderlens.corpus.measured_labels import Labelled, Row, label_of, read_label_table, stated_cell
-from powderlens.corpus.opxrd import read_opxrd
-from powderlens.corpus.rruff_set import read_set
-from powderlens.corpus.stored import MEASURED
-from powderlens.corpus.stored_write import Item, StoredWriter
+from powderlens.corpus.measured_labels import label_of
+from powderlens.corpus.store.manifest import Manifest
+from powderlens.corpus.store.stored import MEASURED
+from powderlens.corpus.store.stored_write import Item, StoredWriter
+from powderlens.pattern.formats.dif import Dif, is_dif, read_dif
+from powderlens.pattern.formats.opxrd import read_opxrd
+from powderlens.pattern.formats.rruff_set import WAVELENGTH_A, RruffSet, read_rruff_set
+from powderlens.pattern.formats.stated import Row, Stated, cell_in_text, read_label_table
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.read import read_pattern
 from powderlens.pattern.wavelength import parse_radiation
 
-RRUFF_WAVELENGTH_A = 1.541838
-"""RRUFF's powder patterns are taken with copper; its DIF files state this mean of the doublet."""
 DIF_STEP_DEG = 0.01
 FORMATS = ("rruff", "dif", "folder", "opxrd")
 _NUMBER = re.compile(r"(?<![A-Za-z])[-+]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?")
@@ -67,7 +66,7 @@ def import_measured(
         raise InputError(f"a table of labels goes with --format folder; {form} files carry their own labels")
     fallback = None if wavelength is None else parse_radiation(wavelength).wavelength_A
     if source.suffix == ".npz" and form == "rruff":
-        found: Found = read_set(source)
+        found: Found = _set(read_rruff_set(source))
         origin: dict[str, Any] = {"name": source.name, "sha256": file_sha256(source)}
     else:
         files = _files(source)
@@ -121,7 +120,8 @@ def _reason(error: Exception, path: Path) -> str:
     return text.split(";")[0][:200] or type(error).__name__
 
 
-def _item(pattern: Pattern, identity: str, label: Labelled, said: dict[str, Any]) -> Item:
+def _item(pattern: Pattern, identity: str, stated: Stated, said: dict[str, Any] | None = None) -> Item:
+    label = label_of(stated)
     return Item(
         id=identity,
         name=label.name,
@@ -133,8 +133,17 @@ def _item(pattern: Pattern, identity: str, label: Labelled, said: dict[str, Any]
         wavelength_A=pattern.wavelength_A,
         axis=pattern.two_theta_deg,
         intensity=pattern.intensity,
-        record=json.dumps(said, ensure_ascii=False),
+        record=None if said is None else json.dumps(said, ensure_ascii=False),
     )
+
+
+def _set(patterns: RruffSet) -> Found:
+    for i in range(len(patterns)):
+        yield patterns.name(i), partial(_set_item, patterns, i)
+
+
+def _set_item(patterns: RruffSet, i: int) -> Item:
+    return _item(patterns.pattern(i), patterns.name(i), patterns.stated(i))
 
 
 def _rruff(source: Path, files: list[Path], labels: Path | None) -> Found:
@@ -163,15 +172,16 @@ def _rruff_item(path: Path, source: Path, difs: dict[str, Dif]) -> Item:
     if sample is None:
         raise InputError("not a RRUFF text file, it has no ##RRUFFID")
     dif = difs.get(sample)
-    label = label_of(
+    stated = Stated(
         group=dif.space_group if dif else None,
-        cell=dif.cell if dif else stated_cell(header.get("cell parameters", "")),
+        cell=dif.cell if dif else cell_in_text(header.get("cell parameters", "")),
         name=header.get("names") or None,
         formula=re.sub(r"\^[^^]*\^|_", "", header.get("ideal chemistry", "")) or None,
     )
-    known = RRUFF_WAVELENGTH_A if pattern.wavelength_A is None else pattern.wavelength_A
+    # RRUFF's powder patterns are taken with copper.
+    known = WAVELENGTH_A if pattern.wavelength_A is None else pattern.wavelength_A
     said = {"header": header, "dif": None if dif is None else dif.head}
-    return _item(replace(pattern, wavelength_A=known), _identity(path, source), label, said)
+    return _item(replace(pattern, wavelength_A=known), _identity(path, source), stated, said)
 
 
 def _sample_in(name: str) -> str | None:
@@ -197,8 +207,8 @@ def _dif_item(path: Path, source: Path) -> Item:
     np.add.at(intensity, low, dif.intensity * (1 - (place - low)))
     np.add.at(intensity, low + 1, dif.intensity * (place - low))
     pattern = Pattern(two_theta_deg=axis, intensity=intensity, wavelength_A=dif.wavelength_A, source=path.name)
-    label = label_of(group=dif.space_group, cell=dif.cell, name=dif.name, formula=None)
-    return replace(_item(pattern, _identity(path, source), label, {"dif": dif.head}), calculated=True)
+    stated = Stated(group=dif.space_group, cell=dif.cell, name=dif.name)
+    return replace(_item(pattern, _identity(path, source), stated, {"dif": dif.head}), calculated=True)
 
 
 def _folder(source: Path, files: list[Path], labels: Path | None) -> Found:
@@ -212,7 +222,7 @@ def _folder_item(row: Row, source: Path) -> Item:
     pattern = read_pattern(source / row.file, row.wavelength)
     header = {key: value for key, value in pattern.metadata.items() if key != "header"}
     identity = Path(row.file).with_suffix("").as_posix()
-    return _item(pattern, identity, row.label(), {"header": header, "table": row.rest})
+    return _item(pattern, identity, row.stated(), {"header": header, "table": row.rest})
 
 
 def _opxrd(source: Path, files: list[Path], labels: Path | None) -> Found:
@@ -223,8 +233,8 @@ def _opxrd(source: Path, files: list[Path], labels: Path | None) -> Found:
 
 
 def _opxrd_item(path: Path, source: Path) -> Item:
-    pattern, label, said = read_opxrd(path)
-    return _item(pattern, _identity(path, source), label, said)
+    pattern, stated, said = read_opxrd(path)
+    return _item(pattern, _identity(path, source), stated, said)
 
 
 _READERS: dict[str, Callable[[Path, list[Path], Path | None], Found]] = {

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256
 from powderlens.core.random import check_seed
-from powderlens.corpus.crystal_table import CrystalTable
 from powderlens.crystal.duplicates import find_duplicates
+from powderlens.crystals.table import CrystalTable
 
 IN_LIBRARY = {"train": 30, "validation": 1, "test": 2}
 """Conditions of SimXRD's 33 for each part. Source: Cao et al., ICLR 2025, in-library split."""

@@ -1,1 +1,1 @@
-"""Floor 2: crystal structures; read, labelled, reduced."""
+"""Crystal structures; read, labelled, reduced."""

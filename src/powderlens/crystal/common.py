@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from powderlens.crystal.cif import read_cif
+from powderlens.crystal.formats.cif import read_cif
 from powderlens.crystal.structure import Structure
 from powderlens.symmetry.wyckoff import operators, wyckoff_positions
 

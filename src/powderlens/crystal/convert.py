@@ -8,12 +8,13 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import inverse, product
 from powderlens.core.errors import MissingExtraError, StructureError
 from powderlens.crystal.displacement import believable, u_from_beta
 from powderlens.crystal.elements import ELEMENTS, NUMBER, element_from_text
-from powderlens.crystal.expand import MERGE_DISTANCE_A, check_metric, expand_sites, without_repeats
+from powderlens.crystal.expand import MERGE_DISTANCE_A, check_metric, check_sites, expand_sites, without_repeats
 from powderlens.crystal.operators import operators_from_triplets, space_group_number
-from powderlens.crystal.structure import Structure, lattice_from_cell
+from powderlens.crystal.structure import Structure, check_lattice, lattice_from_cell, right_handed
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -75,13 +76,19 @@ def from_pymatgen(source: Any) -> Structure:
             elements.append(element)
             frac.append(site.frac_coords)
             occupancy.append(float(filled))
+    if not elements:
+        raise StructureError("pymatgen: no atoms")
+    lattice, places = right_handed(
+        np.array(source.lattice.matrix, dtype=float), np.array(frac, dtype=float).reshape(-1, 3)
+    )
+    check_sites(lattice, elements, places, np.array(occupancy))
     return Structure(
-        lattice=np.array(source.lattice.matrix, dtype=float),
+        lattice=lattice,
         elements=tuple(elements),
-        frac=np.array(frac, dtype=float).reshape(-1, 3),
+        frac=places,
         occupancy=np.array(occupancy),
         u_iso_A2=np.full(len(elements), np.nan),
-        name=str(source.reduced_formula) if elements else "",
+        name=str(source.reduced_formula),
         source="pymatgen",
     )
 
@@ -123,11 +130,12 @@ def from_ase(source: Any) -> Structure:
         StructureError: no cell, not periodic in three directions, no atoms, or an unknown atomic number.
     """
     lattice = np.array(source.cell, dtype=float)
-    if abs(np.linalg.det(lattice)) < 1e-6 or not all(source.pbc):
+    if not lattice.any(axis=1).all() or not all(source.pbc):
         raise StructureError("ase: no unit cell periodic in three directions; set cell and pbc")
+    check_lattice(lattice, either_hand=True)
     kinds, occupancies = source.arrays.get("spacegroup_kinds"), source.info.get("occupancy")
     masses = source.get_masses()
-    places = np.array(source.positions) @ np.linalg.inv(lattice)
+    places = product(np.array(source.positions), inverse(lattice))
     elements, frac, occupancy = [], [], []
     for i, z in enumerate(source.numbers):
         if not 1 <= z <= len(ELEMENTS):
@@ -140,10 +148,12 @@ def from_ase(source: Any) -> Structure:
             elements.append(element)
             frac.append(places[i])
             occupancy.append(float(filled))
+    lattice, moved = right_handed(lattice, np.array(frac, dtype=float).reshape(-1, 3))
+    check_sites(lattice, elements, moved, np.array(occupancy))
     return Structure(
         lattice=lattice,
         elements=tuple(elements),
-        frac=np.array(frac, dtype=float).reshape(-1, 3),
+        frac=moved,
         occupancy=np.array(occupancy),
         u_iso_A2=np.full(len(elements), np.nan),
         name=str(source.symbols) if elements else "",
@@ -212,6 +222,7 @@ def from_gemmi(source: Any) -> Structure:
         ),
         lattice,
     )
+    check_sites(lattice, sites.elements, sites.frac, sites.occupancy)
     return Structure(
         lattice=lattice,
         elements=sites.elements,

@@ -16,6 +16,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
+from powderlens.crystal.content import TOLERANCE
+from powderlens.crystal.expand import FULL, IMPOSSIBLE_A
 from powderlens.crystal.label import SYMPREC_A, Symmetry
 from powderlens.crystal.stability import groups_at
 from powderlens.crystal.structure import Structure, cell_from_lattice
@@ -23,8 +25,6 @@ from powderlens.symmetry.groups import crystal_system
 
 MAX_SITES = 500
 MAX_VOLUME_A3 = 100_000.0
-SHORTEST_A = 0.5
-FULL = 1.05
 NIGGLI_TOLERANCE = 1e-3
 TIGHT = (0.01, 0.1)
 LOOSE = (0.1, 5.0)
@@ -77,6 +77,15 @@ def declared_group(structure: Structure) -> int | None:
     return None
 
 
+def _of_kind(kind: str) -> Callable[[Candidate], str | None]:
+    """What of one kind the source states and the crystal is not."""
+
+    def objection(candidate: Candidate) -> str | None:
+        return "; ".join(doubt.text for doubt in candidate.structure.doubts if doubt.kind == kind) or None
+
+    return objection
+
+
 def _too_many_atoms(candidate: Candidate) -> str | None:
     sites = candidate.symmetry.primitive_sites
     return f"{sites} atoms" if sites > MAX_SITES else None
@@ -84,8 +93,8 @@ def _too_many_atoms(candidate: Candidate) -> str | None:
 
 def _too_close(candidate: Candidate) -> str | None:
     structure = candidate.structure
-    shortest = float(shortest_distance_A(structure.lattice, structure.frac, structure.occupancy, SHORTEST_A))
-    return f"{shortest:.3f} A" if shortest < SHORTEST_A else None
+    shortest = float(shortest_distance_A(structure.lattice, structure.frac, structure.occupancy, IMPOSSIBLE_A))
+    return f"{shortest:.3f} A" if shortest < IMPOSSIBLE_A else None
 
 
 def _other_than_declared(candidate: Candidate) -> str | None:
@@ -120,13 +129,24 @@ RULES: dict[str, Rule] = {
     rule.name: rule
     for rule in (
         Rule(
+            "content",
+            f"formula, formula units and density are those that the source states, to {TOLERANCE:.0%}; hydrogen may be "
+            "missing",
+            _of_kind("content"),
+        ),
+        Rule(
+            "stated-symmetry",
+            "symbol, number and operators that the source states are of one group, in a setting that it makes clear",
+            _of_kind("symmetry"),
+        ),
+        Rule(
             "atoms",
             f"at most {MAX_SITES} sites in the primitive cell; a shared site counts once",
             _too_many_atoms,
         ),
         Rule(
             "distances",
-            f"no two sites, together filled more than {FULL:g}, within {SHORTEST_A:g} A of each other (the shortest "
+            f"no two sites, together filled more than {FULL:g}, within {IMPOSSIBLE_A:g} A of each other (the shortest "
             "bond known, H-H, has 0.74 A)",
             _too_close,
         ),
@@ -158,9 +178,12 @@ RULES: dict[str, Rule] = {
 }
 """All rules by name."""
 
+SOURCE_RULES = ("content", "stated-symmetry")
+"""Rules by which a crystal is left out that its source contradicts; ours, and first in every protocol."""
+
 PROTOCOLS: dict[str, tuple[str, ...]] = {
-    "simxrd": ("atoms", "distances", "declared", "broken-symmetry", "duplicates"),
-    "alphadiffract": ("atoms", "distances", "stable", "niggli", "volume"),
+    "simxrd": (*SOURCE_RULES, "atoms", "distances", "declared", "broken-symmetry", "duplicates"),
+    "alphadiffract": (*SOURCE_RULES, "atoms", "distances", "stable", "niggli", "volume"),
 }
 """Rules of each protocol, in the order in which a crystal meets them."""
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import inverse, lengths, product
+
 U_LIMIT_A2 = 0.5
 """Displacements outside (0, 0.5] A^2 are misprints or other units, and are taken as not known."""
 
@@ -23,21 +25,21 @@ def beta_from_u(u_A2: NDArray[np.float64], lattice: NDArray[np.float64]) -> NDAr
 
     Source: Trueblood et al., Acta Cryst. A52, 770 (1996), table 1.
     """
-    lengths = np.linalg.norm(np.linalg.inv(lattice), axis=0)
-    scaled: NDArray[np.float64] = 2 * np.pi**2 * u_A2 * np.outer(lengths, lengths)
+    edges = lengths(inverse(lattice).T)
+    scaled: NDArray[np.float64] = 2 * np.pi**2 * u_A2 * np.outer(edges, edges)
     return scaled
 
 
 def u_from_beta(beta: NDArray[np.float64], lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     """U_ij in A^2 from dimensionless tensors (n, 3, 3): the inverse of `beta_from_u`."""
-    lengths = np.linalg.norm(np.linalg.inv(lattice), axis=0)
-    scaled: NDArray[np.float64] = beta / (2 * np.pi**2 * np.outer(lengths, lengths))
+    edges = lengths(inverse(lattice).T)
+    scaled: NDArray[np.float64] = beta / (2 * np.pi**2 * np.outer(edges, edges))
     return scaled
 
 
 def u_equivalent(beta: NDArray[np.float64], lattice: NDArray[np.float64]) -> NDArray[np.float64]:
     """Equivalent isotropic displacement (n,) in A^2: a third of the trace of the Cartesian tensor."""
-    trace = np.einsum("nij,ij->n", beta, lattice @ lattice.T)
+    trace = (beta * product(lattice, lattice.T)).sum(axis=(1, 2))
     equivalent: NDArray[np.float64] = trace / (6 * np.pi**2)
     return equivalent
 
@@ -48,7 +50,7 @@ def is_physical(
     """Which tensors (n, 3, 3) describe a displacement: no principal value below -tolerance_A2, and one above 0."""
     known = np.asarray(np.isfinite(beta).all(axis=(1, 2)))
     tensors: NDArray[np.float64] = np.where(known[:, None, None], beta, 0.0)
-    cartesian = lattice.T @ tensors @ lattice
+    cartesian = product(product(lattice.T, tensors), lattice)
     values = np.linalg.eigvalsh(cartesian / (2 * np.pi**2))
     physical: NDArray[np.bool_] = known & (values[:, 0] > -tolerance_A2) & (values[:, 2] > 0)
     return physical

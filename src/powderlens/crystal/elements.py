@@ -25,6 +25,12 @@ DEUTERIUM = re.compile(r"D(?![a-z])")
 """How labels begin that stand for deuterium."""
 
 
+_PLUS_SHARE = re.compile(r"\s*\+\s*(?=0?\.\d)")
+_SHARE_FIRST = re.compile(r"(0?\.\d+)\s*\*?\s*([A-Z][a-z]?)(?:\d?[+-])?")
+_SHARE_LAST = re.compile(r"([A-Z][a-z]?)\s*(0?\.\d+)")
+_MIXED = re.compile(rf"\s*(?:{_SHARE_LAST.pattern}[\s,+/]*){{2,}}$")
+
+
 def element_from_text(text: str, present: Set[str] = frozenset()) -> str | None:
     """Element of a type symbol or site label of a CIF or POSCAR, charges and numbers left out.
 
@@ -54,6 +60,22 @@ def element_from_text(text: str, present: Set[str] = frozenset()) -> str | None:
         if reading in present:
             return reading
     return readings[0] if readings and readings[0] in NUMBER else None
+
+
+def shares_from_text(text: str) -> list[tuple[str, float]]:
+    """Elements of a type symbol that says how much of its site each fills.
+
+    Args:
+        text: such as "0.75Si + 0.25Al", "0.75Si4+ + 0.25Al3+", "Si0.75+Al0.25" or "Si0.75Al0.25".
+
+    Returns:
+        Each element with its share, charges left out; empty when the text says no such thing.
+    """
+    found = [_SHARE_FIRST.fullmatch(part) for part in _PLUS_SHARE.split(text.strip())]
+    pairs = [(match[2], float(match[1])) for match in found if match]
+    if len(pairs) < len(found):
+        pairs = [(element, float(share)) for element, share in _SHARE_LAST.findall(text)] if _MIXED.match(text) else []
+    return pairs if all(element in NUMBER for element, _ in pairs) else []
 
 
 @lru_cache(maxsize=256)

@@ -12,6 +12,7 @@ import moyopy
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import inverse, product, turned
 from powderlens.core.errors import StructureError
 from powderlens.crystal.elements import NUMBER
 from powderlens.crystal.onto_symmetry import (
@@ -97,11 +98,11 @@ class Symmetry:
         step = {np.array(r).tobytes(): np.array(t) for r, t in zip(group.rotations, group.translations, strict=True)}
         # Into the primitive standard cell and back: x = P x' + p, so W' = P^-1 W P, and w = p + P w' - W p, up to a
         # vector of the primitive lattice, which the search knows.
-        inverse = np.linalg.inv(linear)
-        turned = np.round(inverse @ self.rotations @ linear).astype(np.int64)
-        shift = np.array([step[rotation.tobytes()] for rotation in turned])
-        exact = origin + shift @ linear.T - self.rotations @ origin
-        exact += np.round((self.translations - exact) @ inverse.T) @ linear.T
+        into = inverse(linear)
+        moved = np.round(product(product(into, self.rotations), linear)).astype(np.int64)
+        shift = np.array([step[rotation.tobytes()] for rotation in moved])
+        exact = origin + product(shift, linear.T) - turned(self.rotations, origin)
+        exact += product(np.round(product(self.translations - exact, into.T)), linear.T)
         return _wrapped(exact)
 
     @property
@@ -118,8 +119,7 @@ class Symmetry:
     def primitive_basis_A(self) -> NDArray[np.float64]:
         """(3, 3) rows: the basis of `primitive` as the structure's own, unrefined lattice has it."""
         linear = np.array(self._dataset.prim_std_linear)
-        basis: NDArray[np.float64] = linear.T @ self.structure.lattice
-        return basis
+        return product(linear.T, self.structure.lattice)
 
     def _rows_of_cell(self, cell: moyopy.Cell) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Rows of the structure that the sites of a cell of moyo come from, and how many each site has."""
@@ -129,7 +129,7 @@ class Symmetry:
         mapping = np.array(d.mapping_std_prim)
         site_of_prim[mapping[::-1]] = np.arange(len(mapping))[::-1]
         # A conventional cell repeats the primitive one: each of its atoms is one of those, modulo that lattice.
-        in_prim = np.array(cell.positions) @ np.array(cell.basis) @ np.linalg.inv(np.array(d.prim_std_cell.basis))
+        in_prim = product(product(cell.positions, cell.basis), inverse(d.prim_std_cell.basis))
         nearest = []
         for some in np.array_split(in_prim, 1 + len(in_prim) * len(prim_frac) // 10**6):
             rest = some[:, None, :] - prim_frac[None, :, :]
@@ -146,8 +146,8 @@ class Symmetry:
         rows, repeats = self._rows_of_cell(cell) if primitive else self._standard_rows
         beta = None
         if s.beta is not None:
-            inverse = np.linalg.inv(linear)
-            beta = inverse @ s.beta[rows] @ inverse.T
+            into = inverse(linear)
+            beta = product(product(into, s.beta[rows]), into.T)
         operators = moyopy.operations_from_number(self.number, setting=_SETTING, primitive=primitive)
         return replace(
             s,
@@ -218,7 +218,7 @@ def group_and_basis(structure: Structure, symprec_A: float) -> tuple[int, NDArra
     """
     first, _, kinds = _sites(structure)
     dataset, _ = _search(structure, first, kinds, symprec_A)
-    return dataset.number, np.array(dataset.prim_std_linear).T @ structure.lattice
+    return dataset.number, product(np.array(dataset.prim_std_linear).T, structure.lattice)
 
 
 def with_symmetry(structure: Structure, symprec_A: float = SYMPREC_A) -> Structure:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import inverse, lengths, product
+from powderlens.core.elementary_compiled import compiled
 from powderlens.core.errors import StructureError
 from powderlens.crystal.elements import NUMBER
 from powderlens.crystal.structure import Structure
@@ -38,10 +39,9 @@ def metric_deviation(lattice: Floats, rotations: Ints) -> Floats:
     Returns:
         Half the largest difference between W^T G W and G, its elements divided by the lengths of their vectors.
     """
-    metric = np.einsum("ik,jk->ij", lattice, lattice)
-    lengths = np.sqrt(np.diagonal(metric))
-    turned = np.einsum("nki,kl,nlj->nij", rotations, metric, rotations)
-    return np.asarray(np.abs((turned - metric) / (lengths[:, None] * lengths)).max(axis=(1, 2)) / 2)
+    metric, edges_A = product(lattice, lattice.T), lengths(lattice)
+    moved = product(product(rotations.transpose(0, 2, 1), metric), rotations)
+    return np.asarray(np.abs((moved - metric) / (edges_A[:, None] * edges_A)).max(axis=(1, 2)) / 2)
 
 
 def obeyed_rotations(lattice: Floats, rotations: Ints, limit: float = OBEYED) -> NDArray[np.bool_]:
@@ -73,18 +73,17 @@ def symmetric_lattice(lattice: Floats, rotations: Ints) -> Floats:
         lattice: (3, 3), rows are the cell vectors, A.
         rotations: (n, 3, 3) of a group.
     """
-    metric = np.einsum("ik,jk->ij", lattice, lattice)
-    mean = np.einsum("nki,kl,nlj->ij", rotations, metric, rotations) / len(rotations)
-    inverse = np.stack([np.cross(lattice[(i + 1) % 3], lattice[(i + 2) % 3]) for i in range(3)], axis=1)
-    inverse /= np.einsum("i,i->", lattice[0], inverse[:, 0])
-    rest = np.einsum("ij,jk,lk->il", inverse, mean - metric, inverse)
+    metric = product(lattice, lattice.T)
+    mean = product(product(rotations.transpose(0, 2, 1), metric), rotations).sum(axis=0) / len(rotations)
+    into = inverse(lattice)
+    rest = product(product(into, mean - metric), into.T)
     # The square root of 1 + rest by its series, which no library of linear algebra decides.
     root, power, factor = np.eye(3), np.eye(3), 1.0
     for n in range(1, 20):
-        power = np.einsum("ij,jk->ik", power, rest)
+        power = product(power, rest)
         factor *= (1.5 - n) / n
         root += factor * power
-    return np.asarray(np.einsum("ij,jk->ik", lattice, root))
+    return np.asarray(product(lattice, root))
 
 
 def onto_operators(structure: Structure, rotations: Ints, translations: Floats) -> Structure:
@@ -115,12 +114,12 @@ def onto_operators(structure: Structure, rotations: Ints, translations: Floats) 
     if len(image) != len(rotations):
         who = structure.source or structure.name or "structure"
         raise StructureError(f"{who}: the operators do not bring its atoms onto each other")
-    if np.sqrt((np.einsum("ij,jk->ik", shift, structure.lattice) ** 2).sum(axis=1)).max() > ROUNDING:
+    if lengths(product(shift, structure.lattice)).max() > ROUNDING:
         out = replace(out, frac=structure.frac + shift)
     if np.isfinite(structure.u_iso_A2).any() and np.ptp(structure.u_iso_A2[image], axis=0).max() > 0:
         out = replace(out, u_iso_A2=_mean(structure.u_iso_A2[None].repeat(len(image), axis=0), image))
     if structure.beta is not None:
-        turned = np.einsum("nij,mjk,nlk->nmil", rotations, structure.beta, rotations)
+        turned = product(product(rotations[:, None], structure.beta), rotations[:, None].transpose(0, 1, 3, 2))
         if np.abs(np.nan_to_num(turned - structure.beta[image])).max() > ROUNDING:
             out = replace(out, beta=_mean(turned, image))
     return out
@@ -136,11 +135,11 @@ def _mean(values: Floats, image: Ints) -> Floats:
 
 def _closed(rotations: Ints) -> bool:
     distinct = np.unique(rotations.reshape(-1, 9), axis=0).reshape(-1, 3, 3)
-    products = np.einsum("aij,bjk->abik", distinct, distinct).reshape(-1, 9)
+    products = product(distinct[:, None], distinct).reshape(-1, 9)
     return len(np.unique(products, axis=0)) == len(distinct)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _images(frac, kind, rotations, translations, lattice):  # type: ignore[no-untyped-def]
     """(m, n) row that each operator brings each row to, the nearest of its kind not yet taken, and the (n, 3) mean
     fractional shift onto the images; (0, n) rows where an image meets none within half an angstrom.

@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import product, turned
 from powderlens.core.errors import StructureError
 from powderlens.crystal.elements import NUMBER
 from powderlens.crystal.structure import Structure
@@ -91,10 +92,10 @@ def _site_tensors(structure: Structure, rows: NDArray[np.int64]) -> NDArray[np.f
     tensors = []
     for row in rows:
         here = structure.frac[row]
-        rest = structure.rotations @ here + structure.translations - here
+        rest = turned(structure.rotations, here) + structure.translations - here
         rest -= np.round(rest)
-        keeps = structure.rotations[((rest @ structure.lattice) ** 2).sum(axis=1) < SAME_PLACE_A**2]
-        tensors.append((keeps @ structure.beta[row] @ keeps.transpose(0, 2, 1)).mean(axis=0))
+        keeps = structure.rotations[(product(rest, structure.lattice) ** 2).sum(axis=1) < SAME_PLACE_A**2]
+        tensors.append(product(product(keeps, structure.beta[row]), keeps.transpose(0, 2, 1)).mean(axis=0))
     return np.array(tensors).reshape(-1, 3, 3)
 
 

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from powderlens.core.errors import StructureError
-from powderlens.crystal.cif import read_cif
 from powderlens.crystal.convert import from_ase, from_gemmi, from_pymatgen
-from powderlens.crystal.poscar import read_poscar
+from powderlens.crystal.formats.cif import read_cif
+from powderlens.crystal.formats.poscar import read_poscar
 from powderlens.crystal.structure import Structure
 
 _READABLE = "CIF (.cif), POSCAR or CONTCAR (also .vasp and POSCAR-*)"

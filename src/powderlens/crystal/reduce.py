@@ -8,6 +8,7 @@ import moyopy
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import cholesky, product
 from powderlens.core.errors import StructureError
 from powderlens.crystal.operators import primitive_basis
 from powderlens.crystal.structure import Structure, cell_from_lattice
@@ -27,7 +28,7 @@ def primitive_lattice(structure: Structure) -> NDArray[np.float64]:
     Raises:
         StructureError: the pure translations are no group.
     """
-    return primitive_basis(structure.rotations, structure.translations) @ structure.lattice
+    return product(primitive_basis(structure.rotations, structure.translations), structure.lattice)
 
 
 def niggli_cell(structure: Structure | NDArray[np.float64]) -> Cell:
@@ -62,7 +63,6 @@ def niggli_cell(structure: Structure | NDArray[np.float64]) -> Cell:
 
 def _symmetric_lattice(structure: Structure) -> NDArray[np.float64]:
     """Lattice whose metric is the mean over the rotations; any orientation."""
-    metric = structure.lattice @ structure.lattice.T
-    mean = (structure.rotations.transpose(0, 2, 1) @ metric @ structure.rotations).mean(axis=0)
-    lattice: NDArray[np.float64] = np.linalg.cholesky(mean)
-    return lattice
+    metric = product(structure.lattice, structure.lattice.T)
+    moved = product(product(structure.rotations.transpose(0, 2, 1), metric), structure.rotations)
+    return cholesky(moved.mean(axis=0))

@@ -6,8 +6,6 @@ import gzip
 import json
 import os
 import sqlite3
-import tarfile
-import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -15,27 +13,27 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from powderlens.core.errors import InputError, StructureError
-from powderlens.crystal.amcsd import iter_amcsd
-from powderlens.crystal.ase_database import iter_ase_database
-from powderlens.crystal.cif import cif_blocks
-from powderlens.crystal.materials_project import (
+from powderlens.core.errors import InputError
+from powderlens.core.text import printable
+from powderlens.crystal.archives import ARCHIVES, members
+from powderlens.crystal.formats.amcsd import iter_amcsd
+from powderlens.crystal.formats.ase_database import iter_ase_database
+from powderlens.crystal.formats.cif import cif_blocks
+from powderlens.crystal.formats.cif_text import decoded
+from powderlens.crystal.formats.materials_project import (
     is_document,
     iter_materials_project,
     materials_project_structure,
     record_structure,
     text_lines,
 )
-from powderlens.crystal.optimade import iter_optimade
-from powderlens.crystal.poscar import poscar_structure
+from powderlens.crystal.formats.optimade import iter_optimade
+from powderlens.crystal.formats.poscar import poscar_structure
 from powderlens.crystal.read import is_cif_name, is_poscar_name, read_structure
-from powderlens.crystal.structure import Reject, Structure
+from powderlens.crystal.structure import BAD_RECORD, Reject, Structure
 
-ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 LINES = (".jsonl", ".jsonl.gz")
 DOCUMENTS = (".json", ".json.gz")
-LARGEST_MEMBER = 64 * 2**20
-"""Files of an archive beyond this are not unpacked, bytes."""
 
 
 def open_source(path: Path) -> Iterator[Structure | Reject]:
@@ -55,7 +53,7 @@ def open_source(path: Path) -> Iterator[Structure | Reject]:
     if not path.is_file():
         raise InputError(f"{path}: no such database; known are {_known()}")
     if name.endswith(ARCHIVES):
-        return _archive(path)
+        return _texts(members(path, _is_crystal), name_of(path))
     if name.endswith(LINES):
         return _lines(path)
     if name.endswith(DOCUMENTS):
@@ -86,8 +84,8 @@ def iter_objects(objects: Iterable[object], name: str = "python") -> Iterator[St
                 yield replace(found, source=source) if found.source == "mp:unnamed" else found
             else:
                 yield replace(read_structure(item), source=source)
-        except (StructureError, ValueError, TypeError, KeyError) as error:
-            yield Reject(source, str(error) or type(error).__name__)
+        except BAD_RECORD as error:
+            yield Reject.record(source, error)
 
 
 def name_of(path: Path) -> str:
@@ -125,7 +123,7 @@ def _lines(path: Path) -> Iterator[Structure | Reject]:
     with closing(text_lines(path)) as lines:
         try:
             first = json.loads(next((line for line in lines if line.strip()), "null"))
-        except ValueError:
+        except (ValueError, RecursionError):
             first = None
     if isinstance(first, dict) and ("x-optimade" in first or "attributes" in first):
         return _optimade_lines(path)
@@ -137,8 +135,9 @@ def _optimade_lines(path: Path) -> Iterator[Structure | Reject]:
     for number, line in enumerate(text_lines(path), start=1):
         try:
             entry = json.loads(line) if line.strip() else {}
-        except ValueError:
-            yield Reject(f"{name}:line {number}", "record: not JSON")
+        except (ValueError, RecursionError) as error:
+            deep = isinstance(error, RecursionError)
+            yield Reject(f"{name}:line {number}", f"record: {'nested too deep' if deep else 'not JSON'}")
             continue
         if isinstance(entry, dict) and ("x-optimade" in entry or entry.get("type", "structures") != "structures"):
             continue
@@ -149,6 +148,8 @@ def _optimade_lines(path: Path) -> Iterator[Structure | Reject]:
 def _document(path: Path) -> Iterator[Structure | Reject]:
     try:
         content: Any = json.loads("".join(text_lines(path)))
+    except RecursionError:
+        raise InputError(f"{path}: JSON that is nested too deep") from None
     except ValueError as error:
         raise error if isinstance(error, InputError) else InputError(f"{path}: not JSON ({error})") from None
     if isinstance(content, dict) and isinstance(content.get("data"), list | dict):
@@ -189,58 +190,33 @@ def _is_crystal(name: str) -> bool:
     return is_cif_name(last) or is_poscar_name(last)
 
 
-def _texts(files: Iterable[tuple[str, bytes]], prefix: str) -> Iterator[Structure | Reject]:
-    """Structures of CIFs and POSCARs; a CIF with several gives each its block's name."""
+def _texts(files: Iterable[tuple[str, bytes | str]], prefix: str) -> Iterator[Structure | Reject]:
+    """Structures of CIFs and POSCARs; a CIF with several gives each its block's name.
+
+    Args:
+        files: names with what is in them; text in place of bytes says why it cannot be had.
+        prefix: of the ids.
+    """
     for name, content in files:
-        source = f"{prefix}:{name}"
+        source = printable(f"{prefix}:{name}")
+        if isinstance(content, str):
+            yield Reject(source, content)
+            continue
         try:
             if name.lower().endswith(".gz"):
                 content = gzip.decompress(content)
-            text = content.decode("utf-8", errors="replace")
+            text = decoded(content)
             if is_cif_name(PurePosixPath(name).name.lower().removesuffix(".gz")):
                 blocks = cif_blocks(text)
                 for block, read in blocks:
-                    own = source if len(blocks) == 1 else f"{source}#{block}"
+                    own = source if len(blocks) == 1 else printable(f"{source}#{block}")
                     try:
                         yield replace(read(), source=own)
-                    except (StructureError, ValueError) as error:
-                        yield Reject(own, str(error))
+                    except BAD_RECORD as error:
+                        yield Reject.record(own, error)
             else:
                 yield replace(poscar_structure(text), source=source)
-        except (StructureError, ValueError, IndexError) as error:
-            yield Reject(source, str(error))
+        except BAD_RECORD as error:
+            yield Reject.record(source, error)
         except (OSError, EOFError, zlib.error):
             yield Reject(source, "file: not a whole gzip file")
-
-
-def _archive(path: Path) -> Iterator[Structure | Reject]:
-    return _texts(_zip(path) if path.name.lower().endswith(".zip") else _tar(path), name_of(path))
-
-
-def _zip(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            for member in sorted(archive.infolist(), key=lambda info: info.filename):
-                if _is_crystal(member.filename):
-                    _check_size(path, member.filename, member.file_size)
-                    yield member.filename, archive.read(member)
-    except (zipfile.BadZipFile, OSError, EOFError, zlib.error, RuntimeError) as error:
-        raise StructureError(f"{path}: not a whole zip archive ({error})") from None
-
-
-def _tar(path: Path) -> Iterator[tuple[str, bytes]]:
-    try:
-        with tarfile.open(path, "r:*") as archive:
-            for member in archive:
-                if member.isfile() and _is_crystal(member.name.removeprefix("./")):
-                    _check_size(path, member.name, member.size)
-                    handle = archive.extractfile(member)
-                    assert handle is not None
-                    yield member.name.removeprefix("./"), handle.read()
-    except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-        raise StructureError(f"{path}: not a whole tar archive ({error})") from None
-
-
-def _check_size(path: Path, name: str, size: int) -> None:
-    if size > LARGEST_MEMBER:
-        raise StructureError(f"{path}: {name} has {size} bytes, a crystal at most {LARGEST_MEMBER}; unpack it yourself")

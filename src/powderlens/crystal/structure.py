@@ -5,13 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import arccos, determinant, inverse, lengths, sin_cos
 from powderlens.core.errors import StructureError
 
 MAX_ATOMS = 20_000
+
+EDGES_A = (0.1, 10_000.0)
+"""Shortest and longest cell vector, A; what lies beyond is a mistake of units or of typing."""
+
+FLATTEST = 1e-4
+"""Volume over the product of the lengths, below which three vectors span no cell."""
+
+FARTHEST = 1e6
+"""Fractional coordinates beyond this are no places in a cell."""
+
+FULLEST = 1.1
+"""Refined occupancies come out a little above 1; none of one atom is beyond this."""
+
+BAD_RECORD = (ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError)
+"""What making a structure of a stranger's record may raise: missing, of another kind, too large, too deep."""
 
 
 def lattice_from_cell(cell: Sequence[float]) -> NDArray[np.float64]:
@@ -31,8 +48,9 @@ def lattice_from_cell(cell: Sequence[float]) -> NDArray[np.float64]:
     a, b, c, alpha, beta, gamma = (float(v) for v in cell)
     if not all(np.isfinite([a, b, c, alpha, beta, gamma])) or min(a, b, c) <= 0:
         raise StructureError(f"cell lengths {a:g}, {b:g}, {c:g} A: all must be positive numbers")
-    ca, cb, cg = (np.cos(np.radians(v)) if v != 90.0 else 0.0 for v in (alpha, beta, gamma))
-    sg = np.sin(np.radians(gamma))
+    _check_edges(np.array([a, b, c]))
+    ca, cb, cg = (sin_cos(float(np.radians(v)))[1] if v != 90.0 else 0.0 for v in (alpha, beta, gamma))
+    sg = sin_cos(float(np.radians(gamma)))[0]
     volume2 = 1 - ca * ca - cb * cb - cg * cg + 2 * ca * cb * cg
     if volume2 <= 1e-8 or not all(0 < angle < 180 for angle in (alpha, beta, gamma)):
         raise StructureError(f"cell angles {alpha:g}, {beta:g}, {gamma:g} degrees close no cell")
@@ -45,19 +63,76 @@ def lattice_from_cell(cell: Sequence[float]) -> NDArray[np.float64]:
     )
 
 
+def check_lattice(lattice: NDArray[np.float64], *, either_hand: bool = False) -> None:
+    """Refuse vectors that are no cell.
+
+    Args:
+        lattice: rows are the cell vectors, A.
+        either_hand: let left-handed ones pass, for `right_handed`.
+
+    Raises:
+        StructureError: not three vectors of finite numbers, lengths outside `EDGES_A`, flat, or left-handed.
+    """
+    if lattice.shape != (3, 3) or not np.isfinite(lattice).all():
+        raise StructureError("cell vectors: nine finite numbers are needed")
+    if np.abs(lattice).max() > EDGES_A[1]:
+        _check_edges(np.array([np.abs(lattice).max()]))
+    edges = np.linalg.norm(lattice, axis=1)
+    volume = float(np.linalg.det(lattice))
+    if abs(volume) <= FLATTEST * float(edges.prod()):
+        raise StructureError("the cell has no volume: its vectors lie in a plane")
+    _check_edges(edges)
+    if volume < 0 and not either_hand:
+        raise StructureError("cell vectors: left-handed; exchange two of them, and the coordinates along them")
+
+
+def right_handed(
+    lattice: NDArray[np.float64], frac: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The same atoms in the same places, by vectors that are right-handed: all three turned round where they are not.
+
+    Programs that hold vectors and coordinates together (pymatgen, ASE, OPTIMADE) allow both hands.
+
+    Raises:
+        StructureError: vectors that are no cell, see `check_lattice`.
+    """
+    check_lattice(lattice, either_hand=True)
+    return (-lattice, -frac) if np.linalg.det(lattice) < 0 else (lattice, frac)
+
+
+def _check_edges(edges_A: NDArray[np.float64]) -> None:
+    for edge in edges_A:
+        if not EDGES_A[0] <= edge <= EDGES_A[1]:
+            raise StructureError(f"cell vector of {edge:g} A; {EDGES_A[0]:g} to {EDGES_A[1]:g} A are possible")
+
+
 def cell_from_lattice(lattice: NDArray[np.float64]) -> tuple[float, float, float, float, float, float]:
     """Cell parameters (A, degrees) of a (3, 3) lattice whose rows are the cell vectors."""
-    lengths = np.linalg.norm(lattice, axis=1)
-    cosines = [float(lattice[i] @ lattice[j] / (lengths[i] * lengths[j])) for i, j in ((1, 2), (0, 2), (0, 1))]
-    angles = np.degrees(np.arccos(np.clip(cosines, -1.0, 1.0)))
+    edges = lengths(lattice)
+    first, second = [1, 0, 0], [2, 2, 1]
+    x, y, z = (lattice[first] * lattice[second]).T
+    cosines = (x + y + z) / (edges[first] * edges[second])
+    angles = np.degrees(arccos(np.clip(cosines, -1.0, 1.0)))
     return (
-        float(lengths[0]),
-        float(lengths[1]),
-        float(lengths[2]),
+        float(edges[0]),
+        float(edges[1]),
+        float(edges[2]),
         float(angles[0]),
         float(angles[1]),
         float(angles[2]),
     )
+
+
+class Doubt(NamedTuple):
+    """Something that a source states and the crystal made from it is not.
+
+    Attributes:
+        kind: "content" (formula, formula units, density), "symmetry" (symbol, number, origin) or "site" (overfull).
+        text: what is stated, and what was found.
+    """
+
+    kind: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -66,6 +141,12 @@ class Reject:
 
     source: str
     reason: str
+
+    @classmethod
+    def record(cls, source: str, error: Exception) -> Reject:
+        """A record of which no structure could be made; see `BAD_RECORD`."""
+        said = isinstance(error, StructureError)
+        return cls(source, str(error) if said else f"record: {error or type(error).__name__}")
 
     @classmethod
     def of(cls, structure: Structure, error: Exception) -> Reject:
@@ -99,6 +180,8 @@ class Structure:
         name: what the source calls it.
         source: where it came from.
         labels: anything else that the source says.
+        doubts: what the source states of the crystal and it is not; only readers that check it have any.
+        notes: what reading left out.
     """
 
     lattice: NDArray[np.float64]
@@ -113,6 +196,8 @@ class Structure:
     name: str = ""
     source: str = ""
     labels: Mapping[str, object] = field(default_factory=dict)
+    doubts: tuple[Doubt, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.elements)
@@ -122,8 +207,18 @@ class Structure:
             raise StructureError(f"{self.name}: {n} atoms in the cell, the limit is {MAX_ATOMS}")
         if self.frac.shape != (n, 3) or self.occupancy.shape != (n,) or self.u_iso_A2.shape != (n,):
             raise StructureError(f"{self.name}: coordinates, occupancies and elements differ in number")
+        try:
+            check_lattice(self.lattice)
+        except StructureError as error:
+            raise StructureError(f"{self.source or self.name or 'structure'}: {error}") from None
         if not np.isfinite(self.frac).all():
             raise StructureError(f"{self.name}: an atom has no coordinates")
+        if not np.abs(self.frac).max() < FARTHEST:
+            worst = self.frac.flat[np.abs(self.frac).argmax()]
+            raise StructureError(f"{self.name}: fractional coordinate {worst:g}; the cell runs from 0 to 1")
+        if not ((self.occupancy >= 0) & (self.occupancy <= FULLEST)).all():
+            worst = self.occupancy[np.abs(np.nan_to_num(self.occupancy, nan=np.inf)).argmax()]
+            raise StructureError(f"{self.name}: occupancy {worst:g}; it must lie between 0 and 1")
 
     @classmethod
     def from_cell(
@@ -151,12 +246,17 @@ class Structure:
     @property
     def volume_A3(self) -> float:
         """Volume of the unit cell."""
-        return float(abs(np.linalg.det(self.lattice)))
+        return float(abs(determinant(self.lattice)))
 
     @cached_property
     def reciprocal(self) -> NDArray[np.float64]:
         """(3, 3) rows are a*, b*, c* in 1/A, without 2 pi."""
-        return np.asarray(np.linalg.inv(self.lattice).T, dtype=np.float64)
+        return inverse(self.lattice).T
+
+    @property
+    def remarks(self) -> str:
+        """Notes and doubts in one line; "" where there is nothing to say."""
+        return "; ".join([*self.notes, *(doubt.text for doubt in self.doubts)])
 
     @property
     def formula(self) -> str:

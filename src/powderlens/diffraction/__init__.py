@@ -1,1 +1,1 @@
-"""Floor 4: from a structure to reflections, from reflections to a pattern."""
+"""From a structure to reflections, from reflections to a pattern."""

@@ -21,6 +21,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import gauss_legendre
+
 Floats = NDArray[np.float64]
 
 MAX_NODES = 24
@@ -39,7 +41,7 @@ def _gauss_legendre() -> tuple[Floats, Floats]:
     """Rules with 1 to `MAX_NODES` nodes."""
     nodes, weights = np.zeros((MAX_NODES + 1, MAX_NODES)), np.zeros((MAX_NODES + 1, MAX_NODES))
     for count in range(1, MAX_NODES + 1):
-        x, w = np.polynomial.legendre.leggauss(count)
+        x, w = gauss_legendre(count)
         nodes[count, :count], weights[count, :count] = (x + 1) / 2, w / 2
     return nodes, weights
 

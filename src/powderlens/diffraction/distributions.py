@@ -7,13 +7,14 @@ same rows of any pattern, so that a pattern does not depend on which others are 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import erfc, inf, log, sqrt
+from math import inf
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from powderlens.core.elementary import exp, log, normal_share
 from powderlens.diffraction.noise import normal_inverse
 
 Floats = NDArray[np.float64]
@@ -125,7 +126,7 @@ class LogUniform(Distribution):
     def value(self, x: Floats) -> Floats:
         """A (b / a)^x."""
         a, b = self.log_uniform
-        return np.asarray(a * np.exp(log(b / a) * x))
+        return np.asarray(a * exp(log(b / a) * x))
 
 
 class Power(Distribution):
@@ -142,7 +143,7 @@ class Power(Distribution):
     def value(self, x: Floats) -> Floats:
         """From + (to - from) x^exponent."""
         a, b, exponent = self.power
-        return np.asarray(a + (b - a) * np.exp(exponent * np.log(x)))
+        return np.asarray(a + (b - a) * exp(exponent * log(x)))
 
 
 class LogPower(Distribution):
@@ -160,7 +161,7 @@ class LogPower(Distribution):
     def value(self, x: Floats) -> Floats:
         """From (to / from)^(x^exponent)."""
         a, b, exponent = self.log_power
-        return np.asarray(a * np.exp(log(b / a) * np.exp(exponent * np.log(x))))
+        return np.asarray(a * exp(log(b / a) * exp(exponent * log(x))))
 
 
 class Squared(Distribution):
@@ -248,7 +249,7 @@ class Bell(Distribution):
         """Cumulative probability of both ends of `within`."""
         if self.within is None:
             return 0.0, 1.0
-        low, high = (erfc(-self._number(limit) / sqrt(2)) / 2 for limit in self.within)
+        low, high = (normal_share(self._number(limit)) for limit in self.within)
         return low, high
 
     def _number(self, value: float) -> float:
@@ -256,7 +257,7 @@ class Bell(Distribution):
         centre, sigma = getattr(self, self.kind)
         if self.kind == "normal":
             return float((value - centre) / sigma)
-        return log(value / centre) / sigma if 0 < value < inf else (inf if value > 0 else -inf)
+        return float(log(value / centre)) / sigma if 0 < value < inf else (inf if value > 0 else -inf)
 
     def _raw(self, x: Floats) -> Floats:
         raise NotImplementedError
@@ -295,7 +296,7 @@ class LogNormal(Bell):
     log_normal: Pair
 
     def _raw(self, x: Floats) -> Floats:
-        return np.asarray(self.log_normal[0] * np.exp(self.log_normal[1] * x))
+        return np.asarray(self.log_normal[0] * exp(self.log_normal[1] * x))
 
 
 class Choice(Part):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from powderlens.core.elementary_compiled import arcsin, compiled, exp, sin_cos
 from powderlens.diffraction.scattering import AT_THE_LIMIT, EXTINCT
 
 # numba's own linear algebra needs scipy, which the base install leaves out; three dimensions need no library.
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def metric_of(vectors):  # type: ignore[no-untyped-def]
     """(3, 3) dot products of the rows of a (3, 3) array."""
     out = np.empty((3, 3))
@@ -20,7 +20,7 @@ def metric_of(vectors):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def inverse_symmetric(m):  # type: ignore[no-untyped-def]
     """Inverse of a symmetric (3, 3) matrix by its cofactors."""
     out = np.empty((3, 3))
@@ -33,7 +33,7 @@ def inverse_symmetric(m):  # type: ignore[no-untyped-def]
     return out / (m[0, 0] * out[0, 0] + m[0, 1] * out[0, 1] + m[0, 2] * out[0, 2])
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def reciprocal_of(lattice):  # type: ignore[no-untyped-def]
     """(3, 3) rows a*, b*, c* (without 2 pi) of the cell whose vectors are the rows of a (3, 3) array."""
     out = np.empty((3, 3))
@@ -46,7 +46,7 @@ def reciprocal_of(lattice):  # type: ignore[no-untyped-def]
     return out / volume
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def distinct(rotations, either_sign):  # type: ignore[no-untyped-def]
     """Rotation parts without repeats, the first of each, (r, 3, 3).
 
@@ -80,7 +80,7 @@ def distinct(rotations, either_sign):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def families(reciprocal, d_min, rotations):  # type: ignore[no-untyped-def]
     """One reflection of each family of symmetry-equivalent hkl with d >= d_min.
 
@@ -160,7 +160,7 @@ def families(reciprocal, d_min, rotations):  # type: ignore[no-untyped-def]
     return hkl, multiplicity, inv_d2s
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def usual_members(hkl, rotations):  # type: ignore[no-untyped-def]
     """The member of each family with the fewest negative indices, of these the largest: 1 1 0 rather than 2 -1 0.
 
@@ -193,7 +193,7 @@ def usual_members(hkl, rotations):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def allowed(hkl, rotations, translations):  # type: ignore[no-untyped-def]
     """Which reflections no operator of the space group extinguishes, (m,) bool.
 
@@ -222,7 +222,7 @@ def allowed(hkl, rotations, translations):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def form_factors(coefficients, s2):  # type: ignore[no-untyped-def]
     """Scattering amplitudes, (n, m), of rows of `scattering.coefficients` (n, 11) at (m,) values of 1/(4 d^2)."""
     n, m = coefficients.shape[0], s2.shape[0]
@@ -236,12 +236,12 @@ def form_factors(coefficients, s2):  # type: ignore[no-untyped-def]
                 continue
             total = 0.0
             for t in range(4):
-                total += c[3 + t] * np.exp(-c[7 + t] * s2[i])
+                total += c[3 + t] * exp(-c[7 + t] * s2[i])
             out[j, i] += (c[1] + c[2] * s2[i]) * total
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _by_scatterer(kind, u_iso):  # type: ignore[no-untyped-def]
     """Atoms of one kind and displacement side by side: their order (n,), and where each group begins (groups + 1,)."""
     n = kind.shape[0]
@@ -271,7 +271,7 @@ def _by_scatterer(kind, u_iso):  # type: ignore[no-untyped-def]
     return order, start
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, error_model="numpy")
+@compiled
 def structure_factors_squared(hkl, s2, frac, kind, occupancy, u_iso, beta, f_real, f_imag, friedel):  # type: ignore[no-untyped-def]
     """|F|^2 of each reflection, the mean of h and -h where f'' makes them differ.
 
@@ -305,7 +305,7 @@ def structure_factors_squared(hkl, s2, frac, kind, occupancy, u_iso, beta, f_rea
         for j in range(n):
             at = frac[order[j], x]
             phase = 2.0 * np.pi * (at - np.floor(at))
-            cos1, sin1 = np.cos(phase), np.sin(phase)
+            sin1, cos1 = sin_cos(phase)
             c, s = occupancy[order[j]] if x == 0 else 1.0, 0.0
             cos[x, t, j], sin[x, t, j] = c, s
             for h in range(1, t + 1):
@@ -334,7 +334,7 @@ def structure_factors_squared(hkl, s2, frac, kind, occupancy, u_iso, beta, f_rea
             else:
                 for j in range(start[g], start[g + 1]):
                     b = beta[order[j]]
-                    w = np.exp(
+                    w = exp(
                         -(
                             h * h * b[0, 0]
                             + k * k * b[1, 1]
@@ -346,7 +346,7 @@ def structure_factors_squared(hkl, s2, frac, kind, occupancy, u_iso, beta, f_rea
                     s += w * (sab[j] * cc[j] + cab[j] * sc[j])
             head = order[start[g]]
             if u_iso[head] != 0.0:
-                w = np.exp(-8.0 * np.pi * np.pi * u_iso[head] * s2[i])
+                w = exp(-8.0 * np.pi * np.pi * u_iso[head] * s2[i])
                 c *= w
                 s *= w
             f = f_real[kind[head], i]
@@ -361,7 +361,7 @@ def structure_factors_squared(hkl, s2, frac, kind, occupancy, u_iso, beta, f_rea
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def reflection_list(  # type: ignore[no-untyped-def]
     lattice, rotations, d_min, frac, kind, occupancy, u_iso, beta, coefficients, f_imag, friedel
 ):
@@ -413,7 +413,7 @@ def reflection_list(  # type: ignore[no-untyped-def]
     return usual_members(out, rotations), times, inv_d2, squares
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _sorted(index, n, value):  # type: ignore[no-untyped-def]
     """The first n of some indices by ascending value, equals in their order: a merge sort."""
     source, target = index, np.empty_like(index)
@@ -434,7 +434,7 @@ def _sorted(index, n, value):  # type: ignore[no-untyped-def]
     return source
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def peak_table(  # type: ignore[no-untyped-def]
     lattice, rotations, d_min, frac, kind, occupancy, u_iso, beta, coefficients, f_imag, friedel,
     wavelength, low, high, polarises,
@@ -468,7 +468,7 @@ def peak_table(  # type: ignore[no-untyped-def]
     first, last = 0, 0
     for i in range(len(q)):
         sine = 0.5 * wavelength * np.sqrt(q[i])
-        angle[i] = 2.0 * np.arcsin(sine) * (180.0 / np.pi) if sine < 1.0 else np.inf
+        angle[i] = 2.0 * arcsin(sine) * (180.0 / np.pi) if sine < 1.0 else np.inf
         if angle[i] < low:
             first = i + 1
         if angle[i] <= high:
@@ -496,7 +496,7 @@ def peak_table(  # type: ignore[no-untyped-def]
     return numbers, values
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def site_offsets(frac, lattice, reciprocal, rotations, translations, distance):  # type: ignore[no-untyped-def]
     """`thermal.site_offsets`: orbits of the atoms, and how each atom follows when its orbit's first is moved.
 

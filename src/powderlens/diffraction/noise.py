@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core import random
+from powderlens.core import elementary, random
 from powderlens.core.random import Purpose
 from powderlens.diffraction.conditions import BELOW_ZERO
 
@@ -34,7 +34,7 @@ def normal_inverse(u: Floats) -> Floats:
         * (((59.109374720 * r + 159.29113202) * r + 50.434271938) * r + 3.3871327179)
         / (((67.187563600 * r + 78.757757664) * r + 17.895169469) * r + 1.0)
     )
-    depth = np.sqrt(-np.log(np.minimum(u, 1 - u)))
+    depth = np.sqrt(-elementary.log(np.minimum(u, 1 - u)))
     r = depth - 1.6
     near = (((0.17023821103 * r + 1.3067284816) * r + 2.7568153900) * r + 1.4234372777) / (
         (0.12021132975 * r + 0.73700164250) * r + 1.0
@@ -80,7 +80,7 @@ def _poisson_search(mean: Floats, u: Floats) -> Floats:
     """(n,) counts by adding up probabilities from 0 on."""
     out = np.zeros(len(mean))
     open_ = np.arange(len(mean))
-    probability = np.exp(-mean)
+    probability = elementary.exp(-mean)
     total = probability.copy()
     k = 0
     # At 1000 a mean of 200 has 1e-300 left; rounding may keep the total below a u next to 1.

@@ -116,7 +116,7 @@ def phase_of(
         rotations=kernel.distinct(np.ascontiguousarray(whole.rotations, np.int64), False),
         hkl=np.ascontiguousarray(hkl),
         strength=strength,
-        mean_mass_u=float(masses @ whole.occupancy / whole.occupancy.sum()),
+        mean_mass_u=float((masses * whole.occupancy).sum() / whole.occupancy.sum()),
         space_group=whole.space_group,
         name=whole.name,
         source=whole.source,

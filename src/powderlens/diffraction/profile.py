@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import cos, exp, sin_cos
+
 Floats = NDArray[np.float64]
 
 FWHM_TO_SIGMA = 1.0 / (2.0 * np.sqrt(2.0 * np.log(2.0)))
@@ -99,9 +101,14 @@ def _weideman_coefficients(terms: int, scale: float) -> Floats:
     They are the Fourier series of exp(-t^2) (L^2 + t^2) in the angle of t = L tan(angle / 2).
     """
     steps = 2 * terms
-    t = scale * np.tan(np.arange(1 - steps, steps) * np.pi / steps / 2)
-    sampled = np.concatenate([[0.0], np.exp(-t * t) * (scale * scale + t * t)])
-    return np.ascontiguousarray(np.fft.fft(np.fft.fftshift(sampled)).real[terms:0:-1] / (2 * steps))
+    turns = np.arange(1 - steps, steps) * np.pi / steps
+    sine, cosine = sin_cos(turns / 2)
+    t = scale * sine / cosine
+    sampled = exp(-t * t) * (scale * scale + t * t)
+    out = np.zeros(terms)
+    for turn, value in zip(turns, sampled, strict=True):
+        out += value * cos(np.arange(terms, 0, -1) * turn)
+    return out / (2 * steps)
 
 
 VOIGT_COEFFICIENTS = _weideman_coefficients(VOIGT_TERMS, float(VOIGT_L))

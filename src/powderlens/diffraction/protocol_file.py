@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from powderlens.core.constants import HC_KEV_A
+from powderlens.core.elementary import sin
 from powderlens.core.errors import InputError
 from powderlens.core.random import Purpose, normal, uniform
 from powderlens.diffraction import distributions as dist
@@ -359,7 +360,7 @@ class Meaning:
             2 * self._size("displacement_mm") / radius + self.top("transparency_mm") / (2 * radius)
         )
         theta = np.radians(min(self.grid.end_deg + REACH_DEG + shift, 180.0) / 2)
-        return float(min(self._lines(beta=True)) / (2 * np.sin(theta)))
+        return float(min(self._lines(beta=True)) / (2 * sin(theta)))
 
     def _stretch(self) -> float:
         """Largest relative extension by strain: a bound on the eigenvalues by the sums of the rows (Gershgorin)."""

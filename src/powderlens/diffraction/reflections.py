@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import arcsin, cos, sin_cos
 from powderlens.core.errors import InputError, WavelengthError
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction import reference
@@ -46,7 +47,7 @@ class Reflections:
         if not wavelength_A > 0:
             raise WavelengthError(f"wavelength {wavelength_A:g} A must be positive")
         with np.errstate(invalid="ignore"):
-            return np.asarray(np.arcsin((0.5 * wavelength_A) / self.d_A) * (360 / np.pi))
+            return np.asarray(arcsin((0.5 * wavelength_A) / self.d_A) * (360 / np.pi))
 
     def intensity(self, wavelength_A: float) -> NDArray[np.float64]:
         """(m,) integrated intensities, multiplicity * LP * |F|^2, arbitrary scale; of neutrons with L for LP."""
@@ -63,8 +64,8 @@ def lorentz(two_theta_deg: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Source: International Tables for Crystallography C (2004), section 6.2.
     """
-    theta = np.radians(two_theta_deg) / 2
-    return np.asarray(1 / (np.sin(theta) ** 2 * np.cos(theta)))
+    sine, cosine = sin_cos(np.radians(two_theta_deg) / 2)
+    return np.asarray(1 / (sine * sine * cosine))
 
 
 def lorentz_polarisation(two_theta_deg: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -72,7 +73,7 @@ def lorentz_polarisation(two_theta_deg: NDArray[np.float64]) -> NDArray[np.float
 
     Source: International Tables for Crystallography C (2004), section 6.2.
     """
-    return (1 + np.cos(np.radians(two_theta_deg)) ** 2) * lorentz(two_theta_deg)
+    return (1 + cos(np.radians(two_theta_deg)) ** 2) * lorentz(two_theta_deg)
 
 
 def laue_rotations(rotations: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import factorial
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from powderlens.core import random
+from powderlens.core.elementary_compiled import angle_of, arcsin, compiled, exp, largest, log, sin_cos, smallest
 from powderlens.core.random import Purpose
 from powderlens.diffraction.axial import (
     DENSITY,
@@ -41,16 +42,15 @@ from powderlens.diffraction.render_numpy import (
 from powderlens.diffraction.specimen import march_dollase, strained_metric
 from powderlens.pattern.grid import Grid
 
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
-_loose = njit(
-    cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp", "nnan", "ninf"}
-)
-
 M0, M1 = np.uint64(random.MULTIPLIER_0), np.uint64(random.MULTIPLIER_1)
 W0, W1 = np.uint64(random.WEYL_0), np.uint64(random.WEYL_1)
 MASK, HALF, ROUNDS = np.uint64(random.MASK), np.uint64(32), random.ROUNDS
 DEGREE = 180.0 / np.pi
+LOG2 = 0.6931471805599453
+ROOT_LOG2, ROOT_LOG2_PI = 0.8325546111576977, 0.4697186393498257
+"""Square roots of log 2, and of log 2 over pi."""
 VOIGT_TAIL = 20.0
+CHUNK = 512
 # Purposes are arguments of compiled code, not its constants: for each constant it would be compiled anew.
 MAIN = int(Purpose.INTENSITIES), int(Purpose.PERTURBATION)
 IMPURITY = int(Purpose.IMPURITY_INTENSITIES), int(Purpose.IMPURITY_PERTURBATION)
@@ -58,7 +58,54 @@ OFFSETS, IMPURITY_OFFSETS = int(Purpose.OFFSETS), int(Purpose.IMPURITY_OFFSETS)
 COUNTING = int(Purpose.NOISE), int(Purpose.MULTIPLICATIVE), int(Purpose.COUNTS)
 
 
-@_loose
+class Axis(NamedTuple):
+    """Where a pattern lies.
+
+    `ramp` counts its points (float32, exact below 2^24), which begin at `start` degrees and are `step` degrees apart;
+    those from `first` up to `last` are measured.
+    """
+
+    ramp: NDArray[np.float32]
+    start: float
+    step: float
+    first: int
+    last: int
+
+
+class Address(NamedTuple):
+    """Whose random numbers a pattern reads: its number under a seed, and the purposes of its counting."""
+
+    seed: int
+    index: int
+    noise: int
+    multiplicative: int
+    counts: int
+
+
+class Planes(NamedTuple):
+    """One phase: its cell and operators, families of planes with their strengths, the overall displacement in A^2, and
+    for what its strengths draw random numbers.
+    """
+
+    lattice: NDArray[np.float64]
+    rotations: NDArray[np.int64]
+    hkl: NDArray[np.int64]
+    strength: NDArray[np.float64]
+    u_total_A2: float
+    jitter: int
+    perturbation: int
+
+
+class Tall(NamedTuple):
+    """Heights of specimen and slit over the radius, and the second and fourth moment of what they do to a line."""
+
+    sample_over_l: float
+    detector_over_l: float
+    second: float
+    fourth: float
+
+
+@compiled
 def philox_words(seed, index, purpose, blocks):  # type: ignore[no-untyped-def]
     """(4, blocks) uint64 words, see `core.random.words`; word w of block b is `out[w, b]`."""
     out = np.empty((4, blocks), np.uint64)
@@ -77,7 +124,7 @@ def philox_words(seed, index, purpose, blocks):  # type: ignore[no-untyped-def]
     return out
 
 
-@_loose
+@compiled
 def uniforms(seed, index, purpose, count):  # type: ignore[no-untyped-def]
     """(count,) float64, see `core.random.uniform`."""
     blocks = (count + 3) // 4
@@ -89,14 +136,14 @@ def uniforms(seed, index, purpose, count):  # type: ignore[no-untyped-def]
     return out[:count]
 
 
-_ONE, _HALF, _TWO, _PI, _LOG2 = np.float32(1), np.float32(0.5), np.float32(2), np.float32(np.pi), np.float32(np.log(2))
+_ONE, _HALF, _TWO, _PI, _LOG2 = np.float32(1), np.float32(0.5), np.float32(2), np.float32(np.pi), np.float32(LOG2)
 _WORD, _UPPER = np.float32(2.0**-32), np.float32(65536)
 _LOG_SERIES = tuple(np.float32(1 / (2 * k + 1)) for k in range(1, 6))
 _SINE_SERIES = tuple(np.float32((-1) ** k / factorial(2 * k + 1)) for k in range(1, 7))
 _COSINE_SERIES = tuple(np.float32((-1) ** k / factorial(2 * k)) for k in range(1, 7))
 
 
-@_loose
+@compiled
 def _pair(radius_word, turn_word, first, second):  # type: ignore[no-untyped-def]
     """Box and Muller for arrays of words in float32, with polynomials in place of the library's log, sine and cosine.
 
@@ -139,7 +186,7 @@ def _pair(radius_word, turn_word, first, second):  # type: ignore[no-untyped-def
         second[i] = -_TWO * radius * sine * cosine
 
 
-@_loose
+@compiled
 def normals(seed, index, purpose, count):  # type: ignore[no-untyped-def]
     """(count,) float64 good to float32, see `core.random.normal`."""
     blocks = (count + 3) // 4
@@ -156,18 +203,18 @@ def normals(seed, index, purpose, count):  # type: ignore[no-untyped-def]
     return out[:count]
 
 
-@_compiled
+@compiled
 def cylinder(y, mu_r):  # type: ignore[no-untyped-def]
     """`absorption.cylinder` of y = sin^2 theta."""
     root = np.sqrt(y)
     k0 = 16.0 / (3.0 * np.pi)
-    k1 = (25.99978 - 0.01911 * np.sqrt(root)) * np.exp(-0.024551 * y) + 0.109561 * root - 26.04556
+    k1 = (25.99978 - 0.01911 * np.sqrt(root)) * exp(-0.024551 * y) + 0.109561 * root - 26.04556
     k2 = -0.02489 + y * (-0.39499 + 1.219077 * root + y * (-1.31268 + 0.871081 * root - 0.2327 * y))
     k3 = 0.003045 + y * (0.018167 - 0.03305 * y)
-    return np.exp(-mu_r * (k0 + mu_r * (k1 + mu_r * (k2 + mu_r * k3))))
+    return exp(-mu_r * (k0 + mu_r * (k1 + mu_r * (k2 + mu_r * k3))))
 
 
-@_compiled
+@compiled
 def moved(frac, site, moves, offset, z):  # type: ignore[no-untyped-def]
     """`thermal.moved_sites`; z (3 orbits,) are the normal numbers."""
     out = frac.copy()
@@ -180,7 +227,7 @@ def moved(frac, site, moves, offset, z):  # type: ignore[no-untyped-def]
     return out
 
 
-@_loose
+@compiled
 def emitted(c, wavelength, share, root, weight, sine, area, gauss, lorentz, width, eta):  # type: ignore[no-untyped-def]
     """The lines of one wavelength without their positions, into the last six arrays: `render_numpy.lines`, `shapes`.
 
@@ -191,7 +238,7 @@ def emitted(c, wavelength, share, root, weight, sine, area, gauss, lorentz, widt
     the shape FWHM and Lorentzian share (of a Voigt, those of its stand-in).
     """
     m = root.shape[0]
-    a = np.cos(c.monochromator_deg / DEGREE) ** 2 * (1.0 - c.polarised_share) / c.polarised_share
+    a = sin_cos(c.monochromator_deg / DEGREE)[1] ** 2 * (1.0 - c.polarised_share) / c.polarised_share
     size_factor = DEGREE * c.scherrer_k * wavelength / (10.0 * c.crystallite_size_nm)
     strain_factor = DEGREE * 4.0 * c.microstrain
     size_gauss = size_factor if c.size_shape >= 1 else 0.0
@@ -216,7 +263,7 @@ def emitted(c, wavelength, share, root, weight, sine, area, gauss, lorentz, widt
         lorentz[i] = (lorentz_x + size_lorentz) / cosine + (lorentz_y + strain_lorentz) * tangent
     if c.mu_t > 0.0:
         for i in range(m):
-            area[i] *= 1.0 - np.exp(-2.0 * c.mu_t / sine[i])
+            area[i] *= 1.0 - exp(-2.0 * c.mu_t / sine[i])
     if c.mu_r > 0.0:
         for i in range(m):
             area[i] *= cylinder(sine[i] * sine[i], c.mu_r)
@@ -249,7 +296,7 @@ def emitted(c, wavelength, share, root, weight, sine, area, gauss, lorentz, widt
             eta[i] = part
 
 
-@_compiled
+@compiled
 def lines(c, inv_d2, weight, u_total, fade):  # type: ignore[no-untyped-def]
     """Every line of a phase that can be seen: steps 3 to 5 of the renderer, `render_numpy.lines_of`.
 
@@ -264,7 +311,7 @@ def lines(c, inv_d2, weight, u_total, fade):  # type: ignore[no-untyped-def]
         left[i] = max(weight[i], 0.0)
     if u_total > 0.0:
         for i in range(m):
-            left[i] *= np.exp(-4.0 * np.pi * np.pi * u_total * inv_d2[i])
+            left[i] *= exp(-4.0 * np.pi * np.pi * u_total * inv_d2[i])
     held = np.empty((3, 6, m))
     strongest = 0.0
     emissions = 0
@@ -298,7 +345,7 @@ def lines(c, inv_d2, weight, u_total, fade):  # type: ignore[no-untyped-def]
             cosine = np.sqrt(1.0 - s * s)
             shift = zero - cosine * (bend + deep * s)
             sine2, cosine2 = 2.0 * s * cosine, 1.0 - 2.0 * s * s
-            out[n, 0] = (2.0 * np.arcsin(s) + shift) * DEGREE
+            out[n, 0] = (2.0 * arcsin(s) + shift) * DEGREE
             for k in range(1, 6):
                 out[n, k] = h[k, i]
             # Shifts are below 0.03 radians: their sine and cosine to fourth order.
@@ -309,8 +356,8 @@ def lines(c, inv_d2, weight, u_total, fade):  # type: ignore[no-untyped-def]
     return out[:n], strongest
 
 
-@_compiled
-def split(angle, sine, cosine, sample_over_l, detector_over_l, second, fourth, height, width, places, shares):  # type: ignore[no-untyped-def]
+@compiled
+def split(angle, sine, cosine, tall, height, width, places, shares):  # type: ignore[no-untyped-def]
     """Sub-lines of one line under axial divergence into `places` (degrees) and `shares`: `axial.axial_nodes`.
 
     Returns:
@@ -319,7 +366,7 @@ def split(angle, sine, cosine, sample_over_l, detector_over_l, second, fourth, h
     places[0], shares[0] = angle, 1.0
     if sine <= 0.0:
         return 1, angle, 0.0
-    total = sample_over_l + detector_over_l
+    total = tall.sample_over_l + tall.detector_over_l
     limit = total / np.sqrt(1.0 + total * total) / sine
     cot = cosine / sine
     # A tail is rise^2 / 2 cot(2theta) long where that is small. Twice that decides for most lines without more.
@@ -327,23 +374,23 @@ def split(angle, sine, cosine, sample_over_l, detector_over_l, second, fourth, h
     one = limit < STEEP and ratio * ratio * height < NARROW * NARROW
     psi, span, count = 0.0, 0.0, 1
     if not one:
-        psi = np.arcsin(min(limit, 1.0))
-        span = DEGREE * abs(angle / DEGREE - np.arctan2(sine * np.cos(psi), cosine))
+        psi = arcsin(min(limit, 1.0))
+        span = DEGREE * abs(angle / DEGREE - angle_of(sine * sin_cos(psi)[1], cosine))
         ratio = span / width
         one = ratio * ratio * height < NARROW * NARROW
     if one and limit <= STEEP:
-        shift = cot / 2.0 * (second + (fourth - second * second) / (2.0 * sine * sine))
-        shift += cot * (cot * cot - 1.0) * fourth / 8.0
+        shift = cot / 2.0 * (tall.second + (tall.fourth - tall.second * tall.second) / (2.0 * sine * sine))
+        shift += cot * (cot * cot - 1.0) * tall.fourth / 8.0
         places[0] = angle - DEGREE * shift
         return 1, places[0], span
     nodes = MEAN_NODES if one else min(FEWEST + int(np.ceil(DENSITY * ratio)), MAX_NODES)
-    plateau = max(2.0 * min(sample_over_l, detector_over_l), 1e-12)
+    plateau = max(2.0 * min(tall.sample_over_l, tall.detector_over_l), 1e-12)
     whole, centroid = 0.0, 0.0
     for j in range(nodes):
-        turned = psi * NODES[nodes, j]
-        up = (np.sin(turned) * sine) ** 2
+        turned_sine, turned_cosine = sin_cos(psi * NODES[nodes, j])
+        up = (turned_sine * sine) ** 2
         share = WEIGHTS[nodes, j] * min((total - np.sqrt(up / (1.0 - up))) / plateau, 1.0)
-        place = DEGREE * np.arctan2(sine * np.cos(turned), cosine)
+        place = DEGREE * angle_of(sine * turned_cosine, cosine)
         whole += share
         centroid += share * place
         places[j], shares[j] = place, share
@@ -357,7 +404,7 @@ def split(angle, sine, cosine, sample_over_l, detector_over_l, second, fourth, h
     return count, centroid, span
 
 
-@_loose
+@compiled
 def add_lorentzian(out, ramp, lo, hi, place, unit, height):  # type: ignore[no-untyped-def]
     """out[i] += height / (1 + unit^2 (i - place)^2) for lo <= i < hi; place in steps of the grid.
 
@@ -371,20 +418,20 @@ def add_lorentzian(out, ramp, lo, hi, place, unit, height):  # type: ignore[no-u
         out[lo + i] += height32 / (_ONE + u * u)
 
 
-@_loose
+@compiled
 def add_gaussian(out, lo, hi, position, start, step, fwhm, height):  # type: ignore[no-untyped-def]
     """out[i] += height * exp(-4 ln 2 (x - position)^2 / fwhm^2) for lo <= i < hi.
 
     Along the grid the exponential follows from two multiplications a point: exp(-(x + d)^2) is a product. Both sides
     of the centre are walked together, which keeps the processor busy.
     """
-    k = 4.0 * np.log(2.0) / (fwhm * fwhm)
+    k = 4.0 * LOG2 / (fwhm * fwhm)
     centre = min(max(int(np.rint((position - start) / step)), lo), hi - 1)
     x = start + step * centre - position
-    first = height * np.exp(-k * x * x)
-    ratio2 = np.exp(-2.0 * k * step * step)
-    up, up_ratio = first, np.exp(-k * step * (2.0 * x + step))
-    down, down_ratio = first, np.exp(-k * step * (step - 2.0 * x))
+    first = height * exp(-k * x * x)
+    ratio2 = exp(-2.0 * k * step * step)
+    up, up_ratio = first, exp(-k * step * (2.0 * x + step))
+    down, down_ratio = first, exp(-k * step * (step - 2.0 * x))
     both = min(hi - centre, centre - lo + 1)
     out[centre] += first
     for i in range(1, both):
@@ -404,14 +451,14 @@ def add_gaussian(out, lo, hi, position, start, step, fwhm, height):  # type: ign
         out[i] += down
 
 
-@_loose
+@compiled
 def add_voigt(out, ramp, lo, hi, position, start, step, gauss, lorentz, area):  # type: ignore[no-untyped-def]
     """Add a true Voigt, `profile.voigt`: the Faddeeva function by Weideman's series near, by its fraction far away.
 
     Sources: Weideman, SIAM J. Numer. Anal. 31, 1497 (1994); Humlicek, J. Quant. Spectrosc. Radiat. Transfer 27, 437
     (1982), region 2, from |z| = VOIGT_FAR on.
     """
-    unit = np.sqrt(np.log(2.0)) * 2.0 / gauss  # 1 / (sigma sqrt 2)
+    unit = 2.0 * ROOT_LOG2 / gauss  # 1 / (sigma sqrt 2)
     y = 0.5 * lorentz * unit
     scale = area * unit / np.sqrt(np.pi)
     reach = np.sqrt(max(VOIGT_FAR**2 - y * y, 0.0)) / unit
@@ -467,33 +514,29 @@ def add_voigt(out, ramp, lo, hi, position, start, step, gauss, lorentz, area):  
         out[near_lo + j] += scale * (2.0 * (sr[j] * jr - si[j] * ji) + 0.5641895835477563 * ir)
 
 
-@_compiled
+@compiled
 def window(centre, reach, start, step, n):  # type: ignore[no-untyped-def]
     """First point and end of what lies within `reach` degrees of `centre`."""
     lo = min(max(int(np.ceil((centre - reach - start) / step)), 0), n)
     return lo, max(min(int(np.floor((centre + reach - start) / step)) + 1, n), lo)
 
 
-@_compiled
-def draw(out, ramp, start, step, found, strongest, fade, sample_over_l, detector_over_l, second, fourth, voigt):  # type: ignore[no-untyped-def]
+@compiled
+def draw(out, axis, found, strongest, fade, tall, voigt):  # type: ignore[no-untyped-def]
     """Add all lines to `out`: `render_numpy.draw`."""
-    n = out.shape[0]
-    log2 = np.log(2.0)
-    to_lorentz, to_gauss = 2.0 / np.pi, 2.0 * np.sqrt(log2 / np.pi)
+    n, ramp, start, step = out.shape[0], axis.ramp, axis.start, axis.step
+    to_lorentz, to_gauss = 2.0 / np.pi, 2.0 * ROOT_LOG2_PI
     places, shares = np.empty(MAX_NODES), np.empty(MAX_NODES)
-    axial = sample_over_l + detector_over_l > 0.0
+    axial = tall.sample_over_l + tall.detector_over_l > 0.0
     for i in range(found.shape[0]):
         area, w, eta = found[i, 1], found[i, 4], found[i, 5]
         seen = area / (w * strongest * fade)
         count, centroid, span = 1, found[i, 0], 0.0
         places[0], shares[0] = centroid, 1.0
         if axial:
-            count, centroid, span = split(
-                found[i, 0], found[i, 6], found[i, 7], sample_over_l, detector_over_l, second, fourth, FADE * seen, w,
-                places, shares,
-            )  # fmt: skip
+            count, centroid, span = split(found[i, 0], found[i, 6], found[i, 7], tall, FADE * seen, w, places, shares)
         far = w * max(0.5 * np.sqrt(eta * seen), TAIL) if eta > 0.0 else 0.0
-        core = w * np.sqrt(max(np.log(seen / GAUSS_FADE), 0.0) / (4.0 * log2))
+        core = w * np.sqrt(max(log(seen / GAUSS_FADE), 0.0) / (4.0 * LOG2))
         lo, hi = window(centroid, max(far, core) if voigt else far, start, step, n)
         if voigt:
             if lo < hi:
@@ -520,11 +563,8 @@ def draw(out, ramp, start, step, found, strongest, fade, sample_over_l, detector
                     add_gaussian(out, lo, hi, places[j], start, step, w, shares[j] * height)
 
 
-@_compiled
-def clean(  # type: ignore[no-untyped-def]
-    out, ramp, records, at, lattice, rotations, hkl, strength, start, step, lo, hi, u_total, seed, index,
-    jitter, perturbation, fade, second, fourth,
-):  # fmt: skip
+@compiled
+def clean(out, axis, records, at, planes, address, fade, moments):  # type: ignore[no-untyped-def]
     """Lines of one phase into `out`, any scale: steps 1 to 7. Whether a line stands in the measured range."""
     c = records[at]
     e = c.strain
@@ -533,9 +573,10 @@ def clean(  # type: ignore[no-untyped-def]
     strain[1, 2] = strain[2, 1] = e[3]
     strain[0, 2] = strain[2, 0] = e[4]
     strain[0, 1] = strain[1, 0] = e[5]
-    reciprocal = inverse_symmetric(strained_metric(lattice, rotations, strain))
+    reciprocal = inverse_symmetric(strained_metric(planes.lattice, planes.rotations, strain))
+    hkl, rotations = planes.hkl, planes.rotations
     m = hkl.shape[0]
-    inv_d2, weight = np.empty(m), strength.copy()
+    inv_d2, weight = np.empty(m), planes.strength.copy()
     for i in range(m):
         h, k, l = float(hkl[i, 0]), float(hkl[i, 1]), float(hkl[i, 2])
         inv_d2[i] = (
@@ -545,78 +586,83 @@ def clean(  # type: ignore[no-untyped-def]
             + 2.0 * (h * k * reciprocal[0, 1] + h * l * reciprocal[0, 2] + k * l * reciprocal[1, 2])
         )
     if c.march_r != 1.0:
-        axis = np.empty(3)
+        along = np.empty(3)
         for i in range(3):
-            axis[i] = c.texture_axis[i]
-        weight *= march_dollase(hkl, reciprocal, rotations, axis, c.march_r)
+            along[i] = c.texture_axis[i]
+        weight *= march_dollase(hkl, reciprocal, rotations, along, c.march_r)
     if c.intensity_jitter > 0.0:
-        weight *= np.exp(c.intensity_jitter * normals(seed, index, jitter, m))
+        z = normals(address.seed, address.index, planes.jitter, m)
+        for i in range(m):
+            weight[i] *= exp(c.intensity_jitter * z[i])
     if c.intensity_perturbation > 0.0:
-        weight *= 1.0 + c.intensity_perturbation * (2.0 * uniforms(seed, index, perturbation, m) - 1.0)
-    found, strongest = lines(c, inv_d2, weight, u_total, fade)
+        u = uniforms(address.seed, address.index, planes.perturbation, m)
+        weight *= 1.0 + c.intensity_perturbation * (2.0 * u - 1.0)
+    found, strongest = lines(c, inv_d2, weight, planes.u_total_A2, fade)
     n = out.shape[0]
     shown = False
+    low, high = axis.start + axis.first * axis.step, axis.start + (axis.last - 1) * axis.step
     for i in range(found.shape[0]):
-        shown = shown or start + lo * step <= found[i, 0] <= start + (hi - 1) * step
+        shown = shown or low <= found[i, 0] <= high
     if not shown:
         return False
-    heights = c.sample_over_l, c.detector_over_l
-    draw(out, ramp, start, step, found, strongest, fade, *heights, second, fourth, c.shape == 4)
+    tall = Tall(c.sample_over_l, c.detector_over_l, moments[0], moments[1])
+    draw(out, axis, found, strongest, fade, tall, c.shape == 4)
     if c.slit_tilt != 0.0:
         # exp(a + b i) along the grid by repeated multiplication.
-        value = np.exp(-SLIT_PIVOT * c.slit_tilt)
-        ratio = np.exp(c.slit_tilt / (n - 1))
+        value = exp(-SLIT_PIVOT * c.slit_tilt)
+        ratio = exp(c.slit_tilt / (n - 1))
         for i in range(n):
             out[i] *= value
             value *= ratio
     return True
 
 
-@_loose
+@compiled
 def scale(y, lo, hi):  # type: ignore[no-untyped-def]
     """The strongest point of y[lo:hi] becomes 1; without lines, zero everywhere."""
-    top = 0.0
-    for i in range(lo, hi):
-        top = max(top, y[i])
+    top = largest(y[lo:hi]) if lo < hi else 0.0
     factor = 1.0 / top if top > 0.0 else 0.0
     for i in range(y.shape[0]):
         y[i] *= factor
 
 
-@_loose
-def add_background(y, ramp, records, at, start, step):  # type: ignore[no-untyped-def]
+@compiled
+def add_background(y, axis, records, at):  # type: ignore[no-untyped-def]
     """Chebyshev sum, humps and air: `background.under`."""
-    c = records[at]
+    c, ramp, start, step = records[at], axis.ramp, axis.start, axis.step
     n = y.shape[0]
     terms = c.terms
     if terms > 0:
-        before, now = np.ones(n), np.empty(n)
+        before, now, twice = np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK)
         slope = 2.0 / (n - 1)
         first = c.chebyshev[0]
         second = c.chebyshev[1] if terms > 1 else 0.0
-        for i in range(n):
-            now[i] = slope * ramp[i] - 1.0
-            y[i] += first + second * now[i]
-        for k in range(2, terms):
-            a = c.chebyshev[k]
-            for i in range(n):
-                x = slope * ramp[i] - 1.0
-                following = 2.0 * x * now[i] - before[i]
-                before[i] = now[i]
-                now[i] = following
-                y[i] += a * following
+        # Some points at a time, which stay in the cache from one term to the next; two terms in a turn.
+        for start_at in range(0, n, CHUNK):
+            some, place = y[start_at : start_at + CHUNK], ramp[start_at : start_at + CHUNK]
+            many = some.shape[0]
+            for i in range(many):
+                before[i], now[i] = 1.0, slope * place[i] - 1.0
+                twice[i] = 2.0 * now[i]
+                some[i] += first + second * now[i]
+            for k in range(2, terms, 2):
+                a, b = c.chebyshev[k], c.chebyshev[k + 1] if k + 1 < terms else 0.0
+                for i in range(many):
+                    before[i] = twice[i] * now[i] - before[i]
+                    now[i] = twice[i] * before[i] - now[i]
+                    some[i] += a * before[i] + b * now[i]
     for k in range(c.humps.shape[0]):
         centre, fwhm, height = c.humps[k, 0], c.humps[k, 1], c.humps[k, 2]
         if fwhm > 0.0 and height != 0.0:
             add_gaussian(y, 0, n, centre, start, step, fwhm, height)
     if c.air_scatter > 0.0:
-        value, ratio = c.air_scatter * np.exp(-start / c.air_decay_deg), np.exp(-step / c.air_decay_deg)
+        value, ratio = c.air_scatter * exp(-start / c.air_decay_deg), exp(-step / c.air_decay_deg)
         for i in range(n):
             y[i] += value
             value *= ratio
 
 
-@_compiled
+@compiled
 def normal_inverse(u):  # type: ignore[no-untyped-def]
     """`noise.normal_inverse` of one number."""
     q = u - 0.5
@@ -627,7 +673,7 @@ def normal_inverse(u):  # type: ignore[no-untyped-def]
             * (((59.109374720 * r + 159.29113202) * r + 50.434271938) * r + 3.3871327179)
             / (((67.187563600 * r + 78.757757664) * r + 17.895169469) * r + 1.0)
         )
-    depth = np.sqrt(-np.log(min(u, 1.0 - u)))
+    depth = np.sqrt(-log(min(u, 1.0 - u)))
     if depth <= 5.0:
         r = depth - 1.6
         tail = (((0.17023821103 * r + 1.3067284816) * r + 2.7568153900) * r + 1.4234372777) / (
@@ -641,7 +687,7 @@ def normal_inverse(u):  # type: ignore[no-untyped-def]
     return tail if q > 0.0 else -tail
 
 
-@_compiled
+@compiled
 def poisson_inverse(mean, u):  # type: ignore[no-untyped-def]
     """`noise.poisson_inverse` of one number."""
     if mean > EXACT_MEAN:
@@ -649,7 +695,7 @@ def poisson_inverse(mean, u):  # type: ignore[no-untyped-def]
         root, w2 = np.sqrt(mean), w * w
         expanded = mean + root * w + (2.0 + w2) / 6.0 - w * (w2 + 2.0) / (72.0 * root)
         return max(np.floor(expanded + (w2 * (3.0 * w2 + 7.0) - 16.0) / (810.0 * mean)), 0.0)
-    p = np.exp(-mean)
+    p = exp(-mean)
     total, k = p, 0
     while u > total and k < 1000:
         k += 1
@@ -658,7 +704,7 @@ def poisson_inverse(mean, u):  # type: ignore[no-untyped-def]
     return float(k)
 
 
-@_loose
+@compiled
 def add_gaussian_noise(y, z, sigma, share):  # type: ignore[no-untyped-def]
     """y += sigma sqrt(1 + max(y, 0) / share) z, of constant width for share 0."""
     if share > 0.0:
@@ -670,24 +716,22 @@ def add_gaussian_noise(y, z, sigma, share):  # type: ignore[no-untyped-def]
             y[i] += sigma * z[i]
 
 
-@_compiled
+@compiled
 def ends_of(y, lo, hi):  # type: ignore[no-untyped-def]
     """Smallest and largest of y[lo:hi]."""
-    low, high = y[lo], y[lo]
-    for i in range(lo, hi):
-        low, high = min(low, y[i]), max(high, y[i])
-    return low, high
+    return smallest(y[lo:hi]), largest(y[lo:hi])
 
 
-@_compiled
-def counted(y, records, at, seed, index, lo, hi, noise, multiplicative, counts):  # type: ignore[no-untyped-def]
+@compiled
+def counted(y, axis, records, at, address):  # type: ignore[no-untyped-def]
     """What counting makes of a pattern, in place: `noise.counted`."""
-    c = records[at]
+    c, lo, hi = records[at], axis.first, axis.last
+    seed, index = address.seed, address.index
     n = y.shape[0]
     if c.counts_at_max > 0.0:
         _, top = ends_of(y, lo, hi)
         if top > 0.0:
-            u = uniforms(seed, index, counts, n)
+            u = uniforms(seed, index, address.counts, n)
             for i in range(lo, hi):
                 y[i] = poisson_inverse(c.counts_at_max * max(y[i], 0.0) / top, u[i]) * top / c.counts_at_max
     floor, span = 0.0, 1.0
@@ -698,8 +742,8 @@ def counted(y, records, at, seed, index, lo, hi, noise, multiplicative, counts):
             y[i] = (y[i] - floor) / span if span > 0.0 else 0.0
     if c.noise_sigma > 0.0 or c.multiplicative_sigma > 0.0:
         raw = c.raw_points
-        z = normals(seed, index, noise, raw * n) if c.noise_sigma > 0.0 else np.empty(0)
-        f = normals(seed, index, multiplicative, raw * n) if c.multiplicative_sigma > 0.0 else np.empty(0)
+        z = normals(seed, index, address.noise, raw * n) if c.noise_sigma > 0.0 else np.empty(0)
+        f = normals(seed, index, address.multiplicative, raw * n) if c.multiplicative_sigma > 0.0 else np.empty(0)
         mean = np.zeros(n)
         for r in range(raw):
             one = y.copy()
@@ -732,40 +776,28 @@ def counted(y, records, at, seed, index, lo, hi, noise, multiplicative, counts):
     y[hi:] = 0.0
 
 
-@_compiled
+@compiled
 def mix(y, other, share):  # type: ignore[no-untyped-def]
     """(1 - share) y + share other, in place."""
     for i in range(y.shape[0]):
         y[i] = (1.0 - share) * y[i] + share * other[i]
 
 
-@_compiled
-def pattern(  # type: ignore[no-untyped-def]
-    y, ramp, records, at, start, step, lo, hi, seed, index, second, fourth,
-    lattice, rotations, hkl, strength, u_total, jitter, perturbation,
-    other_lattice, other_rotations, other_hkl, other_strength, other_u_total, share, other_jitter, other_perturbation,
-    noise, multiplicative, counts,
-):  # fmt: skip
+@compiled
+def pattern(y, axis, records, at, planes, other, share, address, moments):  # type: ignore[no-untyped-def]
     """One pattern into zeros: `render_numpy.pattern`, with a second phase where `share` is above 0."""
-    shown = clean(
-        y, ramp, records, at, lattice, rotations, hkl, strength, start, step, lo, hi, u_total, seed, index,
-        jitter, perturbation, FADE, second, fourth,
-    )  # fmt: skip
-    if not shown:
+    if not clean(y, axis, records, at, planes, address, FADE, moments):
         return
+    lo, hi = axis.first, axis.last
     scale(y, lo, hi)
     if share > 0.0:
-        other = np.zeros(y.shape[0])
-        shown = clean(
-            other, ramp, records, at, other_lattice, other_rotations, other_hkl, other_strength, start, step, lo, hi,
-            other_u_total, seed, index, other_jitter, other_perturbation, min(FADE / share, PALEST), second, fourth,
-        )  # fmt: skip
-        if shown:
-            scale(other, lo, hi)
-            mix(y, other, share)
+        second = np.zeros(y.shape[0])
+        if clean(second, axis, records, at, other, address, min(FADE / share, PALEST), moments):
+            scale(second, lo, hi)
+            mix(y, second, share)
             scale(y, lo, hi)
-    add_background(y, ramp, records, at, start, step)
-    counted(y, records, at, seed, index, lo, hi, noise, multiplicative, counts)
+    add_background(y, axis, records, at)
+    counted(y, axis, records, at, address)
 
 
 def render(
@@ -798,10 +830,16 @@ def render(
             if share > 0:
                 other_strength, other_u = _prepared(other, records[at], seed, number, IMPURITY_OFFSETS)
         pattern(
-            out[at], ramp, records, at, start, step, first, last, seed, number, e2, e4,
-            phase.lattice, phase.rotations, phase.hkl, strength, u, *MAIN,
-            other.lattice, other.rotations, other.hkl, other_strength, other_u, share, *IMPURITY, *COUNTING,
-        )  # fmt: skip
+            out[at],
+            Axis(ramp, start, step, first, last),
+            records,
+            at,
+            Planes(phase.lattice, phase.rotations, phase.hkl, strength, u, *MAIN),
+            Planes(other.lattice, other.rotations, other.hkl, other_strength, other_u, *IMPURITY),
+            share,
+            Address(seed, number, *COUNTING),
+            (e2, e4),
+        )
     return out
 
 

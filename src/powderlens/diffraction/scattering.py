@@ -35,6 +35,9 @@ EXTINCT = 1e-12
 AT_THE_LIMIT = 1e-9
 """A family with 1/d^2 this little (relative) beyond the limit counts: rounding decides nothing."""
 
+DISPERSION_DIGITS = 9
+"""f' and f'' are rounded to so many digits after the point, electrons."""
+
 Row = tuple[float, ...]
 
 
@@ -125,7 +128,9 @@ def _dispersion_of(element: str, wavelength_A: float) -> complex:
     import gemmi
 
     z = gemmi.Element("H" if element == "D" else element).atomic_number
-    return complex(*gemmi.cromer_liberman(z=z, energy=HC_KEV_A / wavelength_A * 1000.0))
+    real, imag = gemmi.cromer_liberman(z=z, energy=HC_KEV_A / wavelength_A * 1000.0)
+    # gemmi asks the C library for logarithms: rounded, its last bits on this or that processor do not tell.
+    return complex(round(real, DISPERSION_DIGITS), round(imag, DISPERSION_DIGITS))
 
 
 def dispersion(elements: Sequence[str], wavelength_A: float) -> NDArray[np.complex128]:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from powderlens.core.constants import KA2_OVER_KA1
 from powderlens.core.errors import InputError
 from powderlens.crystal.label import as_it_stands
 from powderlens.crystal.read import read_structure
@@ -155,7 +154,7 @@ def simulate(
     conditions = Conditions.of(
         ka1_A=radiation.ka1_A,
         ka2_A=radiation.ka2_A or radiation.ka1_A,
-        ka2_ratio=0.0 if radiation.ka2_A is None else KA2_OVER_KA1,
+        ka2_ratio=radiation.ka2_ratio,
         # Neutrons are not polarised: fully perpendicular polarisation leaves the Lorentz factor alone.
         polarised_share=1.0 if form_factors == "neutron" else 0.5,
         crystallite_size_nm=crystallite_size_nm,
@@ -177,6 +176,7 @@ def simulate(
         wavelength_A=radiation.wavelength_A,
         source=f"simulated from {loaded.source or loaded.name or 'a structure'}",
         metadata={"radiation": radiation.name, "dispersion": "with f' and f''" if dispersion else "none"},
+        radiation=radiation,
     )
 
 

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from powderlens.core.elementary_compiled import compiled
 from powderlens.core.errors import InputError
 from powderlens.crystal.label import find_symmetry, with_whole_symmetry
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction.kernel import metric_of
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def strained_metric(lattice, rotations, strain):  # type: ignore[no-untyped-def]
     """Metric tensor of the strained cell, averaged over the point group so that the crystal system stays.
 
@@ -47,7 +47,7 @@ def strained_metric(lattice, rotations, strain):  # type: ignore[no-untyped-def]
     return out / n
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def march_dollase(hkl, reciprocal_metric, rotations, axis, r):  # type: ignore[no-untyped-def]
     """Mean March-Dollase factor of each family.
 

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Discriminator, Field, Tag, model_validator
 from typing_extensions import TypeAliasType
 
+from powderlens.core.elementary import cos
 from powderlens.diffraction import background
 from powderlens.diffraction.conditions import HUMPS, TERMS
 from powderlens.diffraction.distributions import (
@@ -151,13 +152,11 @@ class GaussianProcess(Part):
 
         def draw(u: Floats, z: Floats) -> Floats:
             b = u.shape[1]
-            lengths = np.broadcast_to(np.asarray(length(u, z), float), b)[:, None]
+            lengths = np.broadcast_to(np.asarray(length(u, z), float), b)
             c = np.empty((TERMS, b))
             for start in range(0, b, CHUNK):
                 some = slice(start, start + CHUNK)
-                # The axis of length 1 keeps the products of one pattern apart from those of the others.
-                normals = np.ascontiguousarray(z[:TERMS, some].T)[:, None, :]
-                c[:, some] = background.gaussian_process_chebyshev(lengths[some], span_deg, normals)[:, 0].T
+                c[:, some] = background.gaussian_process_chebyshev(lengths[some], span_deg, z[:TERMS, some].T).T
             c[0] -= extremes(c)[0]
             area = np.zeros(b)
             for k in range(TERMS):
@@ -345,7 +344,7 @@ def extremes(c: Floats) -> tuple[Floats, Floats]:
         (b,) and (b,), at the best of 257 Chebyshev points.
     """
     turns = np.pi * np.arange(NODES) / (NODES - 1)
-    t = np.cos(np.arange(len(c))[:, None] * turns)
+    t = cos(np.arange(len(c))[:, None] * turns)
     low, high = np.empty(c.shape[1]), np.empty(c.shape[1])
     for start in range(0, c.shape[1], CHUNK):
         part = c[:, start : start + CHUNK]

@@ -1,1 +1,1 @@
-"""Floor 8: how good the answers are. Note: it reads beliefs, it never makes them."""
+"""How good the answers are. Note: it reads beliefs, it never makes them."""

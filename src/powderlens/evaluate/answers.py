@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from powderlens.evaluate.zoo_record import ZooRecord
+from powderlens.evaluate.record import Record
 from powderlens.symmetry.subgroups import distance_matrix
 
 SILENT = -1
@@ -46,7 +46,7 @@ class Answers:
         return np.where(self.predicted == SILENT, SILENT, table[np.maximum(self.predicted, 1) - 1, self.truth - 1])
 
 
-def read_answers(path: Path, record: ZooRecord, task: str) -> Answers:
+def read_answers(path: Path, record: Record, task: str) -> Answers:
     """The answers of a record to one task.
 
     Args:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import os
-import platform
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -14,20 +11,20 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from powderlens import __version__
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256, make_folder
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.export import open_any
-from powderlens.corpus.stored import StoredCorpus, is_stored
+from powderlens.corpus.exchange.export import open_any
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.stored import StoredCorpus, is_stored
 from powderlens.evaluate.inference_time import inference_time
+from powderlens.evaluate.metrics import class_figures, lattice_figures, list_column
+from powderlens.evaluate.record import Protocol, Record, made_here, write_record
 from powderlens.evaluate.separation import derive_protocol, describe_part, open_trained
 from powderlens.evaluate.training_run import TRAIN, Learnt, losses_of, read_run, record_name, training_of
-from powderlens.evaluate.zoo_metrics import class_figures, lattice_figures, list_column
-from powderlens.evaluate.zoo_record import Protocol, ZooRecord, write_zoo_record
-from powderlens.train.checkpoint import load_network
+from powderlens.train.components.checkpoint import load_network
+from powderlens.train.components.machine import Machine
 from powderlens.train.predict import open_corpus, predict_part
-from powderlens.train.recipe_zoo import ZooRecipe
+from powderlens.train.recipe import Recipe
 
 
 def evaluate_network(
@@ -42,12 +39,9 @@ def evaluate_network(
     chosen_by: str | None = None,
     passes: int = 1,
     timing: bool = True,
-    workers: int = 0,
-    cache: Path | None = None,
-    threads: int = 2,
-    device: str = "cpu",
+    machine: Machine | None = None,
     command: str | None = None,
-) -> ZooRecord:
+) -> Record:
     """Ask a network about a part of a corpus, and write NAME.parquet and NAME.json.
 
     Args:
@@ -63,10 +57,7 @@ def evaluate_network(
         chosen_by: what else chose settings, in words; goes behind what the recipe says.
         passes: above 1, answers are means over so many passes with dropout on.
         timing: measure the time of the forward pass on one thread.
-        workers: processes that draw.
-        cache: folder for drawn patterns.
-        threads: torch threads.
-        device: as torch names it.
+        machine: how patterns are drawn, and what the network works on; None draws in this process, on the processor.
         command: that repeats it; None is that of the program with the names given here.
 
     Returns:
@@ -76,6 +67,8 @@ def evaluate_network(
         InputError: see `read_run`, `derive_protocol`, `train.predict.predict_part`.
     """
     _check_protocol(protocol)
+    machine = machine or Machine(workers=0)
+    device = machine.device()
     run = read_run(checkpoint)
     network, grid, about = load_network(run.checkpoint)
     opened = open_corpus(corpus, grid)
@@ -86,9 +79,7 @@ def evaluate_network(
     trained = source if isinstance(source, Corpus) else None
     name = name or record_name(run, tested.corpus, part, found, passes)
     table = make_folder(folder) / f"{name}.parquet"
-    told = predict_part(
-        network, opened, part, table, passes=passes, workers=workers, cache=cache, threads=threads, device=device
-    )
+    told = predict_part(network, opened, part, table, machine, floor=about["floor"], passes=passes, device=device)
     answers = pq.read_table(table)
     tasks = tuple(task.name for task in network.tasks)
     truths = {task: "niggli_true" if task == "lattice" else f"{task}_true" for task in tasks}
@@ -99,7 +90,8 @@ def evaluate_network(
         lattice = lattice_figures(answers, cell, of)
     learnt = {} if trained is None else {one: describe_part(trained, one) for one in trained.parts}
     chosen = run.recipe.network
-    record = ZooRecord(
+    here = made_here(torch.cuda.get_device_name(device) if device.startswith("cuda") else "")
+    record = Record(
         format=1,
         name=name,
         network=chosen.name,
@@ -119,17 +111,17 @@ def evaluate_network(
         inference=inference_time(network, device) if timing else None,
         predictions_sha256=file_sha256(table),
         command=command or f"powderlens evaluate {checkpoint.resolve().name} --on {tested.corpus}:{part}",
-        date=datetime.date.today().isoformat(),
-        powderlens=__version__,
-        python=platform.python_version(),
-        hardware=_hardware(device),
+        date=here["date"],
+        powderlens=here["powderlens"],
+        python=here["python"],
+        hardware=here["hardware"],
     )
-    write_zoo_record(folder / f"{name}.json", record)
+    write_record(folder / f"{name}.json", record)
     return record
 
 
 def check_test(
-    recipe: ZooRecipe, corpus: Path, part: str | None, *, protocol: str | None = None, trained_on: Path | None = None
+    recipe: Recipe, corpus: Path, part: str | None, *, protocol: str | None = None, trained_on: Path | None = None
 ) -> Path | None:
     """Look whether a network can be judged by a corpus before hours are spent on its training.
 
@@ -179,21 +171,6 @@ def default_part(corpus: Corpus | StoredCorpus) -> str:
     return "test"
 
 
-def torch_device(accelerator: str) -> str:
-    """The device of an accelerator as torch names it, "cpu" or "cuda".
-
-    Args:
-        accelerator: cpu, gpu or auto, as for the training.
-
-    Raises:
-        InputError: none is there.
-    """
-    there = torch.cuda.is_available()
-    if accelerator == "gpu" and not there:
-        raise InputError("accelerator gpu: torch finds none here; leave it out, or give auto")
-    return "cuda" if there and accelerator != "cpu" else "cpu"
-
-
 def _check_protocol(protocol: str | None) -> None:
     if protocol not in (None, *get_args(Protocol)):
         raise InputError(f"protocol {protocol!r}: there are {', '.join(get_args(Protocol))}")
@@ -208,8 +185,3 @@ def _naive(trained: Corpus | None, true_cells: NDArray[np.float32]) -> tuple[NDA
     cells = np.asarray(trained.crystals.column("niggli"), np.float64)
     weights = counts * np.isfinite(cells).all(axis=1)
     return np.average(np.nan_to_num(cells), axis=0, weights=weights), "the training part"
-
-
-def _hardware(device: str) -> str:
-    cores = f"{platform.machine()}, {os.cpu_count()} cores"
-    return f"{torch.cuda.get_device_name(device)}, {cores}" if device.startswith("cuda") else cores

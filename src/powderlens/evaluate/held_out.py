@@ -6,19 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.split import split_indices
-from powderlens.corpus.stream import NetworkStream
-from powderlens.corpus.stream_crystals import CrystalStream, origin, sampling_weights
+from powderlens.corpus.store.reflection_table import ReflectionTable
+from powderlens.corpus.stream.from_crystals import CrystalStream, origin, sampling_weights
+from powderlens.corpus.stream.stream import FloorStream
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.evaluate.metrics import classification, lattice
-from powderlens.models.runtime import Network
+from powderlens.models.runtime import Model
 
 BATCH = 256
 
 
 def evaluate_held_out(
-    network: Network,
+    model: Model,
     table: ReflectionTable,
     *,
     shares: dict[str, float],
@@ -30,7 +30,7 @@ def evaluate_held_out(
     """Figures on crystals of one part of the split, drawn by the training weights.
 
     Args:
-        network: with its grid.
+        model: with heads of system, group and cell.
         table: reflections of all crystals.
         shares: database -> share of the draws.
         part: "validation" or "test".
@@ -45,20 +45,21 @@ def evaluate_held_out(
     if not len(rows):
         raise InputError(f"no crystal in the part {part!r}; larger tables have some")
     weights = sampling_weights(table, rows, shares)
-    stream = NetworkStream(
-        CrystalStream(table, rows, weights, load_protocol(protocol), size=BATCH, seed=seed, grid=network.grid)
+    stream = FloorStream(
+        CrystalStream(table, rows, weights, load_protocol(protocol), size=BATCH, seed=seed, grid=model.grid)
     )
+    at = np.arange(model.grid.points)
     groups, systems, cells, parts = [], [], [], []
     for i in range(0, patterns, BATCH):
         batch = stream.draw(np.arange(i, min(i + BATCH, patterns)))
-        prediction = network(batch.patterns)
-        groups.append(_softmax(prediction.group_logits))
-        systems.append(_softmax(prediction.system_logits))
-        cells.append(prediction.niggli)
+        said = model(batch.patterns, (at >= batch.measured[:, :1]) & (at < batch.measured[:, 1:]))
+        groups.append(_softmax(said["space_group"]))
+        systems.append(_softmax(said["crystal_system"]))
+        cells.append(said["lattice"])
         parts.append(batch)
     group, system, cell = np.concatenate(groups), np.concatenate(systems), np.concatenate(cells)
     true_group = np.concatenate([b.space_group for b in parts]).astype(np.int64) - 1
-    true_system = np.concatenate([b.system for b in parts]).astype(np.int64)
+    true_system = np.concatenate([b.crystal_system for b in parts]).astype(np.int64)
     true_cell = np.concatenate([b.niggli for b in parts]).astype(float)
     origins = np.array([origin(table.ids[i]) for b in parts for i in b.crystal])
 

@@ -9,7 +9,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from powderlens.evaluate.zoo_record import Inference
+from powderlens.evaluate.record import Inference
 from powderlens.models.network import Network
 
 REPEATS, SECONDS, AT_MOST_S = 5, 0.3, 30.0

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.stored import MEASURED, StoredCorpus
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.stored import MEASURED, StoredCorpus
 from powderlens.crystal.duplicates import find_duplicates
+from powderlens.evaluate.record import CorpusPart, Protocol
 from powderlens.evaluate.training_run import Learnt
-from powderlens.evaluate.zoo_record import CorpusPart, Protocol
 from powderlens.generate.statistics import CrystalStatistics
 
 Trained = Corpus | CrystalStatistics

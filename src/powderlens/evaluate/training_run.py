@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from powderlens.core.errors import InputError
-from powderlens.evaluate.zoo_record import CorpusPart, CurvePoint, Training
+from powderlens.evaluate.record import CorpusPart, CurvePoint, Training
 from powderlens.models.task import TASKS
-from powderlens.train.recipe_parts import NUMBER_OF
-from powderlens.train.recipe_zoo import ZooRecipe, parse_zoo_recipe
+from powderlens.train.recipe import Recipe, parse_recipe
+from powderlens.train.recipe_parts import NUMBER_OF, OwnLoss
 
 TRAIN = "train"
 CLASS_TASKS = tuple(name for name in TASKS if name != "lattice")
@@ -41,7 +41,7 @@ class Learnt:
     files: tuple[str, ...] = ()
 
     @classmethod
-    def by(cls, recipe: ZooRecipe, corpus: str | None, sha256: str | None, *, keeps: bool = True) -> Learnt:
+    def by(cls, recipe: Recipe, corpus: str | None, sha256: str | None, *, keeps: bool = True) -> Learnt:
         """What a recipe learns.
 
         Args:
@@ -72,7 +72,7 @@ class Run:
     checkpoint: Path
     about: dict[str, Any]
     outcome: dict[str, Any]
-    recipe: ZooRecipe
+    recipe: Recipe
 
     @property
     def counts(self) -> bool:
@@ -96,18 +96,18 @@ def read_run(path: Path) -> Run:
     """A run by its folder, or by one of the checkpoints in it.
 
     Raises:
-        InputError: no such folder or file, one that is no run of the zoo, or a run that has not ended.
+        InputError: no such folder or file, one that is no run, or a run that has not ended.
     """
     if not path.exists():
         raise InputError(f"{path}: no such run or checkpoint; make one with `powderlens train`")
     folder = path if path.is_dir() else path.parent
     about, outcome = _read(folder, "run.json", path), _read(folder, "outcome.json", path)
     if not {"recipe", "data", "network", "machine"} <= about.keys() or "checkpoint" not in outcome:
-        raise InputError(f"{folder}: not a run of the zoo; make one with `powderlens train` and a recipe of format 2")
+        raise InputError(f"{folder}: a run of powderlens 0.1, or none; make one with `powderlens train`")
     if path.is_dir() and outcome["checkpoint"] is None:
         raise InputError(f"{folder}: this run ended before its first checkpoint ({outcome['stopped_by']})")
     checkpoint = folder / str(outcome["checkpoint"]) if path.is_dir() else path
-    return Run(folder, checkpoint, about, outcome, parse_zoo_recipe(about["recipe"], str(folder / "run.json")))
+    return Run(folder, checkpoint, about, outcome, parse_recipe(about["recipe"], str(folder / "run.json")))
 
 
 def training_of(run: Run, step: int, parts: Mapping[str, CorpusPart], more: str | None) -> Training:
@@ -140,17 +140,20 @@ def training_of(run: Run, step: int, parts: Mapping[str, CorpusPart], more: str 
     )
 
 
-def losses_of(recipe: ZooRecipe) -> dict[str, str]:
+def losses_of(recipe: Recipe) -> dict[str, str]:
     """Task -> its loss, with its number where it has one: `gemd=2`."""
     named = {}
     for task, one in recipe.tasks.items():
+        if isinstance(one.loss, OwnLoss):
+            named[task] = one.loss.name
+            continue
         number = NUMBER_OF.get(one.loss.kind)
         named[task] = one.loss.kind if number is None else f"{one.loss.kind}={getattr(one.loss, number):g}"
     return named
 
 
-def run_name(recipe: ZooRecipe, corpus: str | None) -> str:
-    """NETWORK[-small][-as-published]-TASKS-LOSSES-CORPUS-sSEED, small letters, safe as the name of a file.
+def run_name(recipe: Recipe, corpus: str | None) -> str:
+    """NETWORK[-small][-as-published][-mask]-TASKS-LOSSES-CORPUS-sSEED, small letters, safe as the name of a file.
 
     Args:
         recipe: of the run.
@@ -183,13 +186,14 @@ def safe_name(*words: str) -> str:
     return re.sub(r"[^a-z0-9._+-]+", "", "-".join(words).lower())
 
 
-def _words(recipe: ZooRecipe) -> list[str]:
+def _words(recipe: Recipe) -> list[str]:
     chosen = recipe.network
     losses = dict.fromkeys(losses_of(recipe).values())
     return [
         chosen.name,
         *(["small"] if chosen.size == "small" else []),
         *(["as-published"] if chosen.as_published else []),
+        *(["mask"] if chosen.mask else []),
         "+".join(recipe.tasks),
         "+".join(losses),
     ]

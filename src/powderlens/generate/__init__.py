@@ -1,1 +1,1 @@
-"""Floor 3: synthetic crystals: Wyckoff and lattice statistics of a database, and crystals drawn from them."""
+"""Synthetic crystals: Wyckoff and lattice statistics of a database, and crystals drawn from them."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import cube_root, determinant, exp, log, turned
 from powderlens.core.errors import StructureError
 from powderlens.crystal.structure import lattice_from_cell
 from powderlens.generate.occupation import Cell
@@ -51,11 +52,11 @@ def cell_of_shape(system: str, shape: NDArray[np.float64], volume_A3: float) -> 
         StructureError: the angles close no cell.
     """
     given = dict(zip(SHAPE_PARAMETERS[system], shape.tolist(), strict=True))
-    b, c = np.exp(given.get("log(b/a)", 0.0)), np.exp(given.get("log(c/a)", 0.0))
+    b, c = exp(given.get("log(b/a)", 0.0)), exp(given.get("log(c/a)", 0.0))
     gamma = 120.0 if system in ("trigonal", "hexagonal") else given.get("gamma_deg", 90.0)
     angles = given.get("alpha_deg", 90.0), given.get("beta_deg", 90.0), gamma
-    a = float((volume_A3 / np.linalg.det(lattice_from_cell((1.0, b, c, *angles)))) ** (1 / 3))
-    return (a, float(a * b), float(a * c), *angles)
+    a = cube_root(float(volume_A3 / determinant(lattice_from_cell((1.0, b, c, *angles)))))
+    return (a, a * b, a * c, *angles)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +96,7 @@ class LatticeShapes:
             StructureError: the angles drawn close no cell.
         """
         at = int(stream.number() * len(self.points))
-        shape = self.points[at] + self.bandwidth @ stream.normal(self.points.shape[1])
+        shape = self.points[at] + turned(self.bandwidth, stream.normal(self.points.shape[1]))
         if "alpha_deg" not in SHAPE_PARAMETERS[self.system]:
             return cell_of_shape(self.system, shape, volume_A3)
         if not ((shape[2:] > 0) & (shape[2:] < 180)).all():
@@ -140,7 +141,7 @@ class Volumes:
 
     @cached_property
     def _logs(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return np.log(self.atomic_A3), np.log(self.factor)
+        return log(self.atomic_A3), log(self.factor)
 
     def draw_atomic(self, stream: Stream, elements: int) -> float:
         """A summed volume of the atoms, A^3, of crystals with so many elements (of all where there are none)."""
@@ -161,13 +162,13 @@ class Volumes:
             rank: of `draw_rank`: as dense for its atoms as others of this rank; None draws anew.
         """
         atomic, factor = self._logs
-        far = ((atomic - np.log(atomic_A3)) / max(self.bandwidth[0], 1e-3)) ** 2
-        weight = np.exp(-0.5 * (far - far.min()))
+        far = ((atomic - log(float(atomic_A3))) / max(self.bandwidth[0], 1e-3)) ** 2
+        weight = exp(-0.5 * (far - far.min()))
         order = slice(None) if rank is None else self._by_factor
         ends = np.cumsum(weight[order])
         u, z = self.draw_rank(stream) if rank is None else rank
         at = min(int(np.searchsorted(ends, u * ends[-1], side="right")), len(ends) - 1)
-        return float(atomic_A3 * np.exp(factor[order][at] + self.bandwidth[1] * z))
+        return float(atomic_A3 * exp(float(factor[order][at] + self.bandwidth[1] * z)))
 
     def draw_rank(self, stream: Stream) -> tuple[float, float]:
         """A place in 0..1 among density factors in their order, and a standard normal number, the kernel's."""

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import inverse, lengths, product
+from powderlens.core.elementary_compiled import compiled
 from powderlens.core.errors import InputError
 from powderlens.crystal.expand import MERGE_DISTANCE_A
 from powderlens.generate.radii import covalent_radius_A
@@ -141,16 +142,16 @@ def overlapping(frac: NDArray[np.float64], firsts: NDArray[np.int64], lattice: N
 
 def lattice_shifts(lattice: NDArray[np.float64], distance_A: float) -> NDArray[np.float64]:
     """Whole shifts (k, 3), the zero first, that can bring a difference within +-1/2 to less than this distance."""
-    reach = np.floor(distance_A * np.linalg.norm(np.linalg.inv(lattice), axis=0) + 0.5).astype(int)
+    reach = np.floor(distance_A * lengths(inverse(lattice).T) + 0.5).astype(int)
     grid = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), axis=-1).reshape(-1, 3)
     return grid[np.argsort(np.abs(grid).sum(axis=1), kind="stable")].astype(float)
 
 
 def _squares(shifts: NDArray[np.float64], lattice: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray((np.einsum("ij,jk->ik", shifts, lattice) ** 2).sum(axis=1))
+    return np.asarray(lengths(product(shifts, lattice)) ** 2)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _first_fit(linear, shift, u, placed, filled, limit2, own2, lattice, shifts):  # type: ignore[no-untyped-def]
     """Row of u whose site keeps its distance, its images written into `placed` from `filled` on; -1 where none does.
 

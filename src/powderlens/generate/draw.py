@@ -6,7 +6,6 @@ docs/GENERATOR.md lists the steps and where they depart from the published ones.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import accumulate
@@ -14,6 +13,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import log, product
 from powderlens.core.errors import InputError, StructureError
 from powderlens.crystal.elements import NUMBER
 from powderlens.crystal.structure import Structure, lattice_from_cell
@@ -221,7 +221,7 @@ class CrystalGenerator:
             cell = weights.lattice.draw(stream, volume_A3)
         except StructureError:
             return None
-        lattice = sites.basis @ lattice_from_cell(cell)
+        lattice = product(sites.basis, lattice_from_cell(cell))
         names = tuple(weights.elements[element] for element in elements)
         apart_A = pair_distances_A(names, limits.min_distance_A, limits.distances)
         xyz = draw_coordinates(sites, places, lattice, apart_A, stream)
@@ -229,7 +229,7 @@ class CrystalGenerator:
             return None
         frac = sites.primitive_frac(places, xyz)
         here = many // sites.centring
-        if overlapping(frac, np.cumsum(here) - here, lattice):
+        if not apart_A.any() and overlapping(frac, np.cumsum(here) - here, lattice):
             return None
         kinds = np.repeat([NUMBER[name] for name in names], here).tolist()
         if not has_group(lattice, frac, kinds, weights.number):
@@ -251,6 +251,6 @@ class CrystalGenerator:
             if places is None:
                 continue
             atomic_A3 = sum(many[place] * volume_A3[element] for place, element in zip(places, elements, strict=True))
-            found.append((abs(math.log(atomic_A3 / wanted_A3)), (elements, np.array(places), atomic_A3)))
+            found.append((abs(log(float(atomic_A3 / wanted_A3))), (elements, np.array(places), atomic_A3)))
         found.sort(key=lambda one: one[0])
         return [filling for _, filling in reversed(found)]

@@ -9,6 +9,7 @@ import moyopy
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import inverse, product, turned
 from powderlens.crystal.label import SYMPREC_A
 from powderlens.crystal.operators import primitive_basis
 from powderlens.symmetry.wyckoff import WyckoffPosition, operators, wyckoff_positions
@@ -43,11 +44,11 @@ class GroupSites:
     @cached_property
     def images(self) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]:
         """For each position the (k, 3, 3) and (k, 3) that make its images in fractions of the primitive cell."""
-        into = np.linalg.inv(self.basis).T
+        into = inverse(self.basis).T
         return tuple(
             (
-                np.einsum("ij,kjl->kil", into, position.linear[rows].astype(float)),
-                np.einsum("ij,kj->ki", into, position.shift[rows]),
+                product(into, position.linear[rows]),
+                turned(into, position.shift[rows]),
             )
             for position, rows in zip(self.positions, self.primitive, strict=True)
         )
@@ -60,11 +61,11 @@ class GroupSites:
             xyz: (n, 3) its parameters.
         """
         rows = [
-            self.positions[place].linear[self.primitive[place]] @ at
+            turned(self.positions[place].linear[self.primitive[place]], at)
             + self.positions[place].shift[self.primitive[place]]
             for place, at in zip(places.tolist(), xyz, strict=True)
         ]
-        return np.asarray((np.concatenate(rows) @ np.linalg.inv(self.basis)) % 1.0)
+        return np.asarray(product(np.concatenate(rows), inverse(self.basis)) % 1.0)
 
 
 @lru_cache(maxsize=256)
@@ -80,7 +81,7 @@ def group_sites(number: int) -> GroupSites:
     generic = np.sqrt([0.0131, 0.0717, 0.1937])
     primitive = []
     for position in positions:
-        bins = np.round((position.sites(generic) @ np.linalg.inv(basis)) % 1.0, 6) % 1.0
+        bins = np.round(product(position.sites(generic), inverse(basis)) % 1.0, 6) % 1.0
         primitive.append(np.sort(np.unique(bins, axis=0, return_index=True)[1]))
     return GroupSites(
         number=number,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import cos, log
 from powderlens.core.random import check_seed
 
 BLOCK = 64
@@ -50,7 +51,7 @@ class Stream:
     def normal(self, count: int) -> NDArray[np.float64]:
         """(count,) standard normal numbers. Source: Box and Muller, Ann. Math. Stat. 29, 610 (1958)."""
         u = self.uniform(2 * count).reshape(2, count)
-        return np.asarray(np.sqrt(-2 * np.log(u[0])) * np.cos(2 * np.pi * u[1]))
+        return np.asarray(np.sqrt(-2 * log(u[0])) * cos(2 * np.pi * u[1]))
 
     def choose(self, ends: Sequence[float]) -> int:
         """An index; index i with probability in proportion to `ends[i] - ends[i - 1]`, sums that grow from 0."""

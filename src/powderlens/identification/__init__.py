@@ -1,1 +1,1 @@
-"""Floor 9: network, library and (later) cell joined into one answer."""
+"""Network, library and (later) cell joined into one answer."""

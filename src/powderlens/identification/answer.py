@@ -8,8 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-CELL_NAMES = ("a_A", "b_A", "c_A", "alpha_deg", "beta_deg", "gamma_deg")
-
 
 class System(NamedTuple):
     """A crystal system and its probability."""
@@ -50,9 +48,10 @@ class Answer:
         model: name of the network; "none" when only the library was asked.
         evidence: what was asked: network, library or all.
         crystal_system: seven, most probable first.
-        space_group: most probable first; the probabilities of all 230 sum to 1.
-        lattice: Niggli cell, A and degrees.
-        lattice_source: "network", or the name of the phase whose cell it is.
+        space_group: most probable first; the probabilities of all 230 sum to 1. Empty where nothing that was
+            asked tells groups of one system apart.
+        lattice: Niggli cell, A and degrees; empty where nothing that was asked gives one.
+        lattice_source: "network", the name of the phase whose cell it is, or "none".
         phases: nearest known phases, best first.
         leans_on: the phase that carries more than half of the belief, or None.
         warnings: what the reader should know.

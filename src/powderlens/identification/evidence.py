@@ -6,17 +6,19 @@ Every source speaks as a score for each space group; a further one (cell, mixtur
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.files import atomic_write
 from powderlens.library.search import Matches
-from powderlens.models.runtime import Prediction
+from powderlens.models.task import Task, extinction_class
 from powderlens.symmetry.groups import SYSTEM_OF
 
 Evidence = Literal["network", "library", "all"]
@@ -24,8 +26,60 @@ EVIDENCE: tuple[Evidence, ...] = ("network", "library", "all")
 
 Floats = NDArray[np.float64]
 
+GROUPS = 230
 SYSTEM_OF_GROUP = np.array(SYSTEM_OF[1:])
 GROUP_TO_SYSTEM = np.eye(7)[SYSTEM_OF_GROUP]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Prediction:
+    """What a network says of b patterns; a part is None where it has no such head.
+
+    Attributes:
+        system_logits: (b, 7) of the crystal systems.
+        group_logits: (b, 230) of the space groups, -inf for those that it was not taught.
+        class_logits: (b, 120) of the extinction classes.
+        niggli: (b, 6) Niggli cell, A and degrees.
+    """
+
+    system_logits: NDArray[Any] | None = None
+    group_logits: NDArray[Any] | None = None
+    class_logits: NDArray[Any] | None = None
+    niggli: NDArray[Any] | None = None
+
+    @classmethod
+    def of(cls, tasks: Sequence[Task], answers: Mapping[str, NDArray[Any]]) -> Self:
+        """The answers of a network.
+
+        Args:
+            tasks: of its heads.
+            answers: by task name, as `powderlens.models.runtime.Model` gives them.
+        """
+        parts: dict[str, NDArray[Any]] = {}
+        for task in tasks:
+            said = answers[task.name]
+            if task.name == "crystal_system":
+                parts["system_logits"] = said
+            elif task.name == "space_group":
+                parts["group_logits"] = np.full((len(said), GROUPS), -np.inf, said.dtype)
+                parts["group_logits"][:, np.array(task.classes) - 1] = said
+            elif task.name == "extinction_class":
+                parts["class_logits"] = said
+            elif task.name == "lattice":
+                parts["niggli"] = said
+        return cls(**parts)
+
+    def take(self, at: Any) -> Self:
+        """Of some of the patterns."""
+        return replace(self, **{name: part[at] for name, part in self._parts().items()})
+
+    @classmethod
+    def joined(cls, several: Sequence[Self]) -> Self:
+        """One of several, which have the same parts."""
+        return cls(**{name: np.concatenate([one._parts()[name] for one in several]) for name in several[0]._parts()})
+
+    def _parts(self) -> dict[str, NDArray[Any]]:
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +105,25 @@ class Weights:
 
     @classmethod
     def load(cls) -> Weights:
-        """The weights that ship with powderlens."""
-        stored = json.loads((files("powderlens.identification") / "data" / "weights.json").read_text())
-        return cls(**stored["weights"])
+        """The weights that ship with powderlens, chosen for the network that ships."""
+        return cls(**_stored()["weights"])
+
+
+def weights_for(model: str) -> tuple[Weights, bool]:
+    """The shipped weights for a network, and whether they were chosen for it.
+
+    Another one's logits are taken as they are (temperature 1, no pull), and the library speaks as loudly as it does
+    beside the network that ships.
+    """
+    weights = Weights.load()
+    if _stored()["model"] == model:
+        return weights, True
+    return replace(weights, temperature=1.0, system_pull=0.0), False
+
+
+def _stored() -> dict[str, Any]:
+    stored: dict[str, Any] = json.loads((files("powderlens.identification") / "data" / "weights.json").read_text())
+    return stored
 
 
 def write_weights(path: Path, weights: Weights, *, chosen_on: str, model: str) -> None:
@@ -74,6 +144,30 @@ def log_softmax(logits: Floats) -> Floats:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
+def group_belief(prediction: Prediction, weights: Weights) -> Floats | None:
+    """(b, 230) log-probabilities of the space groups after a network alone; None where it says nothing of symmetry.
+
+    The head of space groups speaks. Without one, that of extinction classes does, and without either that of crystal
+    systems: what it gives a class or system is shared evenly among the groups in it, which it cannot tell apart.
+    """
+    if prediction.group_logits is not None:
+        return log_softmax(prediction.group_logits.astype(float) / weights.temperature)
+    if prediction.class_logits is not None:
+        logits, of_group = prediction.class_logits, _class_of_group()
+    elif prediction.system_logits is not None:
+        logits, of_group = prediction.system_logits, SYSTEM_OF_GROUP
+    else:
+        return None
+    share = -np.log(np.bincount(of_group)[of_group])
+    return log_softmax(logits.astype(float) / weights.temperature)[:, of_group] + share
+
+
+@cache
+def _class_of_group() -> NDArray[np.int64]:
+    """(230,) place of each group's extinction class among the classes."""
+    return extinction_class().labels(np.arange(1, GROUPS + 1))
+
+
 def system_belief(group: Floats, prediction: Prediction | None, weights: Weights) -> Floats:
     """(b, 7) probabilities of the crystal systems.
 
@@ -86,10 +180,12 @@ def system_belief(group: Floats, prediction: Prediction | None, weights: Weights
         weights: see there.
     """
     marginal = group @ GROUP_TO_SYSTEM
-    if prediction is None:
+    if prediction is None or prediction.system_logits is None:
         return marginal
+    alone = group_belief(prediction, weights)
+    assert alone is not None
     head = log_softmax(prediction.system_logits.astype(float) / weights.temperature)
-    own = np.exp(log_softmax(prediction.group_logits.astype(float) / weights.temperature)) @ GROUP_TO_SYSTEM
+    own = np.exp(alone) @ GROUP_TO_SYSTEM
     pull = weights.system_pull * (head - np.log(own + 1e-12))
     return np.exp(log_softmax(np.log(marginal + 1e-12) + pull))
 
@@ -99,7 +195,7 @@ def join(prediction: Prediction | None, matches: Matches | None, weights: Weight
 
     A phase speaks for its group with exp(sharpness (similarity - 1)); "none of the library" speaks for every group,
     a little louder for those that are common in the library; the network's probability of the group multiplies both.
-    Without a network all groups are alike.
+    Without a network that speaks of symmetry all groups are alike.
 
     Args:
         prediction: of the network for b patterns, or None.
@@ -109,15 +205,14 @@ def join(prediction: Prediction | None, matches: Matches | None, weights: Weight
     Returns:
         (b, 230) probabilities of the groups, (b, k) probabilities of the phases (k = 0 without a library).
     """
-    if prediction is not None:
-        prior = log_softmax(prediction.group_logits.astype(float) / weights.temperature)
-    else:
+    prior = None if prediction is None else group_belief(prediction, weights)
+    if prior is None:
         assert matches is not None
-        prior = np.full((len(matches.row), 230), -np.log(230.0))
+        prior = np.full((len(matches.row), GROUPS), -np.log(GROUPS))
     if matches is None:
         return np.exp(prior), np.zeros((len(prior), 0))
     b = np.arange(len(prior))[:, None]
-    kin = np.exp(prior) * (230 * matches.group_share) ** weights.kinship
+    kin = np.exp(prior) * (GROUPS * matches.group_share) ** weights.kinship
     speak = np.exp(weights.sharpness * (matches.score.astype(float) - 1.0))
     support = np.zeros_like(prior)
     np.add.at(support, (b, matches.group - 1), speak)

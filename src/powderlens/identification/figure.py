@@ -90,6 +90,8 @@ def _bars(axes: Axes, title: str, color: str, rows: list[tuple[str, float, str]]
 
 
 def _cell(cell: Mapping[str, float]) -> str:
+    if not cell:
+        return "no cell"
     lengths = ", ".join(f"{name} = {cell[name + '_A']:.3f}" for name in "abc")
     angles = ", ".join(
         f"{sign} = {cell[name + '_deg']:.2f}°" for sign, name in (("α", "alpha"), ("β", "beta"), ("γ", "gamma"))

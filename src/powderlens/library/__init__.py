@@ -1,1 +1,1 @@
-"""Floor 5: known phases, and finding the one that a pattern looks like."""
+"""Known phases, and finding the one that a pattern looks like."""

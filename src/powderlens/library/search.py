@@ -39,7 +39,7 @@ def blur(rows: Floats, sigma_points: float) -> Floats:
     return out
 
 
-def noise_share(x: Floats, total: NDArray[np.float64], step_deg: float) -> NDArray[np.float64]:
+def noise_share(intensity: Floats, total: NDArray[np.float64], step_deg: float) -> NDArray[np.float64]:
     """Share of noise in the smoothed intensity above the floor, which no phase can match.
 
     The noise of single points is read from second differences (where the input is not cut to zero), smoothing by a
@@ -47,18 +47,17 @@ def noise_share(x: Floats, total: NDArray[np.float64], step_deg: float) -> NDArr
     q is sigma (phi(q) + 0.7 |q|) = 0.714 sigma.
 
     Args:
-        x: (b, points) square-root intensities, strongest 1, on the fine grid.
+        intensity: (b, points) above the floor, strongest 1, on the fine grid.
         total: (b,) sums of the smoothed intensity above its floor, on the fine grid's scale.
         step_deg: of the fine grid.
 
     Returns:
         (b,) between 0 and `MOST_NOISE`.
     """
-    intensity = x**2
     bend = np.abs(intensity[:, 2:] - 2 * intensity[:, 1:-1] + intensity[:, :-2])
     sigma = np.array([np.median(row[row > 0]) if (row > 0).any() else 0.0 for row in bend]) * 1.4826 / np.sqrt(6.0)
     smoothed = sigma / np.sqrt(2 * np.sqrt(np.pi) * SMOOTH_DEG / step_deg)
-    return np.clip(0.714 * smoothed * (x > 0).sum(axis=1) / np.maximum(total, 1e-9), 0.0, MOST_NOISE)
+    return np.clip(0.714 * smoothed * (intensity > 0).sum(axis=1) / np.maximum(total, 1e-9), 0.0, MOST_NOISE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +120,7 @@ class Search:
 
     def _smooth(self, x: Floats) -> Floats:
         """(b, fine points) square roots of the smoothed intensities, floor removed, 0 where nothing was measured."""
-        intensity = blur(x[:, 0] ** 2, SMOOTH_DEG / self.grid.step_deg)
+        intensity = blur(x[:, 0], SMOOTH_DEG / self.grid.step_deg)
         out = np.zeros_like(intensity)
         for i, mask in enumerate(x[:, 1] > 0):
             measured = intensity[i][mask]
@@ -131,10 +130,11 @@ class Search:
         return out
 
     def __call__(self, x: Floats) -> Matches:
-        """Search for a batch of network inputs.
+        """Search for a batch of patterns.
 
         Args:
-            x: (b, 2, points) as `pattern.prepare.network_input` makes them.
+            x: (b, 2, points): intensities above the floor, strongest 1, see `pattern.prepare.above_floor`; and the mask
+                of what was measured, 0 or 1.
 
         Returns:
             `keep` matches of each pattern.

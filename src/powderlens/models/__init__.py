@@ -1,1 +1,1 @@
-"""Floor 6: networks, and the runtime that answers with them."""
+"""Networks, and the runtime that answers with them."""

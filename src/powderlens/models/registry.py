@@ -2,34 +2,36 @@
 
 A network's file, `powderlens/models/FAMILY/NAME.py`, holds what `build` calls:
 
-- `body(points, *, as_published, small) -> nn.Module`: (b, 1, points) to (b, features), with the attribute `features`,
-  and optionally a method `for_outputs(outputs)` that is told how many classes each classification has;
+- `body(points, *, as_published, small, **options) -> nn.Module`: (b, 1, points) to (b, features), with the attribute
+  `features`; with the attribute `channels = 2`, (b, 2, points), intensity and mask; and optionally with a method
+  `for_outputs(outputs)` that is told how many classes each classification has;
 - `head(features, outputs, *, as_published, small) -> nn.Module`: (b, features) to logits (b, outputs);
 - optionally `lattice_head(features, *, as_published, small) -> nn.Module`: (b, features) to raw (b, 6), where
   `head(features, 6, as_published=False, small=small)` would not do;
 - optionally `cell(raw_B6) -> Tensor`: raw lattice output to A and degrees, instead of `network.bounded_cell`.
+
+A network from outside the package is one class, see `powderlens.models.own`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from difflib import get_close_matches
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from powderlens.core.errors import InputError
 from powderlens.models.alphadiffract.cards import CARDS as ALPHADIFFRACT
-from powderlens.models.card import Card
+from powderlens.models.card import Card, Size
 from powderlens.models.ml4pxrds.cards import CARDS as ML4PXRDS
+from powderlens.models.own import OWN, find_own
 from powderlens.models.powderlens.cards import CARDS as POWDERLENS
 from powderlens.models.simxrd.cards import CARDS as SIMXRD
 from powderlens.models.task import Task
 
 if TYPE_CHECKING:
     from powderlens.models.network import Network
-
-Size = Literal["full", "small"]
 
 _CARDS: dict[str, Card] = {card.name: card for card in (*SIMXRD, *ML4PXRDS, *ALPHADIFFRACT, *POWDERLENS)}
 
@@ -42,38 +44,65 @@ def cards() -> tuple[Card, ...]:
     return tuple(_CARDS.values())
 
 
-def card(name: str) -> Card:
-    """The card of a network.
+def resolve(name: str, *, imports: bool = False) -> Card:
+    """The card of a network: one of the registry, an entry point of an installed package, or `module:attribute`.
+
+    Args:
+        name: as the user or a file gives it.
+        imports: it stands on the command line, so its module may be imported; whatever else names a module (a recipe,
+            a run, a card) must be repeated there, for a file from a stranger runs no code. Once imported, it is known.
 
     Raises:
-        InputError: no such network; names that look alike are listed.
+        InputError: no such network (names that look alike are listed), a module that is not there or not to be
+            imported, or one that holds no network there.
     """
     if name in _CARDS:
         return _CARDS[name]
+    own = find_own(name, imports=imports)
+    if own is not None:
+        return own.card
     near = get_close_matches(name.lower().replace("-", "").replace(" ", ""), NAMES, n=4, cutoff=0.5)
     near = near or get_close_matches(name.lower(), NAMES, n=4, cutoff=0.4)
     meant = f"near it: {', '.join(near)}; " if near else ""
     raise InputError(f"no network {name!r}; {meant}`powderlens models list` names all {len(NAMES)}")
 
 
+def card(name: str) -> Card:
+    """The card of a network that needs no import, or has been imported; see `resolve`.
+
+    Raises:
+        InputError: no such network; names that look alike are listed.
+    """
+    return resolve(name)
+
+
 def check_build(
-    name: str, tasks: Sequence[Task], *, points: int, as_published: bool = False, size: Size = "full"
+    name: str,
+    tasks: Sequence[Task],
+    *,
+    points: int,
+    mask: bool = False,
+    as_published: bool = False,
+    size: Size = "full",
+    options: Mapping[str, Any] | None = None,
 ) -> Card:
     """Say whether a network can be built so, without torch.
 
     Args:
-        name: one of `NAMES`.
+        name: one of `NAMES`, or one that `resolve` knows.
         tasks: one or several, of different names.
         points: length of the grid.
+        mask: see `build`; every network can read one.
         as_published: see `build`.
         size: see `build`.
+        options: see `build`.
 
     Returns:
         The network's card.
 
     Raises:
-        InputError: unknown name or size, a grid that it cannot take, no task or one twice, or `as_published` where
-            nothing differs.
+        InputError: unknown name, size or option, a grid that it cannot take, no task or one twice, or `as_published`
+            where nothing differs.
     """
     known = card(name)
     if size not in ("full", "small"):
@@ -89,6 +118,12 @@ def check_build(
         )
     if as_published and not known.faults:
         raise InputError(f"{name}: as_published has no effect, nothing in it was repaired; leave it out")
+    if size == "small" and known.family == OWN:
+        raise InputError(f"{name}: size small has no effect on a network of your own; leave it out")
+    unknown = [one for one in options or {} if one not in known.options]
+    if unknown:
+        there = ", ".join(known.options) or "none"
+        raise InputError(f"{name}: no option {unknown[0]!r}; there are: {there}")
     names = [task.name for task in tasks]
     if not names or len(set(names)) < len(names):
         raise InputError(f"{name}: tasks {', '.join(names) or 'none'}; give at least one, and none twice")
@@ -96,7 +131,14 @@ def check_build(
 
 
 def count_parameters(
-    name: str, tasks: Sequence[Task], *, points: int, as_published: bool = False, size: Size = "full"
+    name: str,
+    tasks: Sequence[Task],
+    *,
+    points: int,
+    mask: bool = False,
+    as_published: bool = False,
+    size: Size = "full",
+    options: Mapping[str, Any] | None = None,
 ) -> int:
     """Trainable parameters of a network, counted on one that is built without memory for them; needs torch.
 
@@ -104,17 +146,20 @@ def count_parameters(
         name: as for `build`.
         tasks: as for `build`.
         points: as for `build`.
+        mask: as for `build`.
         as_published: as for `build`.
         size: as for `build`.
+        options: as for `build`.
 
     Raises:
         InputError: see `check_build`.
     """
-    check_build(name, tasks, points=points, as_published=as_published, size=size)
+    how: dict[str, Any] = {"points": points, "mask": mask, "as_published": as_published, "size": size}
+    check_build(name, tasks, options=options, **how)
     import torch
 
     with torch.device("meta"):
-        network = build(name, tasks, points=points, as_published=as_published, size=size)
+        network = build(name, tasks, options=options, **how)
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
@@ -123,8 +168,10 @@ def build(
     tasks: Sequence[Task],
     *,
     points: int,
+    mask: bool = False,
     as_published: bool = False,
     size: Size = "full",
+    options: Mapping[str, Any] | None = None,
     seed: int | None = None,
 ) -> Network:
     """Build a network with fresh weights; needs torch.
@@ -133,8 +180,11 @@ def build(
         name: one of `NAMES`.
         tasks: one head each, see `powderlens.models.task`.
         points: length of the grid on which patterns come.
+        mask: it reads a mask of what was measured beside the pattern, see `powderlens.models.network.Network`; weights
+            of the body and the heads start as they do without.
         as_published: repeat the faults that the card lists; else the network is as its inventors meant it.
         size: "small" for the reduced network of the card.
+        options: what the card lists under `options`, by name.
         seed: of the weights; None takes torch's present random state.
 
     Returns:
@@ -143,18 +193,19 @@ def build(
     Raises:
         InputError: see `check_build`.
     """
-    known = check_build(name, tasks, points=points, as_published=as_published, size=size)
+    known = check_build(name, tasks, points=points, mask=mask, as_published=as_published, size=size, options=options)
     import torch
 
     from powderlens.models.network import Network, bounded_cell
 
-    file = import_module(f"powderlens.models.{known.family}.{name}")
+    own = find_own(name)
+    file: Any = import_module(f"powderlens.models.{known.family}.{name}") if own is None else own
     length = known.points if known.fixed_points else points
     how = {"as_published": as_published, "small": size == "small"}
     with nullcontext() if seed is None else torch.random.fork_rng(devices=[]):
         if seed is not None:
             torch.manual_seed(seed)
-        body = file.body(length, **how)
+        body = file.body(length, **how, **(options or {}))
         if hasattr(body, "for_outputs"):
             body.for_outputs(tuple(task.outputs for task in tasks if task.kind == "classes"))
         heads = {}
@@ -166,4 +217,4 @@ def build(
             else:
                 heads[task.name] = file.head(body.features, task.outputs, **{**how, "as_published": False})
     cell = getattr(file, "cell", bounded_cell)
-    return Network(known, body, heads, tasks, points=points, length=length, cell=cell)
+    return Network(known, body, heads, tasks, points=points, length=length, cell=cell, mask=mask)

@@ -1,98 +1,103 @@
-"""Running a shipped network on ONNX Runtime; no torch."""
+"""Running trained weights on ONNX Runtime; no torch."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from importlib.resources import files
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
+from powderlens.models.card import Card, Weights
+from powderlens.models.weights import ARCHITECTURE, DEFAULT_MODEL, ONNX, check_same, find_weights, read_card, weights_of
 from powderlens.pattern.grid import Grid
 
-DEFAULT_MODEL = "prism-1"
 BATCH = 64
 
 Floats = NDArray[np.float32]
-
-
-class Prediction(NamedTuple):
-    """What a network says of b patterns: logits of the 7 systems and 230 groups, and the Niggli cell (A, degrees)."""
-
-    system_logits: Floats
-    group_logits: Floats
-    niggli: Floats
+Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
-    """A network ready to answer.
+class Model:
+    """Weights ready to answer, with the contract of `powderlens.models.network.Network`.
 
     Attributes:
-        name: as in its card.
-        grid: the grid that it reads.
-        session: ONNX Runtime session with the input `x` (b, 2, points).
+        card: of the weights.
+        session: ONNX Runtime session with the inputs `x` and, where they read one, `mask`, both (b, points).
     """
 
-    name: str
-    grid: Grid
-    session: object
+    card: Card
+    session: Any
 
-    def __call__(self, x: Floats) -> Prediction:
-        """Predict for (b, 2, points) network inputs."""
-        parts = [self.session.run(None, {"x": x[i : i + BATCH]}) for i in range(0, len(x), BATCH)]  # type: ignore[attr-defined]
-        return Prediction(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    @cached_property
+    def weights(self) -> Weights:
+        """The card's part on them."""
+        return weights_of(self.card)
+
+    @property
+    def name(self) -> str:
+        """Of the weights."""
+        return self.weights.name
+
+    @property
+    def grid(self) -> Grid:
+        """Of the patterns."""
+        return self.weights.grid
+
+    def __call__(self, x: Floats, mask: Mask | None = None) -> dict[str, Floats]:
+        """Answers of all tasks.
+
+        Args:
+            x: (b, points) intensities at any scale.
+            mask: (b, points) True where measured; None is everywhere.
+
+        Returns:
+            By task name logits (b, outputs), or for the lattice the Niggli cell (b, 6) in A and degrees.
+
+        Raises:
+            InputError: patterns measured in part, for weights that read no mask.
+        """
+        if mask is not None and not self.weights.mask and not mask.all():
+            raise InputError(
+                f"{self.card.id}: {int((~mask.all(axis=1)).sum())} of {len(x)} patterns are measured on a part of its "
+                "grid only, and it reads no mask; give patterns that cover the grid, or train it with mask = true"
+            )
+        inputs = {"x": x.astype(np.float32, copy=False)}
+        if self.weights.mask:
+            inputs["mask"] = (np.ones(x.shape) if mask is None else mask).astype(np.float32)
+        names = [task.name for task in self.weights.tasks]
+        parts = [
+            self.session.run(names, {name: values[i : i + BATCH] for name, values in inputs.items()})
+            for i in range(0, len(x), BATCH)
+        ]
+        return {name: np.concatenate(column) for name, column in zip(names, zip(*parts, strict=True), strict=True)}
 
 
-def load_network(name: str = DEFAULT_MODEL, *, folder: Path | None = None, threads: int = 0) -> Network:
-    """Load a shipped network by name, or one exported to a folder (`NAME.onnx` and its card `NAME.json`).
+def load_model(model: str | Path = DEFAULT_MODEL, *, threads: int = 0) -> Model:
+    """Load weights by name, or an exported file (`FILE.onnx` and its card `FILE.json`).
 
     Args:
-        name: name of the model.
-        folder: where it lies; None for the models inside the package.
+        model: see `powderlens.models.weights.find_weights`.
         threads: for one prediction; 0 lets ONNX Runtime choose.
 
     Raises:
-        InputError: no such model, or a damaged one.
+        InputError: no such model, a damaged one, or weights of another network than the card beside them tells of.
     """
     import onnxruntime
 
-    where = _folder(folder)
-    try:
-        grid = Grid(**read_card(name, folder=folder)["grid"])
-    except (KeyError, TypeError):
-        raise InputError(f"{where / name}.json: not the card of a model (it states no grid)") from None
+    path = find_weights(model).with_suffix(ONNX)
+    card = read_card(path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    path = where / f"{name}.onnx"
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own classes have no public base but this
         raise InputError(f"{path}: not a network that ONNX Runtime can load ({type(error).__name__})") from None
-    return Network(name, grid, session)
-
-
-def read_card(name: str = DEFAULT_MODEL, *, folder: Path | None = None) -> dict[str, Any]:
-    """The card of a model: what it is, what it reads, and how it was trained.
-
-    Raises:
-        InputError: no such model, or a damaged card.
-    """
-    where = _folder(folder)
-    card = where / f"{name}.json"
-    if not card.exists() or not card.with_suffix(".onnx").exists():
-        known = sorted(path.stem for path in where.glob("*.onnx"))
-        raise InputError(f"no model {name!r} in {where.name}; there are: {', '.join(known) or 'none'}")
-    try:
-        return dict(json.loads(card.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{card}: not the card of a model ({error})") from None
-
-
-def _folder(folder: Path | None) -> Path:
-    return folder or Path(str(files("powderlens.models") / "data"))
+    widths = {one.name: (one.shape or [None])[-1] for one in (*session.get_inputs(), *session.get_outputs())}
+    check_same(path, card, session.get_modelmeta().custom_metadata_map.get(ARCHITECTURE), widths)
+    return Model(card, session)

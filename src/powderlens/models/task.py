@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.symmetry.extinction import extinction_class as class_of_group
-from powderlens.symmetry.extinction import extinction_classes
 from powderlens.symmetry.groups import SYSTEMS, system_index
 
 GROUPS = 230
@@ -86,6 +84,8 @@ def space_group(numbers: Sequence[int] | None = None) -> Task:
 
 def extinction_class() -> Task:
     """The 120 classes that positions of lines can tell apart; a class is named by its smallest space group."""
+    from powderlens.symmetry.extinction import extinction_classes  # with all settings: 30 ms that identify does without
+
     ids = tuple(one.id for one in extinction_classes())
     return Task("extinction_class", "classes", len(ids), ids)
 
@@ -103,8 +103,15 @@ TASKS: dict[str, Callable[[], Task]] = {
 }
 """Makers by name, as recipes name them."""
 
+
+def _class_id(number: int) -> int:
+    from powderlens.symmetry.extinction import extinction_class as class_of_group
+
+    return class_of_group(number).id
+
+
 _MEANING: dict[str, Callable[[int], int]] = {
     "crystal_system": system_index,
     "space_group": int,
-    "extinction_class": lambda number: class_of_group(number).id,
+    "extinction_class": _class_id,
 }

@@ -1,1 +1,1 @@
-"""Floor 2: measured and calculated powder patterns."""
+"""Measured and calculated powder patterns."""

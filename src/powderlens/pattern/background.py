@@ -89,7 +89,8 @@ def subtract_background(pattern: Pattern, window_deg: float = WINDOW_DEG) -> tup
     clipped at zero stands on its own noise, at 0.8 to 1.9 times the noise for RRUFF's processed patterns;
     a count rate of B stands at sqrt(B) times its noise. Such a pattern is handed back as it is.
 
-    Intensities may be negative afterwards (noise about zero); nothing is clipped. Uncertainties are kept.
+    Intensities may be negative afterwards (noise about zero); nothing is clipped. Uncertainties are kept. Masked points
+    have no say.
 
     Args:
         pattern: measured or calculated.
@@ -98,7 +99,8 @@ def subtract_background(pattern: Pattern, window_deg: float = WINDOW_DEG) -> tup
     Returns:
         The pattern without background and True, or the same pattern and False.
     """
-    x, y = pattern.two_theta_deg, pattern.intensity
+    known = pattern.measured_only()
+    x, y = known.two_theta_deg, known.intensity
     limit = max(2.5 * noise_sigma(y), 0.002 * float(np.ptp(y)))
     # The background lies under the profile: where the profile itself is low, there is none to look for.
     if float(np.percentile(_bin(x, y)[1], 75)) <= limit:
@@ -108,6 +110,8 @@ def subtract_background(pattern: Pattern, window_deg: float = WINDOW_DEG) -> tup
         return pattern, False
     note = f"subtracted by SNIP, half-window {window_deg:g} degrees"
     metadata = {**pattern.metadata, "note on background": note}
+    if pattern.mask is not None:
+        base = np.interp(pattern.two_theta_deg, x, base)
     return replace(pattern, intensity=pattern.intensity - base, metadata=metadata), True
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import arcsin, sin
 from powderlens.core.errors import InputError, WavelengthError
 from powderlens.pattern.pattern import Pattern
 
@@ -43,7 +44,7 @@ class Grid:
     @property
     def d_min_A(self) -> float:
         """Smallest spacing that the grid reaches, A (Bragg's law)."""
-        return float(self.wavelength_A / (2 * np.sin(np.radians(self.end_deg / 2))))
+        return float(self.wavelength_A / (2 * sin(np.radians(self.end_deg / 2))))
 
 
 def convert_two_theta(two_theta_deg: NDArray[np.float64], from_A: float, to_A: float) -> NDArray[np.float64]:
@@ -59,16 +60,17 @@ def convert_two_theta(two_theta_deg: NDArray[np.float64], from_A: float, to_A: f
     """
     if not (from_A > 0 and to_A > 0):
         raise WavelengthError(f"wavelengths {from_A:g} and {to_A:g} A must be positive")
-    sine = np.sin(np.radians(two_theta_deg) / 2) * (to_A / from_A)
+    sine = sin(np.radians(two_theta_deg) / 2) * (to_A / from_A)
     with np.errstate(invalid="ignore"):
-        return np.where(np.abs(sine) <= 1, 2 * np.degrees(np.arcsin(sine)), np.nan)
+        return np.where(np.abs(sine) <= 1, 2 * np.degrees(arcsin(sine)), np.nan)
 
 
 def to_grid(pattern: Pattern, grid: Grid) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Put a pattern on a grid, whatever its wavelength, range and spacing.
 
     Every grid position takes the mean of the measured (linearly joined) profile over its own cell of one
-    step, so that fine scans are averaged, not sampled, and coarse ones are interpolated.
+    step, so that fine scans are averaged, not sampled, and coarse ones are interpolated. A position at which a masked
+    point of the pattern has a share counts as not measured.
 
     Args:
         pattern: measured or calculated; its wavelength must be known.
@@ -82,9 +84,14 @@ def to_grid(pattern: Pattern, grid: Grid) -> tuple[NDArray[np.float64], NDArray[
         InputError: pattern and grid do not overlap.
     """
     if pattern.wavelength_A is None:
-        raise WavelengthError(f"{pattern.source or 'pattern'}: no wavelength known; give one (angstrom, or CuKa)")
+        raise WavelengthError(
+            f"{pattern.source or 'pattern'}: no wavelength known; give one (angstrom, CuKa, MoKa, ...)"
+        )
     x = convert_two_theta(pattern.two_theta_deg, pattern.wavelength_A, grid.wavelength_A)
     reached = np.isfinite(x)
+    excluded = None if pattern.mask is None else _excluded(x[reached], ~pattern.mask[reached], grid)
+    if pattern.mask is not None:
+        reached &= pattern.mask
     x, y = x[reached], pattern.intensity[reached]
     edges = grid.start_deg + grid.step_deg * (np.arange(grid.points + 1) - 0.5)
     if len(x) < 2:
@@ -92,6 +99,8 @@ def to_grid(pattern: Pattern, grid: Grid) -> tuple[NDArray[np.float64], NDArray[
     else:
         slack = 0.75 * grid.step_deg
         inside = (edges[:-1] >= x[0] - slack) & (edges[1:] <= x[-1] + slack) & ~_in_gap(x, grid)
+        if excluded is not None:
+            inside &= ~excluded
     if not inside.any():
         raise InputError(
             f"{pattern.source or 'pattern'}: measured {pattern.two_theta_deg[0]:g} to {pattern.two_theta_deg[-1]:g} "
@@ -119,3 +128,12 @@ def _in_gap(x: NDArray[np.float64], grid: Grid) -> NDArray[np.bool_]:
     left = np.clip(np.searchsorted(x, at) - 1, 0, len(steps) - 1)
     near = np.minimum(np.abs(at - x[left]), np.abs(x[left + 1] - at)) <= grid.step_deg
     return np.asarray((steps[left] > GAP_STEPS * np.median(steps)) & ~near)
+
+
+def _excluded(x: NDArray[np.float64], masked: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
+    """(points,) True where a masked point of the pattern lies in the cell of a grid position, or next to it."""
+    at, half = grid.two_theta_deg, 0.5 * grid.step_deg
+    counted = np.concatenate([[0], np.cumsum(masked)])
+    first = np.clip(np.searchsorted(x, at - half, side="right") - 1, 0, len(x))
+    end = np.clip(np.searchsorted(x, at + half, side="left") + 1, 0, len(x))
+    return np.asarray(counted[np.maximum(first, end)] > counted[first])

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import PatternError, WavelengthError
+from powderlens.pattern.wavelength import Radiation
 
 MIN_POINTS = 50
 MAX_TWO_THETA_DEG = 180.0
@@ -24,7 +25,10 @@ class Pattern:
         wavelength_A: wavelength in angstrom, the 2 : 1 mean for an unresolved doublet; None when not known.
         sigma: (n,) standard uncertainties of the intensities, not negative, or None.
         source: file name or a few words.
-        metadata: what the file's header said; never used for an answer.
+        metadata: what the file's header said. Of it only `probe` touches an answer: neutrons are warned of.
+        mask: (n,) True where measured, False for points that are excluded; None is everywhere.
+        radiation: the lines behind `wavelength_A`, where the user named them, such as CuKa; else None. It is dropped
+            where `wavelength_A` is changed.
     """
 
     two_theta_deg: NDArray[np.float64]
@@ -33,9 +37,13 @@ class Pattern:
     sigma: NDArray[np.float64] | None = None
     source: str = ""
     metadata: Mapping[str, str] = field(default_factory=dict)
+    mask: NDArray[np.bool_] | None = None
+    radiation: Radiation | None = None
 
     def __post_init__(self) -> None:
         who = self.source or "pattern"
+        if self.radiation is not None and not self.radiation.is_of(self.wavelength_A):
+            object.__setattr__(self, "radiation", None)
         try:
             for name in ("two_theta_deg", "intensity", "sigma"):
                 if getattr(self, name) is not None:
@@ -66,7 +74,24 @@ class Pattern:
             )
         if sigma is not None and (sigma.shape != y.shape or not np.isfinite(sigma).all() or (sigma < 0).any()):
             raise PatternError(f"{who}: each of {len(x)} points needs one finite uncertainty that is not negative")
+        if self.mask is not None:
+            object.__setattr__(self, "mask", np.asarray(self.mask, dtype=bool))
+            if self.mask.shape != x.shape or self.mask.sum() < MIN_POINTS:
+                raise PatternError(
+                    f"{who}: a mask of shape {self.mask.shape} that leaves {int(self.mask.sum())} of {len(x)} points; "
+                    f"give one value for each point and leave at least {MIN_POINTS}"
+                )
         if self.wavelength_A is not None and not (np.isfinite(self.wavelength_A) and self.wavelength_A > 0):
             raise WavelengthError(f"{who}: wavelength {self.wavelength_A:g} A must be positive; give it in angstrom")
-        if np.ptp(y) == 0:
+        if np.ptp(y if self.mask is None else y[self.mask]) == 0:
             raise PatternError(f"{who}: every intensity is {y[0]:g}; a constant scan holds no reflection")
+
+    def measured_only(self) -> Pattern:
+        """The pattern without its masked points."""
+        keep = self.mask
+        if keep is None:
+            return self
+        sigma = None if self.sigma is None else self.sigma[keep]
+        return replace(
+            self, two_theta_deg=self.two_theta_deg[keep], intensity=self.intensity[keep], sigma=sigma, mask=None
+        )

@@ -130,4 +130,12 @@ def _finish(scan: Scan, radiation: Radiation | None, who: str) -> Pattern:
         wavelength_A = scan.wavelength_A
         if wavelength_A is not None:
             metadata["note on wavelength"] = "stated in the file"
-    return Pattern(two_theta_deg=x, intensity=y, wavelength_A=wavelength_A, sigma=sigma, source=who, metadata=metadata)
+    return Pattern(
+        two_theta_deg=x,
+        intensity=y,
+        wavelength_A=wavelength_A,
+        sigma=sigma,
+        source=who,
+        metadata=metadata,
+        radiation=radiation,
+    )

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from powderlens.core.constants import ANODES, HC_KEV_A, KAlpha
+from powderlens.core.constants import ANODES, HC_KEV_A, KA2_OVER_KA1, KAlpha
 from powderlens.core.errors import WavelengthError
 
 MIN_WAVELENGTH_A = 0.05
@@ -15,6 +15,7 @@ MAX_WAVELENGTH_A = 10.0
 DOUBLET_TOLERANCE = 2e-4
 """Relative. Wide enough for the means in use (Bearden's 1.541838, the rounded 1.5418, 1.54184, 1.54178 for
 copper), and a quarter of the distance from K-alpha-1 to the mean."""
+SAME_WAVELENGTH = 1e-6
 LINE_TOLERANCE = 1e-4
 """Relative. Copper's K-alpha-1 is written 1.54051 to 1.5406 in the literature."""
 
@@ -40,6 +41,15 @@ class Radiation:
     ka1_A: float
     ka2_A: float | None = None
     name: str = ""
+
+    @property
+    def ka2_ratio(self) -> float:
+        """K-alpha-2 over K-alpha-1 in intensity: a half, or 0 for a single line."""
+        return 0.0 if self.ka2_A is None else KA2_OVER_KA1
+
+    def is_of(self, wavelength_A: float | None) -> bool:
+        """Whether this is the radiation of a wavelength, to a millionth."""
+        return wavelength_A is not None and abs(wavelength_A / self.wavelength_A - 1) <= SAME_WAVELENGTH
 
     @property
     def is_doublet(self) -> bool:

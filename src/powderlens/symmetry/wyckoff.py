@@ -11,6 +11,7 @@ from importlib.resources import files
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.elementary import turned
 from powderlens.symmetry.groups import system_index
 from powderlens.symmetry.settings import operators as operators
 
@@ -48,7 +49,7 @@ class WyckoffPosition:
 
     def sites(self, xyz: NDArray[np.float64]) -> NDArray[np.float64]:
         """The (multiplicity, 3) equivalent sites of parameters (3,), in [0, 1)."""
-        return (self.linear @ xyz + self.shift) % 1.0
+        return (turned(self.linear, xyz) + self.shift) % 1.0
 
 
 @lru_cache(maxsize=256)

@@ -1,1 +1,1 @@
-"""Floor 7: recipes, losses, the training engine, export. Needs the extra `train`."""
+"""Recipes, losses, the training engine, export. Needs the extra `train`."""

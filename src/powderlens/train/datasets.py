@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.stream import Batch, Stream
-from powderlens.corpus.stream_workers import AHEAD, Start, StreamWorkers
+from powderlens.corpus.stream.stream import Batch, Stream
+from powderlens.corpus.stream.workers import AHEAD, Start, StreamWorkers
 
 if TYPE_CHECKING:
     from powderlens.corpus.cluster.connect import Cluster
@@ -21,11 +21,16 @@ T = TypeVar("T")
 
 
 def as_tensors(batch: Batch) -> dict[str, Tensor]:
-    """A batch by name: `patterns` (b, *shape), `space_group` 0..229, `system` 0..6 and the other fields of `Batch`."""
+    """A batch by name: `patterns` (b, *shape), `space_group` 0..229, `crystal_system` 0..6, and all else of `Batch`."""
     made = {name: torch.from_numpy(array) for name, array in batch.arrays().items()}
     made["space_group"] = torch.from_numpy(batch.space_group.astype(np.int64) - 1)
-    made["system"] = torch.from_numpy(batch.system.astype(np.int64))
+    made["crystal_system"] = torch.from_numpy(batch.crystal_system.astype(np.int64))
     return made
+
+
+def same(batch: Batch) -> Batch:
+    """A batch as it is, for `convert`."""
+    return batch
 
 
 class StreamDataset(IterableDataset[T]):

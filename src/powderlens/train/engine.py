@@ -1,254 +1,263 @@
-"""The training run: a Lightning module over the endless stream, resumable, with averaged weights."""
+"""The training run of any network of the registry: on Lightning, resumable exactly, on one device or several."""
 
 from __future__ import annotations
 
 import json
-import time
+import os
+import platform
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from torch.utils.data import DataLoader
 
 from powderlens import __version__
 from powderlens.core.errors import InputError
-from powderlens.core.files import atomic_write, file_sha256, make_folder
-from powderlens.corpus.reflection_table import ReflectionTable
-from powderlens.corpus.split import split_indices
-from powderlens.corpus.stream import Batch, NetworkStream
-from powderlens.corpus.stream_crystals import CrystalStream, sampling_weights
-from powderlens.diffraction.protocol import load_protocol
-from powderlens.models.prism import Prism
-from powderlens.train.curve import Curve
-from powderlens.train.datasets import StreamDataset
-from powderlens.train.losses import joint_loss
-from powderlens.train.recipe import Recipe
-
-if TYPE_CHECKING:
-    from powderlens.corpus.cluster.connect import Cluster
-
-Tensors = tuple[Tensor, Tensor, Tensor, Tensor]
-VALIDATION_FIRST = 2**40
-"""Number of the first validation pattern under the recipe's seed: far beyond what training reaches."""
-
-
-def tensors(batch: Batch) -> Tensors:
-    """What a step takes: patterns (b, 2, points), system (b,) 0..6, space group (b,) 0..229, Niggli cell (b, 6)."""
-    return (
-        torch.from_numpy(batch.patterns),
-        torch.from_numpy(batch.system.astype(np.int64)),
-        torch.from_numpy(batch.space_group.astype(np.int64) - 1),
-        torch.from_numpy(batch.niggli),
-    )
-
-
-class _Fixed(Dataset[Tensors]):
-    def __init__(self, batches: list[Tensors]) -> None:
-        self.batches = batches
-
-    def __len__(self) -> int:
-        return len(self.batches)
-
-    def __getitem__(self, index: int) -> Tensors:
-        return self.batches[index]
-
-
-class PrismModule(lightning.LightningModule):
-    """`Prism` with its loss, optimiser, schedule and validation figures."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__()
-        self.recipe = recipe
-        self.network = Prism(recipe.grid.points, recipe.network.widths, recipe.network.hidden, recipe.network.dropout)
-        self.started = time.monotonic()
-        self._random_state: Tensor | None = None
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep torch's random state, from which dropout draws (on the CPU), so that a resumed run repeats."""
-        checkpoint["random_state"] = torch.get_rng_state()
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Remember the random state; loaders still draw from it before the first step."""
-        self._random_state = checkpoint.get("random_state")
-
-    def on_train_batch_start(self, batch: Tensors, index: int) -> None:
-        """Take up the random state of a checkpoint."""
-        if self._random_state is not None:
-            torch.set_rng_state(self._random_state.cpu())
-            self._random_state = None
-
-    def _loss(self, outputs: tuple[Tensor, Tensor, Tensor], batch: Tensors) -> Tensor:
-        r = self.recipe
-        return joint_loss(outputs, *batch[1:], label_smoothing=r.label_smoothing, lattice_weight=r.lattice_weight)
-
-    def training_step(self, batch: Tensors, index: int) -> Tensor:
-        """Loss of one batch."""
-        loss = self._loss(self.network(batch[0]), batch)
-        self.log("train_loss", loss)
-        self.log("patterns", float((self.global_step + 1) * self.recipe.batch))
-        self.log("seconds", time.monotonic() - self.started)
-        return loss
-
-    def validation_step(self, batch: Tensors, index: int) -> None:
-        """Loss and accuracies of the averaged weights."""
-        outputs = self.network(batch[0])
-        system, group = outputs[0].argmax(1) == batch[1], outputs[1].topk(5, dim=1).indices == batch[2][:, None]
-        length_error = (outputs[2][:, :3] / batch[3][:, :3] - 1).abs().median()
-        for name, value in {
-            "val_loss": self._loss(outputs, batch),
-            "val_system": system.float().mean(),
-            "val_group": group[:, 0].float().mean(),
-            "val_group_top5": group.any(1).float().mean(),
-            "val_length_error": length_error,
-        }.items():
-            self.log(name, value, batch_size=len(batch[0]))
-
-    def configure_optimizers(self) -> dict[str, object]:  # type: ignore[override]
-        """AdamW under a one-cycle schedule."""
-        r = self.recipe
-        optimiser = torch.optim.AdamW(
-            self.parameters(), lr=r.learning_rate, weight_decay=r.weight_decay, betas=(0.9, 0.98), fused=True
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, r.learning_rate, total_steps=r.steps + 1, pct_start=r.warmup, final_div_factor=1000
-        )
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-def make_streams(recipe: Recipe, tables: list[Path]) -> tuple[NetworkStream, NetworkStream, dict[str, int]]:
-    """Training and validation streams, and the number of crystals in each part.
-
-    Raises:
-        InputError: no table, a table that cannot be read, or a part without crystals.
-    """
-    if not tables:
-        raise InputError("no reflection table is given; make one with `powderlens corpus reflections`")
-    table = ReflectionTable.load(*tables)
-    parts = split_indices(table.elements, table.space_group.tolist())
-    for part in ("train", "validation"):
-        if not len(parts[part]):
-            raise InputError(f"none of {len(table)} crystals is in the part {part!r}; give more crystals")
-    streams = [
-        NetworkStream(
-            CrystalStream(
-                table,
-                parts[part],
-                sampling_weights(table, parts[part], recipe.data.shares),
-                load_protocol(recipe.data.protocol),
-                size=recipe.batch,
-                seed=recipe.seed,
-                grid=recipe.grid.grid(),
-            )
-        )
-        for part in ("train", "validation")
-    ]
-    return streams[0], streams[1], {part: len(rows) for part, rows in parts.items()}
+from powderlens.core.files import atomic_write, make_folder
+from powderlens.models.network import Network
+from powderlens.models.registry import build
+from powderlens.train.components.averaging import Averaging
+from powderlens.train.components.callbacks import Newest, Progress, Stops
+from powderlens.train.components.checkpoint import describe, read_checkpoint
+from powderlens.train.components.curve import Curve
+from powderlens.train.components.data import TrainingData, open_data, open_measured
+from powderlens.train.components.losses import TaskLoss
+from powderlens.train.components.machine import Machine, Report
+from powderlens.train.module import DivergedError, RunModule, columns
+from powderlens.train.quiet import NoProfiler
+from powderlens.train.recipe import Recipe, parse_recipe
+from powderlens.train.recipe_parts import CorpusData
 
 
 def train(
     recipe: Recipe,
-    tables: list[Path],
     output: Path,
     *,
+    corpus: Path | None = None,
+    tables: Sequence[Path] = (),
+    measured: Path | None = None,
     resume: bool = False,
-    workers: int = 1,
-    threads: int = 2,
-    accelerator: str = "cpu",
-    cluster: Cluster | None = None,
+    machine: Machine | None = None,
+    report: Report = lambda message: None,
 ) -> Path:
-    """Train and leave checkpoints (`best.ckpt`, `last.ckpt`), `metrics.csv` and `run.json` in `output`.
+    """Train, and leave a folder.
+
+    It holds `best.ckpt` (lowest validation loss), `last.ckpt`, `metrics.csv` (a row a validation), `run.json` (what was
+    done with which data) and, when the run has ended, `outcome.json` (why, and how long it took).
 
     Args:
         recipe: what to do.
-        tables: reflection tables; their sha256 go into `run.json`.
         output: folder of the run.
-        resume: go on from `last.ckpt`, or begin where there is none.
-        workers: processes that draw patterns.
-        threads: torch threads.
-        accelerator: as Lightning names it.
-        cluster: a Ray that draws patterns instead of `workers`.
+        corpus: for recipes on a corpus.
+        tables: reflection tables, for recipes on crystals.
+        measured: an imported corpus on which every validation reports besides; it chooses nothing.
+        resume: go on from `last.ckpt`, or begin where there is none; a run that has ended is left as it is.
+        machine: how patterns are drawn, and what the network works on.
+        report: is told one line now and then.
 
     Returns:
-        The checkpoint that the validation chose.
+        The checkpoint that counts, as `recipe.keep` says.
 
     Raises:
-        InputError: a table that cannot be used; the folder holds a run and it is not to be resumed, or one of another
-            recipe or of other tables.
+        InputError: data, network, recipe and machine do not fit; the folder holds a run and it is not to be resumed, or
+            one of another recipe or of other data.
+        DivergedError: the loss was no number; `best.ckpt` and `last.ckpt` are those before.
     """
-    torch.set_num_threads(threads)
-    lightning.seed_everything(recipe.seed, workers=False, verbose=False)
-    training, validation, counts = make_streams(recipe, tables)
-    run: dict[str, object] = {
+    first_process = os.environ.get("LOCAL_RANK", "0") == "0"
+    machine = replace(machine or Machine(), rank=int(os.environ.get("LOCAL_RANK", "0")))
+    torch.set_num_threads(machine.threads)
+    data = open_data(recipe, corpus=corpus, tables=tables, machine=machine, report=report)
+    shown, of_shown = (None, None) if measured is None else open_measured(recipe, measured, data)
+    network = _network(recipe, data)
+    losses = [TaskLoss(t, recipe.tasks[t.name].loss, (data.counts or {}).get(t.name)) for t in data.tasks]
+    about = describe(recipe, data.tasks, data.grid)
+    run = {
         "powderlens": __version__,
-        "torch": torch.__version__,
         "recipe": recipe.model_dump(mode="json"),
-        "tables": {path.name: file_sha256(path) for path in tables},
-        "crystals": counts,
+        "data": data.about,
+        "measured": of_shown,
+        "network": {**about["network"], "parameters": sum(p.numel() for p in network.parameters())},
+        "classes": {task.name: list(task.classes) for task in data.tasks if task.kind == "classes"},
+        "grid": about["grid"],
     }
-    last = make_folder(output) / "last.ckpt"
-    first = 0
-    if last.exists():
-        _check_same_run(output, run, resume=resume)
-        first = int(torch.load(last, map_location="cpu", weights_only=False)["global_step"])
-    size = min(recipe.batch, recipe.data.validation_patterns)
-    fixed = [
-        tensors(validation.draw(VALIDATION_FIRST + np.arange(i * size, (i + 1) * size)))
-        for i in range(recipe.data.validation_patterns // size)
-    ]
-    with atomic_write(output / "run.json") as aside:
-        aside.write_text(json.dumps(run, indent=2) + "\n")
-    checkpoints = ModelCheckpoint(output, filename="best", monitor="val_loss", enable_version_counter=False)
-    # A callback of its own: `save_last` of the one above would only follow improvements. It saves after each validation
-    # and after the callback above, so that a resumed run knows the best loss so far.
-    newest = ModelCheckpoint(output, filename="last", save_on_train_epoch_end=False, enable_version_counter=False)
+    newest = make_folder(output) / "last.ckpt"
+    epoch_steps = -(-data.epoch_patterns // recipe.batch)
+    total = recipe.limits.total_steps(recipe.batch, epoch_steps)
+    stops = Stops(recipe, total)
+    state = _state(output, newest, run, stops, resume=resume)
+    if state.get("reason"):
+        stops.load_state_dict(state)
+        return _finish(output, stops, recipe, step=state["step"], epoch_steps=epoch_steps)
+    lightning.seed_everything(recipe.seed, workers=False, verbose=False)
+    module = RunModule(
+        network,
+        recipe,
+        losses,
+        epoch_steps=epoch_steps,
+        total_steps=total,
+        about=about,
+        clock=lambda: stops.seconds,
+    )
+    first = int(state.get("step", 0))
+    every = _steps_between_validations(recipe, epoch_steps)
+    best = ModelCheckpoint(output, filename="best", monitor="val_loss", enable_version_counter=False)
+    averaging = [] if recipe.averaging is None else [Averaging(recipe.averaging)]
+    trainer = _trainer(
+        recipe,
+        machine,
+        max_steps=-1,
+        max_epochs=1 if first == 0 else -1,
+        val_check_interval=every,
+        logger=_loggers(output, first, columns(data.tasks, measured=shown is not None)) if first_process else [],
+        callbacks=[stops, Progress(report, stops), *averaging, best, Newest(newest, recipe.checkpoint_steps, every)],
+    )
+    if first_process:
+        run["machine"] = {
+            "torch": torch.__version__,
+            "device": _device_name(trainer),
+            "devices": machine.devices,
+            "threads": machine.threads,
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+        }
+        _write(output / "run.json", run)
+    validation = [DataLoader(data.validation, batch_size=None)]
+    if shown is not None:  # a loader draws a number when it begins: this one not from those of dropout
+        validation.append(DataLoader(shown, batch_size=None, generator=torch.Generator()))
     try:
-        trainer = lightning.Trainer(
-            accelerator=accelerator,
-            devices=1,
-            max_steps=recipe.steps,
-            max_epochs=1 if first == 0 else -1,
-            val_check_interval=recipe.validate_every,
-            check_val_every_n_epoch=None,
-            num_sanity_val_steps=0,
-            gradient_clip_val=1.0,
-            logger=Curve(output / "metrics.csv", first),
-            log_every_n_steps=50,
-            callbacks=[checkpoints, newest, EMAWeightAveraging(decay=recipe.ema_decay)],
-            enable_model_summary=False,
-            enable_progress_bar=True,
+        trainer.fit(
+            module,
+            data.batches(first, total),
+            validation,
+            ckpt_path=newest if first else None,
+            weights_only=True,
         )
+    except DivergedError as error:
+        stops.reason = "diverged"
+        if first_process:
+            _finish(output, stops, recipe, step=module.global_step, epoch_steps=epoch_steps, why=str(error))
+        raise
+    if first_process:
+        return _finish(output, stops, recipe, step=trainer.global_step, epoch_steps=epoch_steps)
+    return output / f"{recipe.keep}.ckpt"
+
+
+def _steps_between_validations(recipe: Recipe, epoch_steps: int) -> int:
+    patterns = recipe.data.validate_patterns if isinstance(recipe.data, CorpusData) else None
+    return epoch_steps if patterns is None else -(-patterns // recipe.batch)
+
+
+def _network(recipe: Recipe, data: TrainingData) -> Network:
+    """The network with fresh weights of the recipe's seed."""
+    chosen = recipe.network
+    return build(
+        chosen.name,
+        data.tasks,
+        points=data.grid.points,
+        mask=chosen.mask,
+        as_published=chosen.as_published,
+        size=chosen.size,
+        options=chosen.options,
+        seed=recipe.seed,
+    )
+
+
+def _trainer(recipe: Recipe, machine: Machine, **options: Any) -> lightning.Trainer:
+    wanted = machine.accelerator
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            trainer = lightning.Trainer(
+                accelerator=wanted,
+                devices=machine.devices,
+                strategy="ddp" if machine.devices > 1 else "auto",
+                precision=recipe.precision,
+                check_val_every_n_epoch=None,
+                num_sanity_val_steps=0,
+                use_distributed_sampler=False,
+                enable_model_summary=False,
+                enable_progress_bar=False,
+                log_every_n_steps=1,
+                profiler=NoProfiler(),
+                **options,
+            )
     except MisconfigurationException as error:
-        raise InputError(f"accelerator {accelerator}: {str(error).splitlines()[0]}") from None
-    drawn = StreamDataset(
-        training,
-        workers=0 if cluster is not None else workers,
-        first=first,
-        stop=recipe.steps,
-        convert=tensors,
-        cluster=cluster,
-    )
-    trainer.fit(
-        PrismModule(recipe),
-        DataLoader(drawn, batch_size=None),
-        DataLoader(_Fixed(fixed), batch_size=None),
-        ckpt_path=last if first else None,
-    )
-    return Path(checkpoints.best_model_path or last)
+        raise InputError(f"accelerator {wanted}: {str(error).splitlines()[0]}") from None
+    if trainer.precision != recipe.precision:  # Lightning only warns when it takes another
+        raise InputError(
+            f"precision {recipe.precision}: accelerator {wanted} (here {_device_name(trainer)}) cannot; take bf16-mixed"
+        )
+    return trainer
 
 
-def _check_same_run(output: Path, run: dict[str, object], *, resume: bool) -> None:
-    """Refuse to overwrite a run, or to go on with another recipe or other crystals."""
+def _loggers(output: Path, first: int, names: Sequence[str]) -> list[Logger]:
+    """The curve, and TensorBoard where it is installed."""
+    loggers: list[Logger] = [Curve(output / "metrics.csv", names, first + 1 if first else 0)]
+    if find_spec("tensorboard") or find_spec("tensorboardX"):
+        loggers.append(TensorBoardLogger(output, name="tensorboard", version="", purge_step=first))
+    return loggers
+
+
+def _state(output: Path, newest: Path, run: dict[str, Any], stops: Stops, *, resume: bool) -> dict[str, Any]:
+    """What the newest checkpoint says: its step, and how the run stood; empty where there is none."""
+    if not newest.exists():
+        return {}
     if not resume:
         raise InputError(f"{output}: holds a run already; go on with --resume, or give another folder")
     try:
         before = json.loads((output / "run.json").read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{output}: a checkpoint but no readable run.json beside it ({error})") from None
-    for what in ("recipe", "tables"):
+    if not isinstance(before, dict) or not {"recipe", "data", "classes", "grid"} <= before.keys():
+        raise InputError(f"{output}: a run of powderlens 0.1, or none; --resume cannot go on, train in another folder")
+    before["recipe"] = parse_recipe(before["recipe"], str(output / "run.json")).model_dump(mode="json")
+    for what in ("recipe", "data", "measured", "classes", "grid"):
         if before.get(what) != run[what]:
             raise InputError(f"{output}: this run began with other {what}; --resume goes on with the same only")
+    content = read_checkpoint(newest)
+    stood = content["callbacks"]["Stops"]
+    if stood.keys() != stops.state_dict().keys():
+        raise InputError(f"{newest}: a checkpoint of another version of powderlens; train anew, in another folder")
+    return {**stood, "step": int(content["global_step"])}
+
+
+def _finish(output: Path, stops: Stops, recipe: Recipe, *, step: int, epoch_steps: int, why: str | None = None) -> Path:
+    """Write `outcome.json`.
+
+    Returns:
+        The checkpoint that counts.
+    """
+    has_best = stops.best_step > 0
+    outcome = {
+        "stopped_by": stops.reason,
+        "message": why,
+        "steps": step,
+        "epochs": step / epoch_steps,
+        "patterns": step * recipe.batch,
+        "seconds": round(stops.seconds, 3),
+        "cpu_seconds": round(stops.cpu_seconds, 3),
+        "last_val_loss": stops.newest if has_best else None,
+        "best_val_loss": stops.best if has_best else None,
+        "best_step": stops.best_step if has_best else None,
+        "best_epoch": stops.best_step / epoch_steps if has_best else None,
+        "checkpoint": f"{recipe.keep}.ckpt" if has_best else None,
+    }
+    _write(output / "outcome.json", outcome)
+    return output / f"{recipe.keep}.ckpt"
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    with atomic_write(path) as aside:
+        aside.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def _device_name(trainer: lightning.Trainer) -> str:
+    device = trainer.strategy.root_device
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

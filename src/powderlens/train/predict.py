@@ -18,16 +18,18 @@ from torch import Tensor
 from powderlens import __version__
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256
-from powderlens.corpus.corpus import Corpus, Labels
-from powderlens.corpus.stored import StoredCorpus, is_stored
-from powderlens.corpus.stream_corpus import CorpusStream
-from powderlens.corpus.stream_workers import StreamWorkers
+from powderlens.corpus.store.corpus import Corpus, Labels
+from powderlens.corpus.store.stored import StoredCorpus, is_stored
+from powderlens.corpus.stream.stream import Batch, measured_points
 from powderlens.models.network import Network
 from powderlens.models.task import Task
 from powderlens.pattern.grid import Grid
-from powderlens.train.checkpoint import load_network
-from powderlens.train.drawn import FEW, draw_part, draw_stored
-from powderlens.train.targets import class_values, known, targets
+from powderlens.train.components.batches import Measured, mask_of
+from powderlens.train.components.checkpoint import load_network
+from powderlens.train.components.drawn import FEW, draw_part, draw_stored, part_stream
+from powderlens.train.components.machine import Machine
+from powderlens.train.components.targets import class_values, known, targets
+from powderlens.train.datasets import StreamDataset, same
 
 TOP = 10
 """Classes whose probabilities are kept."""
@@ -58,7 +60,7 @@ def predict(
     left out.
 
     Args:
-        checkpoint: of a run of the zoo, or the folder of the run: then the one that counts there.
+        checkpoint: of a run, or the folder of the run: then the one that counts there.
         corpus: drawn, stored or measured; patterns of the latter two are put on the network's grid.
         part: of its split; "all" of stored ones.
         output: the table, `.parquet`.
@@ -78,9 +80,8 @@ def predict(
         checkpoint = _chosen(checkpoint)
     network, grid, about = load_network(checkpoint)
     opened = open_corpus(corpus, grid)
-    told = predict_part(
-        network, opened, part, output, passes=passes, workers=workers, cache=cache, threads=threads, device=device
-    )
+    machine = Machine(workers=workers, cache=cache, threads=threads)
+    told = predict_part(network, opened, part, output, machine, floor=about["floor"], passes=passes, device=device)
     return {
         "powderlens": __version__,
         "checkpoint": {"sha256": file_sha256(checkpoint), "step": about["step"], **about["network"]},
@@ -95,11 +96,10 @@ def predict_part(
     corpus: Corpus | StoredCorpus,
     part: str,
     output: Path,
+    machine: Machine,
     *,
+    floor: bool,
     passes: int = 1,
-    workers: int = 0,
-    cache: Path | None = None,
-    threads: int = 2,
     device: str = "cpu",
 ) -> dict[str, Any]:
     """As `predict`, of a network and a corpus that are open.
@@ -107,21 +107,20 @@ def predict_part(
     Args:
         network: in evaluation mode; it is moved to the device.
         corpus: on the network's grid.
-        part: see `predict`, as for all that follow.
+        part: see `predict`.
         output: the table.
+        machine: how patterns are drawn, and threads.
+        floor: patterns are asked about above their floor, as the network was trained.
         passes: through dropout.
-        workers: processes that draw.
-        cache: of drawn patterns.
-        threads: of torch.
         device: as torch names it.
 
     Returns:
         `patterns`, `predicted`, `missing`.
 
     Raises:
-        InputError: an empty part, or no label of any task.
+        InputError: an empty part, no label of any task, or not one pattern that can be read.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(machine.threads)
     numbers = corpus.numbers(part)
     if not len(numbers):
         raise InputError(f"{corpus.path}: its part {part!r} holds no patterns")
@@ -130,10 +129,18 @@ def predict_part(
     columns = _empty(network, labels, len(numbers))
     network = network.to(device)
     drawn = np.zeros(len(numbers), bool)
-    for rows, patterns in _draw(corpus, part, numbers, missing, workers=workers, cache=cache):
+    for rows, patterns, measured in _draw(corpus, part, numbers, missing, machine, floor=floor, mask=network.mask):
         drawn[rows] = True
-        answers = _ask(network, torch.from_numpy(patterns).to(device), passes)
+        mask_BL = mask_of(measured, corpus.grid.points) if network.mask else None
+        answers = _ask(network, torch.from_numpy(patterns), mask_BL, passes, device)
         _put(columns, network.tasks, rows, answers)
+    if not drawn.any():
+        head = f"{NOT_DRAWN}: "
+        why = ", ".join(f"{count} {what.removeprefix(head)}" for what, count in missing.items() if head in what)
+        raise InputError(
+            f"{corpus.path}: not one of its {len(numbers):,} patterns can be read at {_words(corpus.grid)} ({why}); "
+            "give patterns that were measured there"
+        )
     said = np.ones(len(numbers), bool)
     for task in network.tasks:
         said &= columns[_answer(task)][1]
@@ -170,7 +177,7 @@ def _chosen(run: Path) -> Path:
     try:
         outcome = json.loads((run / "outcome.json").read_text())
     except OSError:
-        raise InputError(f"{run}: no run of the zoo that has ended; give a checkpoint of it") from None
+        raise InputError(f"{run}: no run that has ended; give a checkpoint of it") from None
     if outcome["checkpoint"] is None:
         raise InputError(f"{run}: this run ended before its first checkpoint ({outcome['stopped_by']})")
     return run / str(outcome["checkpoint"])
@@ -237,40 +244,47 @@ def _draw(
     part: str,
     numbers: NDArray[np.int64],
     missing: dict[str, int],
+    machine: Machine,
     *,
-    workers: int,
-    cache: Path | None,
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-    """Rows and their patterns; stored ones that cannot be put on the grid are counted as missing."""
+    floor: bool,
+    mask: bool,
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32], Measured]]:
+    """Rows, their patterns, and where these are measured; stored ones that cannot be read on the grid are counted."""
     batches = [np.arange(i, min(i + BATCH, len(numbers))) for i in range(0, len(numbers), BATCH)]
     if isinstance(corpus, StoredCorpus):
         for rows in batches:
-            good, patterns, reasons = draw_stored(corpus, numbers[rows], cache=cache)
+            good, patterns, masks, reasons = draw_stored(
+                corpus, numbers[rows], floor=floor, mask=mask, cache=machine.cache
+            )
             for why, count in reasons.items():
                 reason = f"{NOT_DRAWN}: {why}"
                 missing[reason] = missing.get(reason, 0) + count
             if good.any():
-                yield rows[good], patterns[good]
-    elif cache is not None:
-        held = draw_part(corpus, part, "float32", workers=workers, cache=cache)
+                yield rows[good], patterns[good], masks[good]
+        return
+    if machine.cache is not None:
+        held = draw_part(corpus, part, "float32", floor=floor, workers=machine.workers, cache=machine.cache)
         for rows in batches:
-            yield rows, np.array(held[rows])
-    elif workers and len(numbers) > FEW:
-        stream = CorpusStream(corpus, part, size=BATCH, seed=0, shuffle=False)
-        with StreamWorkers(stream, workers=workers, stop=len(batches)) as crew:
-            for rows, batch in zip(batches, crew, strict=True):
-                yield rows, batch.patterns[: len(rows)]
-    else:
-        for rows in batches:
-            yield rows, corpus.draw(numbers[rows])
+            yield rows, np.array(held[rows]), measured_points(corpus.conditions(numbers[rows]), corpus.grid)
+        return
+    stream = part_stream(corpus, part, size=BATCH, floor=floor)
+    if machine.workers and len(numbers) > FEW:
+        drawn = StreamDataset[Batch](stream, workers=machine.workers, stop=len(batches), convert=same)
+        for rows, batch in zip(batches, drawn, strict=True):
+            yield rows, batch.patterns[: len(rows)], batch.measured[: len(rows)]
+        return
+    for rows in batches:
+        batch = stream.draw(rows)
+        yield rows, batch.patterns, batch.measured
 
 
-def _ask(network: Network, x_BL: Tensor, passes: int) -> dict[str, Tensor]:
+def _ask(network: Network, x_BL: Tensor, mask_BL: Tensor | None, passes: int, device: str) -> dict[str, Tensor]:
     """Probabilities or cells by task."""
+    x_BL, mask_BL = x_BL.to(device), None if mask_BL is None else mask_BL.to(device)
     if passes > 1:
-        return {name: answer.cpu() for name, answer in network.mean_of_passes(x_BL, passes).items()}
+        return {name: answer.cpu() for name, answer in network.mean_of_passes(x_BL, passes, mask_BL).items()}
     with torch.inference_mode():
-        outputs = network(x_BL)
+        outputs = network(x_BL, mask_BL)
     return {
         task.name: (outputs[task.name] if task.kind == "lattice" else outputs[task.name].softmax(dim=1)).cpu()
         for task in network.tasks

@@ -1,4 +1,4 @@
-"""Parts of a recipe for the zoo: losses, data, optimiser, schedule, limits."""
+"""Parts of a recipe: losses, data, optimiser, schedule, averaging, limits."""
 
 from __future__ import annotations
 
@@ -60,9 +60,19 @@ class LogHuberCell(Part):
     kind: Literal["log_huber"]
 
 
+class OwnLoss(Part):
+    """A loss from outside the package, see docs/TRAINING.md."""
+
+    kind: Literal["own"]
+    name: str = Field(
+        pattern=r"^[\w.-]+(:[\w.]+)?$", description="MODULE:FUNCTION, or a name under the entry point powderlens.losses"
+    )
+    settings: dict[str, float] = Field(default={}, description="given to the function by name")
+
+
 ClassLoss = CrossEntropy | Weighted | Smoothed | Focal | Gemd
 CellLoss = SquaredCell | LogHuberCell
-LossRecipe = ClassLoss | CellLoss
+LossRecipe = ClassLoss | CellLoss | OwnLoss
 LOSSES: dict[str, type[ClassLoss] | type[CellLoss]] = {
     "cross_entropy": CrossEntropy,
     "weighted": Weighted,
@@ -108,6 +118,9 @@ class NoiseRecipe(Part):
         return self
 
 
+FLOOR = "subtract the pedestal under the lines and scale to 1, as is done with a measured pattern that is asked about"
+
+
 class CorpusData(Part):
     """The part `train` of a corpus, given on the command line, in shuffled epochs."""
 
@@ -116,12 +129,22 @@ class CorpusData(Part):
     validate_patterns: int | None = Field(None, gt=0, description="patterns between validations; an epoch, if left out")
     precision: Literal["float16", "float32"] = Field("float32", description="to which patterns are rounded")
     noise: NoiseRecipe | None = Field(None, description="added on the fly, in training and validation")
+    floor: bool = Field(False, description=FLOOR)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> CorpusData:
+        if self.floor and self.noise is not None:
+            raise ValueError(
+                "noise: would be added to patterns whose floor is subtracted already; leave one of them out"
+            )
+        return self
 
 
 class _Endless(Part):
     protocol: str = Field(min_length=1, description="name or file of the protocol that draws the conditions")
     epoch_patterns: int = Field(gt=0, description="patterns between validations")
     validation_patterns: int = Field(gt=0, description="fixed patterns of other crystals")
+    floor: bool = Field(False, description=FLOOR)
 
 
 class CrystalData(_Endless):
@@ -200,6 +223,12 @@ class Triangular(Part):
 
 
 ScheduleRecipe = Annotated[Constant | OneCycle | Halving | Triangular, Field(discriminator="kind")]
+
+
+class AveragingRecipe(Part):
+    """A running average of weights and norms: it is validated, kept and shipped; the newest weights learn on."""
+
+    decay: float = Field(gt=0, lt=1, description="share of the average that stays at each step")
 
 
 class Limits(Part):

@@ -14,12 +14,12 @@ import pytest
 
 from powderlens.core.errors import InputError
 from powderlens.corpus.audit import MEASURES, Audit, Shared, audit, audit_corpus
-from powderlens.corpus.build import build_corpus
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.crystal_table import SCHEMA, CrystalTable, crystal_row, write_crystals
 from powderlens.corpus.splits import make_split, split_names
+from powderlens.corpus.store.build import build_corpus
+from powderlens.corpus.store.corpus import Corpus
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
+from powderlens.crystals.table import SCHEMA, CrystalTable, crystal_row, write_crystals
 
 
 def in_another_setting(crystal: Structure, name: str, rng: np.random.Generator) -> Structure:

@@ -14,15 +14,18 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from powderlens.core.errors import InputError
-from powderlens.corpus.corpus import Corpus
-from powderlens.corpus.manifest import read_manifest, write_manifest
+from powderlens.core.errors import InputError, WavelengthError
 from powderlens.corpus.measured import FORMATS, import_measured
 from powderlens.corpus.measured_labels import label_of
-from powderlens.corpus.stored import StoredCorpus
-from powderlens.corpus.stream_corpus import CorpusStream
-from powderlens.corpus.verify import verify
-from powderlens.pattern.grid import Grid
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.manifest import read_manifest, write_manifest
+from powderlens.corpus.store.stored import StoredCorpus
+from powderlens.corpus.store.verify import verify
+from powderlens.corpus.stream.from_corpus import CorpusStream
+from powderlens.pattern.formats.stated import Stated
+from powderlens.pattern.grid import Grid, to_grid
+from powderlens.pattern.prepare import prepare
+from powderlens.pattern.read import read_pattern
 
 GRID = Grid(start_deg=20.0, step_deg=0.05, points=800, wavelength_A=1.541838)
 ANGLES = np.round(np.arange(15, 75, 0.05), 3)
@@ -183,10 +186,10 @@ def test_a_set_with_a_bad_row(source: Path) -> None:
 
 def test_a_set_whose_table_does_not_fit(source: Path) -> None:
     path = write_set(source, rows=1)
-    with pytest.raises(InputError, match=r"set\.csv: 1 labels for 2 patterns"):
+    with pytest.raises(InputError, match=r"set\.npz: 2 patterns but 1 rows in the table beside it"):
         import_measured(path, source.parent / "c", form="rruff")
     path.with_suffix(".csv").write_text("row,space_group\n")
-    with pytest.raises(InputError, match=r"set\.csv: no column mineral_inferred; it needs row, space_group"):
+    with pytest.raises(InputError, match=r"set\.csv: no column a_A; it needs space_group, a_A"):
         import_measured(path, source.parent / "c", form="rruff")
     path.with_suffix(".csv").unlink()
     with pytest.raises(InputError, match=r"set\.csv: no such file; it holds the labels"):
@@ -434,7 +437,7 @@ def test_measured_patterns_are_refused_as_training_data(measured: Path) -> None:
         CorpusStream(corpus, "all", size=2, seed=0)
     batch = CorpusStream(corpus, "all", size=3, seed=0, shuffle=False, allow_measured=True).batch(0)
     assert batch.space_group.tolist() == [136, 0, 225]
-    assert batch.system.tolist() == [3, -1, 6]
+    assert batch.crystal_system.tolist() == [3, -1, 6]
     assert GRID.two_theta_deg[batch.patterns[:2].argmax(axis=1)] == pytest.approx([27, 40], abs=0.03)
     with pytest.raises(InputError, match="its patterns are measured, not drawn"):
         Corpus.open(measured)
@@ -467,6 +470,50 @@ def test_the_axis_is_turned_to_the_wavelength_of_the_grid(measured: Path) -> Non
     assert wide.two_theta_deg[pattern.argmax()] == pytest.approx(wanted, abs=0.06)
 
 
+def test_no_wavelength_is_assumed(source: Path) -> None:
+    """A line of molybdenum at d = 2.82 A stands at 31.73 degrees of copper, if the file says so; else it is refused."""
+    x = np.arange(5.0, 50.0, 0.02)
+    y = 1000 * np.exp(-(((x - 14.48) / 0.1) ** 2)) + 5
+    wide = Grid(start_deg=30.0, step_deg=0.05, points=1000, wavelength_A=1.5418711)
+    for name in ("known", "unknown"):
+        np.savetxt(source / f"{name}.xy", np.column_stack([x, y]))
+    (source / "labels.csv").write_text("file,space_group,wavelength\nknown.xy,225,0.7107\nunknown.xy,225,\n")
+    imported(source, "folder")
+    corpus = StoredCorpus.open(source.parent / "corpus-folder", wide)
+    assert corpus.with_wavelength == 1
+    drawn = corpus.draw(np.array([0]))[0]
+    assert wide.two_theta_deg[drawn.argmax()] == pytest.approx(31.73, abs=0.05)
+    for ask in (corpus.draw, corpus.conditions):
+        with pytest.raises(WavelengthError, match=r"unknown: .* states no wavelength for it; import it again"):
+            ask(np.array([1]))
+    assert corpus.pattern(1, 0.7107).wavelength_A == 0.7107, "who knows it may say so"
+    (source / "labels.csv").write_text("file,space_group\nunknown.xy,225\n")
+    import_measured(source, source.parent / "none", form="folder")
+    with pytest.raises(WavelengthError, match=r"none of its 1 patterns states a wavelength; import it again"):
+        StoredCorpus.open(source.parent / "none", wide)
+    assert len(StoredCorpus.open(source.parent / "none")) == 1, "it may be looked at"
+
+
+def test_stored_patterns_are_prepared_as_identify_does_it(source: Path) -> None:
+    """The same numbers whether a file is asked about or the corpus that it went into; simulated ones keep theirs."""
+    y = curve(30.0) + 400 * (1.2 - ANGLES / 80)
+    (source / "a.xy").write_text(columns(y + np.random.default_rng(0).normal(0, 1, len(ANGLES))))
+    (source / "labels.csv").write_text("file,space_group,wavelength\na.xy,225,CuKa\n")
+    imported(source, "folder")
+    folder = source.parent / "corpus-folder"
+    asked = prepare(read_pattern(source / "a.xy", wavelength="CuKa"), GRID)
+    assert asked.background
+    corpus = StoredCorpus.open(folder, GRID)
+    for floor in (True, False):
+        expected = asked.for_network(floor=floor, mask=True)
+        np.testing.assert_array_equal(corpus.draw(np.array([0]), floor=floor)[0], expected)
+    np.testing.assert_array_equal(corpus.prepared(0).mask, asked.mask)
+    write_manifest(folder, {**read_manifest(folder), "kind": "stored"})
+    simulated = StoredCorpus.open(folder, GRID).prepared(0)
+    assert not simulated.background
+    np.testing.assert_array_equal(simulated.flat, to_grid(corpus.pattern(0), GRID)[0])
+
+
 def test_a_changed_bit_is_found(measured: Path) -> None:
     assert verify(measured).whole
     path = measured / "patterns.parquet"
@@ -490,9 +537,9 @@ def test_a_damaged_table_and_a_newer_version(measured: Path) -> None:
 
 def test_a_number_tells_the_centring_where_all_settings_agree() -> None:
     cubic = (5.6402, 5.6402, 5.6402, 90.0, 90.0, 90.0)
-    assert label_of(group=225, cell=cubic).niggli == pytest.approx([5.6402 / np.sqrt(2)] * 3 + [60] * 3)
-    assert label_of(group=221, cell=cubic).niggli == pytest.approx(cubic)
+    assert label_of(Stated(group="225", cell=cubic)).niggli == pytest.approx([5.6402 / np.sqrt(2)] * 3 + [60] * 3)
+    assert label_of(Stated(group="221", cell=cubic)).niggli == pytest.approx(cubic)
     monoclinic = (9.83, 8.92, 5.27, 90.0, 105.9, 90.0)
-    assert label_of(group=12, cell=monoclinic).niggli is None, "C, A or I"
-    assert label_of(group="C 2/m", cell=monoclinic).niggli is not None
-    assert label_of(group=148, cell=(5.0, 5.0, 17.0, 90.0, 90.0, 120.0)).niggli is None, "two kinds of axes"
+    assert label_of(Stated(group="12", cell=monoclinic)).niggli is None, "C, A or I"
+    assert label_of(Stated(group="C 2/m", cell=monoclinic)).niggli is not None
+    assert label_of(Stated(group="148", cell=(5.0, 5.0, 17.0, 90.0, 90.0, 120.0))).niggli is None, "two kinds of axes"

@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.split import PARTS, split_indices, split_of
+from powderlens.corpus.store.reflection_table import ReflectionTable
 
 ELEMENTS = [
     "Al",

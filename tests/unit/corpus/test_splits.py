@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.crystal_table import CrystalTable
 from powderlens.corpus.splits import composition_key, joined, make_split, promises, split_names
+from powderlens.crystals.table import CrystalTable
 
 
 @pytest.fixture(scope="module")

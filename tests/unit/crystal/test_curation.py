@@ -141,12 +141,16 @@ def test_protocols_and_their_rules() -> None:
     assert set(PROTOCOLS) == {"simxrd", "alphadiffract"}
     assert {name for names in PROTOCOLS.values() for name in names} == set(RULES)
     kept = [rule.name for rule in chosen_rules("alphadiffract", ["niggli", "volume"])]
-    assert kept == ["atoms", "distances", "stable"]
+    assert kept == ["content", "stated-symmetry", "atoms", "distances", "stable"]
 
 
 @pytest.mark.parametrize(
     ("protocol", "without", "message"),
-    [("icsd", [], "there are simxrd"), ("simxrd", ["niggli"], "simxrd has atoms"), ("simxrd", ["readable"], "has")],
+    [
+        ("icsd", [], "there are simxrd"),
+        ("simxrd", ["niggli"], "simxrd has content, stated-symm"),
+        ("simxrd", ["readable"], "has"),
+    ],
 )
 def test_what_there_is_not(protocol: str, without: list[str], message: str) -> None:
     with pytest.raises(InputError, match=message):

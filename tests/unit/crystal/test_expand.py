@@ -6,10 +6,11 @@ import pytest
 
 from powderlens.core.errors import StructureError
 from powderlens.crystal.displacement import believable, beta_from_u, u_equivalent, u_from_beta
-from powderlens.crystal.expand import Sites, asymmetric_rows, check_metric, expand_sites, without_repeats
+from powderlens.crystal.expand import Sites, asymmetric_rows, check_metric, check_sites, expand_sites, without_repeats
 from powderlens.crystal.operators import check_group, operators_from_triplets, space_group_number, triplet
 from powderlens.crystal.structure import Structure, lattice_from_cell
 
+CUBE = np.diag([5.0, 5.0, 5.0])
 SPINEL = [[0.125] * 3, [0.5] * 3, [0.2624] * 3]
 
 
@@ -78,6 +79,68 @@ def test_distance_not_fraction_decides_what_merges() -> None:
     assert (len(long.elements), len(short.elements)) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    ("place", "atoms"),
+    [
+        ((0.0, 0.0, 0.2), 2), ((0.05, 0.0, 0.2), 2), ((0.02, 0.05, 0.2), 2), ((0.05, 0.0, 0.02), 1),
+        ((0.0, 0.0, 0.07), 2), ((0.5, 0.02, 0.0), 3), ((0.2, 0.0, 0.2), 12), ((0.2, 0.03, 0.2), 12),
+        ((0.2, 0.05, 0.2), 24),
+    ],
+)  # fmt: skip
+def test_images_of_a_full_site_within_half_an_angstrom_are_one_atom(place: tuple[float, ...], atoms: int) -> None:
+    """About a sixfold axis the nearest images come first, and bring the farther ones within reach."""
+    cell = (8.0, 8.0, 6.0, 90, 90, 120)
+    sites = expand("P 6/m m m", cell, ["H"], [place])
+    assert len(sites.elements) == atoms
+    apart = sites.frac[:, None] - sites.frac[None]
+    apart -= np.round(apart)
+    lengths = np.linalg.norm(apart @ lattice_from_cell(cell), axis=-1)
+    assert lengths[~np.eye(atoms, dtype=bool)].min(initial=9.0) > 0.5
+
+
+@pytest.mark.parametrize(("occupancy", "atoms"), [(1.0, 2), (0.6, 2), (0.525, 12), (0.5, 12), (1 / 6, 12)])
+def test_part_filled_images_may_be_near(occupancy: float, atoms: int) -> None:
+    sites = expand("P 6/m m m", (8.0, 8.0, 6.0, 90, 90, 120), ["H"], [(0.05, 0.0, 0.2)], occupancy=[occupancy])
+    assert len(sites.elements) == atoms
+
+
+def test_two_atoms_on_one_site_are_refused_and_a_little_too_much_is_a_doubt() -> None:
+    frac = np.array([[0.1, 0.2, 0.3], [0.1, 0.2, 1.3], [0.5, 0.5, 0.5]])
+    nearly, apart = frac.copy(), frac.copy()
+    nearly[1] += 0.004
+    apart[1] += 0.006
+    with pytest.raises(StructureError, match=r"2 atoms on one site, 'Na and Cl' at 0.1, 0.2, 0.3; give"):
+        check_sites(CUBE, ["Na", "Cl", "K"], frac, np.ones(3))
+    assert check_sites(CUBE, ["Na", "Cl", "K"], frac, np.array([0.5, 0.5, 1.0])) == []
+    assert check_sites(CUBE, ["Na", "Cl", "K"], frac, np.array([0.55, 0.54, 1.0])) == []
+    (doubt,) = check_sites(CUBE, ["Na", "Cl", "K"], frac, np.array([0.7, 0.6, 1.0]))
+    assert doubt == ("site", "1.3 atoms on one site, 'Na and Cl' at 0.1, 0.2, 0.3")
+    assert check_sites(CUBE, ["Na", "Cl", "K"], apart, np.ones(3)) == []
+    with pytest.raises(StructureError, match="2 atoms on one site"):
+        check_sites(CUBE, ["Na", "Cl", "K"], nearly, np.ones(3))
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 50, 501])
+def test_one_shared_place_is_found_wherever_it_is(n: int) -> None:
+    rng = np.random.default_rng(n)
+    lattice = lattice_from_cell((20, 23, 29, 80, 95, 110))
+    frac = rng.uniform(0, 1, (n, 3))
+    assert check_sites(lattice, ["Na"] * n, frac, np.ones(n)) == []
+    for row in range(0, n, max(1, n // 7)):
+        twin = frac.copy()
+        twin[row - 1] = frac[row] + rng.integers(-2, 3, 3) + rng.uniform(-1, 1, 3) * 0.02 / 29
+        with pytest.raises(StructureError, match="2 atoms on one site, 'Na and Na'"):
+            check_sites(lattice, ["Na"] * n, twin, np.ones(n))
+
+
+def test_a_listed_site_near_an_image_of_another_is_that_image() -> None:
+    cell = (20.0, 20.0, 20.0, 90, 90, 90)
+    sites = expand("P -1", cell, ["Fe", "Fe", "O"], [(0.11, 0.22, 0.33), (0.89, 0.78, 0.68), (0.88, 0.78, 0.67)])
+    assert without_repeats(sites, lattice_from_cell(cell)).elements == ("Fe", "Fe", "O", "O")
+    halves = expand("P -1", cell, ["Fe", "Fe"], [(0.11, 0.22, 0.33), (0.89, 0.78, 0.68)], occupancy=[0.5, 0.5])
+    assert len(without_repeats(halves, lattice_from_cell(cell)).elements) == 4
+
+
 def test_tensors_turn_with_their_atoms() -> None:
     beta = np.diag([0.010, 0.002, 0.001])[None]
     sites = expand("P 4", (4, 4, 6, 90, 90, 90), ["Fe"], [[0.1, 0.2, 0.3]], beta=beta)
@@ -95,7 +158,7 @@ def test_a_hexagonal_tensor_keeps_its_equivalent_under_the_operators() -> None:
     cell = (5.0, 5.0, 12.0, 90, 90, 120)
     u = np.array([[[0.02, 0.004, 0.001], [0.004, 0.01, 0.002], [0.001, 0.002, 0.03]]])
     lattice = lattice_from_cell(cell)
-    sites = expand("P 6/m m m", cell, ["O"], [[0.11, 0.27, 0.35]], beta=beta_from_u(u, lattice))
+    sites = expand("P 6/m m m", cell, ["O"], [[0.10, 0.35, 0.35]], beta=beta_from_u(u, lattice))
     assert len(sites.elements) == 24
     assert u_equivalent(sites.beta, lattice) == pytest.approx(u_equivalent(sites.beta, lattice)[0])
 

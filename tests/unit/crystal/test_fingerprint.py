@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from powderlens.crystal.fingerprint import NEIGHBOURS, difference, fingerprint
-from powderlens.crystal.structure import Structure
+from powderlens.crystal.structure import Structure, right_handed
 
 
 def test_rock_salt_by_hand(minerals: dict[str, Structure]) -> None:
@@ -21,10 +21,14 @@ def test_rock_salt_by_hand(minerals: dict[str, Structure]) -> None:
 def test_size_setting_origin_hand_and_supercell_do_not_count(minerals: dict[str, Structure]) -> None:
     for mineral in minerals.values():
         n = len(mineral.elements)
-        doubled = Structure(
+        lattice, frac = right_handed(
             (mineral.lattice * [[2], [1], [1]])[[2, 0, 1]] * [1, 1, -1.3],
-            mineral.elements * 2,
             np.concatenate([mineral.frac * [0.5, 1, 1], mineral.frac * [0.5, 1, 1] + [0.5, 0, 0]])[:, [2, 0, 1]] + 0.17,
+        )
+        doubled = Structure(
+            lattice,
+            mineral.elements * 2,
+            frac,
             np.ones(2 * n),
             np.full(2 * n, np.nan),
         )

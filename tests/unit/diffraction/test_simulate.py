@@ -53,7 +53,7 @@ def test_every_source_of_a_structure_gives_the_same_peaks(rock_salt: Structure, 
     from pymatgen.core import Lattice
     from pymatgen.core import Structure as PymatgenStructure
 
-    from powderlens.crystal.cif_write import write_cif
+    from powderlens.crystal.formats.cif_write import write_cif
 
     cif, poscar = tmp_path / "salt.cif", tmp_path / "POSCAR"
     write_cif(rock_salt, cif)

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 
 from powderlens import __version__
 from powderlens.core.files import file_sha256
-from powderlens.evaluate.zoo_record import (
+from powderlens.evaluate.record import (
     ClassFigures,
     CorpusPart,
     CurvePoint,
     Inference,
     LatticeFigures,
+    Record,
     Training,
-    ZooRecord,
-    write_zoo_record,
+    write_record,
 )
 from powderlens.symmetry.groups import system_index
 from powderlens.symmetry.subgroups import distance_matrix
@@ -123,7 +123,7 @@ def make_record(
         "hardware": "2 cores",
         **changes,
     }
-    write_zoo_record(folder / f"{name}.json", ZooRecord.model_validate(record))
+    write_record(folder / f"{name}.json", Record.model_validate(record))
     return folder / f"{name}.json"
 
 

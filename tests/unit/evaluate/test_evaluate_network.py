@@ -10,20 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
-from powderlens.core.errors import InputError
+from powderlens.core.errors import InputError, WavelengthError
 from powderlens.core.files import file_sha256
-from powderlens.corpus.corpus import Corpus
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.manifest import read_manifest, write_manifest
 from powderlens.evaluate.evaluate_network import check_test, evaluate_network
+from powderlens.evaluate.record import Record, read_records
 from powderlens.evaluate.separation import derive_protocol, open_trained, shared_crystals
 from powderlens.evaluate.training_run import Learnt, losses_of, read_run, run_name
-from powderlens.evaluate.zoo_record import ZooRecord, read_zoo_records
 from powderlens.generate.statistics import shipped_statistics
-from powderlens.train.recipe_zoo import parse_zoo_recipe, with_choices
-from powderlens.train.sources import open_source
+from powderlens.train.components.data import open_data
+from powderlens.train.components.machine import Machine
+from powderlens.train.recipe import parse_recipe, with_choices
 
+ALONE = Machine(workers=0, threads=1)
 HEADS = ("space_group", "crystal_system", "lattice")
 
 
@@ -34,11 +39,11 @@ def run(make_run: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture
-def evaluate(tmp_path: Path, corpora: dict[str, Path]) -> Callable[..., ZooRecord]:
+def evaluate(tmp_path: Path, corpora: dict[str, Path]) -> Callable[..., Record]:
     """Without timing, on one thread; corpora by name."""
 
-    def call(run: Path, on: str, part: str | None = None, **options: Any) -> ZooRecord:
-        how = {"timing": False, "threads": 1, **options}
+    def call(run: Path, on: str, part: str | None = None, **options: Any) -> Record:
+        how = {"timing": False, "machine": ALONE, **options}
         return evaluate_network(run, corpora[on], part, tmp_path / "records", **how)
 
     return call
@@ -47,10 +52,10 @@ def evaluate(tmp_path: Path, corpora: dict[str, Path]) -> Callable[..., ZooRecor
 def test_a_record(run: Path, corpora: dict[str, Path], tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    made = evaluate_network(run, corpora["learnt"], None, tmp_path / "records", threads=1, chosen_by="rate by trial")
+    made = evaluate_network(run, corpora["learnt"], None, tmp_path / "records", machine=ALONE, chosen_by="by trial")
     assert torch.get_num_threads() == 1
     torch.set_num_threads(threads)
-    [(path, record)] = read_zoo_records([tmp_path / "records"])
+    [(path, record)] = read_records([tmp_path / "records"])
     assert record == made
     assert (
         path.stem
@@ -66,7 +71,7 @@ def test_a_record(run: Path, corpora: dict[str, Path], tmp_path: Path) -> None:
     assert (training.data.crystals, training.data.patterns, training.data.protocol_of_patterns) == (9, 36, "coarse")
     assert training.validation is not None
     assert training.validation.part == "validation"
-    assert training.chosen_by == "lowest loss in the validation part of learnt; rate by trial"
+    assert training.chosen_by == "lowest loss in the validation part of learnt; by trial"
     assert [point.accuracy for point in training.curve] == [{"space_group": 0.25}, {"space_group": 0.5}]
     assert [point.train_loss for point in training.curve] == [5.5, None]
     assert record.inference is not None
@@ -95,7 +100,7 @@ def test_a_record(run: Path, corpora: dict[str, Path], tmp_path: Path) -> None:
 )
 def test_parts_of_the_learnt_corpus(
     make_run: Callable[..., Path],
-    evaluate: Callable[..., ZooRecord],
+    evaluate: Callable[..., Record],
     tmp_path: Path,
     changes: dict[str, Any],
     part: str,
@@ -108,7 +113,7 @@ def test_parts_of_the_learnt_corpus(
 
 
 def test_crystals_of_another_corpus_are_compared(
-    run: Path, corpora: dict[str, Path], evaluate: Callable[..., ZooRecord]
+    run: Path, corpora: dict[str, Path], evaluate: Callable[..., Record]
 ) -> None:
     record = evaluate(run, "fresh", trained_on=corpora["learnt"])
     assert record.protocol == "out-of-library"
@@ -132,7 +137,7 @@ def test_the_same_id_is_the_same_crystal(corpora: dict[str, Path]) -> None:
     assert shared_crystals(fresh, rows[:1], leaky, rows[1:]) == []
 
 
-def test_a_protocol_must_be_what_is_found(run: Path, evaluate: Callable[..., ZooRecord]) -> None:
+def test_a_protocol_must_be_what_is_found(run: Path, evaluate: Callable[..., Record]) -> None:
     assert evaluate(run, "learnt", protocol="in-library").protocol == "in-library"
     with pytest.raises(InputError, match="protocol out-of-library: part test of learnt is in-library for this network"):
         evaluate(run, "learnt", protocol="out-of-library")
@@ -140,7 +145,7 @@ def test_a_protocol_must_be_what_is_found(run: Path, evaluate: Callable[..., Zoo
         evaluate(run, "learnt", protocol="honest")
 
 
-def test_measured_patterns(run: Path, evaluate: Callable[..., ZooRecord]) -> None:
+def test_measured_patterns(run: Path, evaluate: Callable[..., Record]) -> None:
     record = evaluate(run, "measured")
     assert (record.protocol, record.tested.part, record.tested.protocol_of_patterns) == ("measured", "all", "measured")
     assert record.missing["space_group: no label"] == 1
@@ -151,8 +156,44 @@ def test_measured_patterns(run: Path, evaluate: Callable[..., ZooRecord]) -> Non
     assert record.lattice.naive_mae == pytest.approx([0] * 6, abs=1e-5)
 
 
+def changed(folder: Path, to: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A copy of an imported corpus, each of its rows changed."""
+    shutil.copytree(folder, to)
+    table = pq.read_table(to / "patterns.parquet")
+    rows = table.to_pylist()
+    for row in rows:
+        change(row)
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), to / "patterns.parquet")
+    write_manifest(to, {name: read_manifest(folder)[name] for name in ("kind", "axis", "format")})
+    return to
+
+
+def test_patterns_without_wavelength(run: Path, corpora: dict[str, Path], tmp_path: Path) -> None:
+    """No copper is assumed: one is counted, a corpus of such is refused in one line."""
+    one = changed(
+        corpora["measured"], tmp_path / "one", lambda row: row.update(wavelength_A=None) if row["id"] == "b" else None
+    )
+    record = evaluate_network(run, one, None, tmp_path / "records", machine=ALONE, timing=False)
+    assert record.missing["not drawn: WavelengthError"] == 1
+    assert record.classes["space_group"].answered == 1
+    none = changed(corpora["measured"], tmp_path / "none", lambda row: row.update(wavelength_A=None))
+    with pytest.raises(WavelengthError, match=r"none of its 3 patterns states a wavelength; import it again with --w"):
+        evaluate_network(run, none, None, tmp_path / "records", machine=ALONE)
+
+
+def test_patterns_of_a_part_of_the_grid(run: Path, corpora: dict[str, Path], tmp_path: Path) -> None:
+    """A network without mask is not asked about them, as `identify` does not ask it."""
+
+    def cut(row: dict[str, Any]) -> None:
+        row["two_theta_deg"], row["intensity"] = row["two_theta_deg"][:1000], row["intensity"][:1000]
+
+    part = changed(corpora["measured"], tmp_path / "part", cut)
+    with pytest.raises(InputError, match=r"part: not one of its 3 patterns can be read at .* \(3 CoverageError\)"):
+        evaluate_network(run, part, None, tmp_path / "records", machine=ALONE)
+
+
 def test_a_head_without_labels_is_left_out(
-    run: Path, make_run: Callable[..., Path], evaluate: Callable[..., ZooRecord], tmp_path: Path
+    run: Path, make_run: Callable[..., Path], evaluate: Callable[..., Record], tmp_path: Path
 ) -> None:
     record = evaluate(run, "groups")
     assert (set(record.classes), record.lattice) == ({"space_group", "crystal_system"}, None)
@@ -161,20 +202,20 @@ def test_a_head_without_labels_is_left_out(
         evaluate(make_run(tmp_path / "cells", tasks=("lattice",)), "groups")
 
 
-def test_imported_simulations_cannot_be_compared(run: Path, evaluate: Callable[..., ZooRecord]) -> None:
+def test_imported_simulations_cannot_be_compared(run: Path, evaluate: Callable[..., Record]) -> None:
     with pytest.raises(InputError, match="an imported corpus has no structures"):
         evaluate(run, "stored")
     record = evaluate(run, "stored", protocol="listed")
     assert record.tested.protocol_of_patterns == "simxrd"
 
 
-def test_other_checkpoints_and_passes_are_named(run: Path, evaluate: Callable[..., ZooRecord]) -> None:
+def test_other_checkpoints_and_passes_are_named(run: Path, evaluate: Callable[..., Record]) -> None:
     record = evaluate(run / "last.ckpt", "learnt", passes=2)
     assert record.name.endswith("-s5-last-passes2")
     assert (record.passes, record.training.chosen_by) == (2, "the command, which asked for last.ckpt")
 
 
-def test_what_is_no_run(run: Path, evaluate: Callable[..., ZooRecord], tmp_path: Path) -> None:
+def test_what_is_no_run(run: Path, evaluate: Callable[..., Record], tmp_path: Path) -> None:
     def refused(path: Path, match: str, **options: Any) -> None:
         with pytest.raises(InputError, match=match):
             evaluate(path, "learnt", **options)
@@ -199,7 +240,7 @@ def test_nothing_measured_or_imported_is_learnt(run: Path, corpora: dict[str, Pa
         with pytest.raises(InputError, match=f"its patterns are {name} and are not learnt; name a drawn corpus"):
             check_test(recipe, corpora[name], None)
         with pytest.raises(InputError, match=f"its patterns are {name}, not drawn"):
-            open_source(recipe, corpus=corpora[name])
+            open_data(recipe, corpus=corpora[name])
     assert check_test(recipe, corpora["measured"], None, trained_on=corpora["learnt"]) == corpora["learnt"]
 
 
@@ -211,7 +252,7 @@ def test_a_test_is_refused_before_the_training(run: Path, corpora: dict[str, Pat
     with pytest.raises(InputError, match="no part 'exam'"):
         check_test(recipe, corpora["learnt"], "exam")
     data = {"kind": "synthetic", "protocol": "ml4pxrds", "epoch_patterns": 64, "validation_patterns": 8}
-    endless = parse_zoo_recipe({**recipe.model_dump(mode="json"), "data": data}, "endless")
+    endless = parse_recipe({**recipe.model_dump(mode="json"), "data": data}, "endless")
     with pytest.raises(InputError, match="the network has learnt synthetic patterns"):
         check_test(endless, corpora["fresh"], None)
     assert check_test(endless, corpora["fresh"], None, protocol="listed") is None

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.reflection_table import ReflectionTable
 from powderlens.corpus.split import split_indices
+from powderlens.corpus.store.reflection_table import ReflectionTable
 from powderlens.evaluate.held_out import evaluate_held_out
-from powderlens.models.runtime import Network
+from powderlens.models.card import Weights
+from powderlens.models.registry import card
+from powderlens.models.runtime import Model
+from powderlens.models.task import crystal_system, lattice, space_group
 from powderlens.pattern.grid import Grid
 from powderlens.symmetry.groups import system_index
 
@@ -25,18 +29,39 @@ class Says:
     def __init__(self, group: int) -> None:
         self.group = group
 
-    def run(self, outputs: None, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def run(self, names: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        assert names == ["crystal_system", "space_group", "lattice"]
+        assert set(np.unique(inputs["mask"])) <= {0.0, 1.0}
         b = len(inputs["x"])
         system, group = np.zeros((b, 7), np.float32), np.zeros((b, 230), np.float32)
         system[:, system_index(self.group)] = group[:, self.group - 1] = 12.0
         return [system, group, np.tile(np.array([5, 5, 5, 90, 90, 90], np.float32), (b, 1))]
 
 
+def says(group: int) -> Model:
+    """The network that does."""
+    weights = Weights(
+        name="says",
+        size="full",
+        as_published=False,
+        options={},
+        mask=True,
+        floor=True,
+        grid=GRID,
+        tasks=(crystal_system(), space_group(), lattice()),
+        parameters=0,
+        step=0,
+        chosen_by="nothing",
+        averaged_share=0.0,
+        training={},
+    )
+    return Model(replace(card("prism"), weights=weights), Says(group))
+
+
 @pytest.fixture(scope="module")
 def judged(small_table: ReflectionTable) -> Callable[..., dict[str, Any]]:
     def judge(group: int, **more: Any) -> dict[str, Any]:
-        network = Network("says", GRID, Says(group))
-        return evaluate_held_out(network, small_table, shares={"amcsd": 1.0}, patterns=60, **more)
+        return evaluate_held_out(says(group), small_table, shares={"amcsd": 1.0}, patterns=60, **more)
 
     return judge
 
@@ -76,8 +101,6 @@ def test_by_database(judged: Callable[..., dict[str, Any]]) -> None:
 
 
 def test_a_part_without_crystals(small_table: ReflectionTable) -> None:
-    from dataclasses import replace
-
     few = replace(small_table, elements=["O Ti"] * 600, space_group=np.full(600, 136, np.int16))
     with pytest.raises(InputError, match="no crystal in the part 'test'"):
-        evaluate_held_out(Network("says", GRID, Says(1)), few, shares={"amcsd": 1.0}, patterns=4)
+        evaluate_held_out(says(1), few, shares={"amcsd": 1.0}, patterns=4)

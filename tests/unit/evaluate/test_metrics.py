@@ -1,11 +1,29 @@
-"""Figures of merit, each against numbers worked out by hand."""
+"""Figures of merit, each against numbers worked out by hand, and against scikit-learn."""
 
 from __future__ import annotations
 
-import numpy as np
-import pytest
+from typing import Any
 
-from powderlens.evaluate.metrics import ACCURACIES, calibration_error, classification, lattice, log_loss, top_k
+import numpy as np
+import pyarrow as pa
+import pytest
+from numpy.typing import NDArray
+from sklearn.metrics import f1_score, precision_score, recall_score
+
+from powderlens.core.errors import InputError
+from powderlens.evaluate.metrics import (
+    ACCURACIES,
+    NONE,
+    calibration_error,
+    class_figures,
+    classification,
+    lattice,
+    lattice_figures,
+    list_column,
+    log_loss,
+    macro_scores,
+    top_k,
+)
 
 P = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.4, 0.35, 0.25], [0.2, 0.2, 0.6]])
 TRUTH = np.array([0, 1, 2, 2])
@@ -77,3 +95,109 @@ def test_lattice_errors_beside_the_naive_ones() -> None:
     assert found["naive_length_mean_relative_error"] == 0
     assert found["naive_angle_mean_error_deg"] == pytest.approx(5.0)
     assert lattice(true, true, mean)["angle_mean_error_deg"] == 0
+
+
+def lists(rows: list[list[float] | None], kind: pa.DataType) -> pa.Array:
+    width = len(next(row for row in rows if row is not None))
+    return pa.array(rows, pa.list_(kind, width))
+
+
+def groups(truth: list[int | None], top: list[list[int] | None]) -> pa.Table:
+    return pa.table(
+        {
+            "space_group_true": pa.array(truth, pa.int16()),
+            "space_group_predicted": pa.array([None if row is None else row[0] for row in top], pa.int16()),
+            "space_group_top": lists(top, pa.int16()),  # type: ignore[arg-type]
+        }
+    )
+
+
+def ints(*values: int) -> NDArray[np.int64]:
+    return np.array(values, np.int64)
+
+
+def test_macro_scores_by_hand() -> None:
+    """Class 1: n 2, p 1, t 1. Class 2: n 1, p 2, t 1. Class 3: n 1, p 0. Missing answers count for no class."""
+    f1, precision, recall = macro_scores(ints(1, 1, 2, 3), ints(1, 2, 2, NONE))
+    assert f1 == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert precision == pytest.approx((1 + 1 / 2 + 0) / 3)
+    assert recall == pytest.approx((1 / 2 + 1 + 0) / 3)
+
+
+def test_a_class_that_is_only_predicted_counts() -> None:
+    assert macro_scores(ints(1, 1), ints(1, 4)) == pytest.approx(((2 / 3 + 0) / 2, 1 / 2, 1 / 4))
+
+
+def test_macro_scores_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(3)
+    truth, predicted = rng.integers(0, 40, 500), rng.integers(20, 60, 500)
+    expected = [score(truth, predicted, average="macro", zero_division=0) for score in (f1_score, precision_score)]
+    expected.append(recall_score(truth, predicted, average="macro", zero_division=0))
+    assert macro_scores(truth, predicted) == pytest.approx(tuple(expected))
+
+
+def test_class_figures_by_hand() -> None:
+    """225 right; 221 for 225 is one edge away and second; 1 for 2 likewise; no answer; one with unknown truth."""
+    table = groups([225, 225, 2, 62, None], [[225, 1], [221, 225], [1, 15], None, [3, 4]])
+    figures = class_figures(table, "space_group")
+    assert (figures.patterns, figures.answered) == (4, 3)
+    assert figures.accuracy == 0.25
+    assert figures.top_k == {"1": 0.25, "2": 0.5}
+    assert figures.within_edges == {"0": 0.25, **{str(k): 0.75 for k in range(1, 6)}}
+    assert figures.mean_edges == pytest.approx(2 / 3)
+    assert figures.majority == 0.5
+    # 225: n 2, p 1, t 1; 2 and 62: never answered; 221 and 1: answered wrongly
+    assert figures.macro_f1 == pytest.approx((2 / 3) / 5)
+
+
+def test_other_tasks_have_no_edges() -> None:
+    table = groups([3, 0], [[3, 0], [1, 0]])
+    table = table.rename_columns([name.replace("space_group", "crystal_system") for name in table.column_names])
+    figures = class_figures(table, "crystal_system")
+    assert (figures.accuracy, figures.within_edges, figures.mean_edges) == (0.5, None, None)
+
+
+def test_a_network_that_says_nothing() -> None:
+    table = groups([225, 2], [[1, 2], None]).slice(1)
+    figures = class_figures(table, "space_group")
+    assert (figures.answered, figures.accuracy, figures.macro_f1, figures.mean_edges) == (0, 0.0, 0.0, None)
+    assert figures.top_k == {"1": 0.0, "2": 0.0}
+
+
+def test_no_truth_at_all() -> None:
+    with pytest.raises(InputError, match="space_group: the truth is known of none of 2 patterns"):
+        class_figures(groups([None, None], [[1, 2], [2, 1]]), "space_group")
+
+
+def cells(true: list[Any], predicted: list[Any]) -> pa.Table:
+    return pa.table({"niggli_true": lists(true, pa.float32()), "niggli_predicted": lists(predicted, pa.float32())})
+
+
+def test_lattice_figures_by_hand() -> None:
+    """Of a: true 4 and 6, predicted 5 and 6; naive 5. Two more rows: one unanswered, one unknown."""
+    first, second = [4, 4, 4, 90, 90, 90], [6, 6, 6, 90, 90, 120]
+    table = cells([first, second, second, None], [[5, 4, 4, 90, 90, 90], second, None, first])
+    found = lattice_figures(table, np.array([5.0, 5, 5, 90, 90, 100]), "the training part")
+    assert found is not None
+    assert (found.patterns, found.answered) == (3, 2)
+    assert found.mae == pytest.approx((0.5, 0, 0, 0, 0, 0))
+    assert found.mape_percent == pytest.approx((12.5, 0, 0, 0, 0, 0))
+    assert found.r2 == (0.5, 1.0, 1.0, None, None, 1.0)  # 1 - 1 / (1 + 1); angles that do not vary have none
+    assert found.naive_mae == pytest.approx((1, 1, 1, 0, 0, 15))
+    assert found.naive_mape_percent[0] == pytest.approx(100 * (1 / 4 + 1 / 6) / 2)
+    assert found.naive_cell == (5, 5, 5, 90, 90, 100)
+
+
+def test_lattice_without_answers_or_truths() -> None:
+    cell = [4, 4, 4, 90, 90, 90]
+    assert lattice_figures(cells([cell, None], [None, cell]), np.ones(6), "") is None
+    with pytest.raises(InputError, match="the cell is known of none of 1"):
+        lattice_figures(cells([None, cell], [cell, cell]).slice(0, 1), np.ones(6), "")
+
+
+def test_columns_of_lists_keep_their_rows() -> None:
+    table = pa.table({"x": lists([[1, 2], None, [3, 4], [5, 6]], pa.int16())})
+    assert list_column(table, "x", NONE).tolist() == [[1, 2], [-1, -1], [3, 4], [5, 6]]
+    assert list_column(table.slice(2, 1), "x", NONE).tolist() == [[3, 4]]
+    both = pa.concat_tables([table, table.slice(3)])
+    assert list_column(both, "x", NONE)[-1].tolist() == [5, 6]

@@ -11,14 +11,16 @@ import pytest
 from powderlens.identification.evidence import (
     GROUP_TO_SYSTEM,
     SYSTEM_OF_GROUP,
+    Prediction,
     Weights,
     join,
     log_softmax,
     system_belief,
+    weights_for,
     write_weights,
 )
 from powderlens.library.search import Matches
-from powderlens.models.runtime import Prediction
+from powderlens.models.task import Task, crystal_system, extinction_class, lattice, space_group
 
 PLAIN = Weights(temperature=1.0, system_pull=0.0, sharpness=20.0, unknown=-8.0, kinship=0.0, doubt=0.0)
 FLAT = np.full(230, 1 / 230)
@@ -29,9 +31,9 @@ RUTILE, QUARTZ, HALITE = 135, 153, 224
 def prediction(b: int = 2, seed: int = 0) -> Prediction:
     rng = np.random.default_rng(seed)
     return Prediction(
-        (2 * rng.standard_normal((b, 7))).astype(np.float32),
-        (3 * rng.standard_normal((b, 230))).astype(np.float32),
-        np.ones((b, 6), np.float32),
+        system_logits=(2 * rng.standard_normal((b, 7))).astype(np.float32),
+        group_logits=(3 * rng.standard_normal((b, 230))).astype(np.float32),
+        niggli=np.ones((b, 6), np.float32),
     )
 
 
@@ -52,6 +54,55 @@ def test_network_alone_is_a_softmax_at_a_temperature() -> None:
         group, phase = join(said, None, replace(PLAIN, temperature=temperature))
         assert group == pytest.approx(softmax(said.group_logits.astype(float) / temperature))
         assert phase.shape == (2, 0)
+
+
+def test_a_network_that_knows_some_groups_never_names_another() -> None:
+    logits = np.array([[1.0, 2.0, 0.5]], np.float32)
+    said = Prediction.of([space_group([2, 14, 225])], {"space_group": logits})
+    group, _ = join(said, None, PLAIN)
+    assert group[0, [1, 13, 224]] == pytest.approx(softmax(logits)[0])
+    assert group[0].sum() == pytest.approx(1.0)
+    found = matches([[0.9, 0.8]], [[136, 225]])
+    both, phase = join(said, found, replace(PLAIN, kinship=0.5))
+    assert both[0, RUTILE] == phase[0, 0] == 0
+    assert both[0, HALITE] > group[0, HALITE]
+    assert system_belief(both, said, PLAIN)[0].sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("task", [crystal_system(), extinction_class()], ids=lambda task: task.name)
+def test_what_cannot_be_told_apart_is_shared_evenly(task: Task) -> None:
+    logits = np.random.default_rng(3).standard_normal((2, task.outputs)).astype(np.float32)
+    group = join(Prediction.of([task], {task.name: logits}), None, replace(PLAIN, temperature=2.0))[0]
+    wanted = softmax(logits.astype(float) / 2.0)
+    of_group = task.labels(np.arange(1, 231))
+    for at in range(task.outputs):
+        mine = group[:, of_group == at]
+        assert mine.sum(axis=1) == pytest.approx(wanted[:, at])
+        assert np.ptp(mine, axis=1).max() < 1e-12
+
+
+def test_a_network_without_symmetry_leaves_the_library() -> None:
+    said = Prediction.of([lattice()], {"lattice": np.ones((1, 6), np.float32)})
+    found = matches([[0.9, 0.8]], [[136, 225]])
+    assert join(said, found, PLAIN)[0] == pytest.approx(join(None, found, PLAIN)[0])
+
+
+def test_the_group_head_speaks_before_the_class_head() -> None:
+    rng = np.random.default_rng(4)
+    answers = {task.name: rng.standard_normal((2, task.outputs)) for task in (space_group(), extinction_class())}
+    both = Prediction.of([space_group(), extinction_class()], answers)
+    alone = Prediction.of([space_group()], answers)
+    assert join(both, None, PLAIN)[0] == pytest.approx(join(alone, None, PLAIN)[0])
+    again = Prediction.joined([both.take(np.array([0])), both.take(np.array([1]))])
+    assert again.group_logits == pytest.approx(both.group_logits)
+    assert again.niggli is None
+
+
+def test_weights_are_for_the_network_that_ships() -> None:
+    assert weights_for("prism-1") == (Weights.load(), True)
+    other, calibrated = weights_for("another")
+    assert not calibrated
+    assert other == replace(Weights.load(), temperature=1.0, system_pull=0.0)
 
 
 def test_without_pull_the_systems_follow_from_the_groups() -> None:
@@ -88,7 +139,7 @@ def test_library_alone_by_hand() -> None:
 def test_both_by_hand() -> None:
     logits = np.zeros((1, 230), np.float32)
     logits[0, HALITE] = np.log(20.0)
-    said = Prediction(np.zeros((1, 7), np.float32), logits, np.ones((1, 6), np.float32))
+    said = Prediction(group_logits=logits)
     found = matches([[0.9, 0.85]], [[136, 225]])
     prior_halite, prior_other = 20 / 249, 1 / 249
     speak = np.exp(20 * (np.array([0.9, 0.85]) - 1))
@@ -161,7 +212,7 @@ def test_each_pattern_is_joined_alone() -> None:
     group, phase = join(said, found, PLAIN)
     for i in range(3):
         at = np.array([i])
-        alone = join(Prediction(*(a[at] for a in said)), found.take(at), PLAIN)
+        alone = join(said.take(at), found.take(at), PLAIN)
         assert alone[0][0] == pytest.approx(group[i])
         assert alone[1][0] == pytest.approx(phase[i])
 

@@ -14,7 +14,7 @@ from powderlens.library.search import Search
 from powderlens.library.table import LibraryTable
 from powderlens.pattern.grid import Grid, to_grid
 from powderlens.pattern.pattern import Pattern
-from powderlens.pattern.prepare import network_input
+from powderlens.pattern.prepare import above_floor
 
 GRID = Grid(start_deg=5.0, step_deg=0.02, points=4250, wavelength_A=1.5418711)
 
@@ -53,6 +53,7 @@ def noisy(minerals: Mapping[str, Structure]) -> Callable[..., np.ndarray]:
         rng = np.random.default_rng(sum(map(ord, name)))
         y = clean.intensity / clean.intensity.max() + noise * (2 + rng.standard_normal(len(clean.intensity)))
         measured = Pattern(clean.two_theta_deg + zero_deg, np.maximum(y, 0.0), clean.wavelength_A)
-        return network_input(*to_grid(measured, GRID))
+        intensity, mask = to_grid(measured, GRID)
+        return np.stack([above_floor(intensity, mask), mask]).astype(np.float32)
 
     return make

@@ -116,9 +116,9 @@ def test_the_noise_of_a_flat_pattern_is_read_right(search: Search) -> None:
     intensity = 0.5 + sigma * rng.standard_normal((1, points)).astype(np.float32)
     smoothed = blur(intensity, 4.0)[0, 20:-20]
     above = np.maximum(smoothed - np.quantile(smoothed, 0.3), 0).sum()
-    share = noise_share(np.sqrt(intensity), np.array([2 * above]), 0.02)
+    share = noise_share(intensity, np.array([2 * above]), 0.02)
     assert share[0] == pytest.approx(0.5, abs=0.03)
-    assert noise_share(np.sqrt(intensity), np.array([above]), 0.02)[0] == MOST_NOISE
+    assert noise_share(intensity, np.array([above]), 0.02)[0] == MOST_NOISE
     assert noise_share(np.zeros((1, points), np.float32), np.array([1.0]), 0.02)[0] == 0
 
 

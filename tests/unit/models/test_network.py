@@ -33,6 +33,38 @@ def test_scaling(how: str, first: list[float]) -> None:
     assert X[0].tolist() == [1, 4, 2], "the input is left alone"
 
 
+@pytest.mark.parametrize(
+    ("how", "scaled"),
+    [
+        ("max100", [0.0, 50.0, 100.0, 75.0]),
+        ("max1", [0.0, 0.5, 1.0, 0.75]),
+        ("sqrt_max1", [0.0, 0.5**0.5, 1.0, 0.75**0.5]),
+        ("min0_max100", [0.0, 0.0, 100.0, 50.0]),
+    ],
+)
+def test_scaling_sees_what_is_measured_only(how: str, scaled: list[float]) -> None:
+    """Neither the strongest nor the weakest point is one that was not measured, and there all is 0."""
+    x = torch.tensor([[90.0, 2.0, 4.0, 3.0], [float("nan"), 2.0, 4.0, 3.0], [5.0, 5.0, 5.0, 5.0]])
+    measured = torch.tensor([[False, True, True, True]] * 2 + [[False] * 4])
+    said = scale_input(x, how, measured)  # type: ignore[arg-type]
+    for row in said[:2]:
+        assert row.tolist() == pytest.approx(scaled)
+    assert said[2].tolist() == [0, 0, 0, 0]
+    everywhere = torch.ones_like(x[:1], dtype=torch.bool)
+    assert torch.equal(scale_input(x[:1], how, everywhere), scale_input(x[:1], how))  # type: ignore[arg-type]
+
+
+def test_the_stem_begins_with_the_intensity_and_reaches_as_high_with_the_mask() -> None:
+    for name, scale in (("cnn9", 100.0), ("park_cnn_small", 1.0)):
+        stem = Network(card(name), Mean(), {}, [], points=8, length=8, mask=True).stem
+        assert stem is not None
+        x, mask = torch.arange(3.0)[None], torch.tensor([[0.0, 1.0, 1.0]])
+        assert stem(x, mask).tolist() == [[0, 1, 2]]
+        torch.nn.init.constant_(stem.weight, 0.5)
+        assert stem(x, mask).tolist() == [[0, 0.5 + scale / 2, 1 + scale / 2]]
+    assert small().stem is None
+
+
 def test_negatives_are_cut_where_the_card_says_so() -> None:
     x = torch.tensor([[-2.0, 0.0, 4.0]])
     assert scale_input(x, "min0_max100").tolist() == [[0, 0, 100]]

@@ -102,3 +102,13 @@ def test_refuses_no_wavelength_and_no_overlap() -> None:
         to_grid(_pattern(x, np.sin(x), 0.7107), GRID)
     with pytest.raises(WavelengthError, match="must be positive"):
         convert_two_theta(x, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(("steps", "measured"), [(9, True), (12, False)])
+def test_a_pause_of_more_than_ten_steps_is_a_gap(steps: int, measured: bool) -> None:
+    """What was not measured is not joined by a line; a few points left out are."""
+    x = GRID.start_deg + 5 + GRID.step_deg * np.array([*range(300), *range(299 + steps, 600)])
+    _, mask = to_grid(_pattern(x, np.sin(x)), GRID)
+    middle = np.searchsorted(GRID.two_theta_deg, x[299] + GRID.step_deg * steps / 2)
+    assert mask[middle] == measured
+    assert mask[[middle - steps, middle + steps]].all(), "both ends of the pause"

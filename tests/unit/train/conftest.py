@@ -1,20 +1,18 @@
-"""Runs made once: six steps of `prism`, two epochs of a network of the registry on a small corpus."""
+"""Runs made once: six steps of prism with masks and averaging, two epochs of a small CNN on a small corpus."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from powderlens.train.recipe import Recipe, load_recipe
-from powderlens.train.recipe_zoo import ZooRecipe, load_zoo_recipe
 
 
 @pytest.fixture(scope="session")
 def recipe(tiny_recipe: Path) -> Recipe:
-    """Six steps of four patterns."""
+    """Six steps of four patterns of prism."""
     return load_recipe(tiny_recipe)
 
 
@@ -22,9 +20,9 @@ def recipe(tiny_recipe: Path) -> Recipe:
 def run(
     recipe: Recipe, small_table_path: Path, train: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The folder of a finished run."""
+    """The folder of a finished run of it."""
     output = tmp_path_factory.mktemp("run") / "tiny"
-    train(recipe, [small_table_path], output)
+    train(recipe, output, tables=[small_table_path])
     return output
 
 
@@ -50,9 +48,9 @@ crystallite_size_nm = { uniform = [10.0, 100.0] }
 noise_sigma = 0.002
 """
 
-ZOO_RECIPE = """
+CNN_RECIPE = """
 format = 2
-name = "tiny-zoo"
+name = "tiny-cnn"
 seed = 5
 batch = 8
 
@@ -79,17 +77,17 @@ epochs = 2
 
 
 @pytest.fixture(scope="session")
-def zoo_recipe_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recipe of the registry for `minerals`: two epochs of 13 steps, the last step of each half of the next."""
-    path = tmp_path_factory.mktemp("recipe") / "tiny-zoo.toml"
-    path.write_text(ZOO_RECIPE)
+def cnn_recipe_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe for `minerals`: two epochs of 13 steps, the last step of each half of the next."""
+    path = tmp_path_factory.mktemp("recipe") / "tiny-cnn.toml"
+    path.write_text(CNN_RECIPE)
     return path
 
 
 @pytest.fixture(scope="session")
-def zoo_recipe(zoo_recipe_path: Path) -> ZooRecipe:
+def cnn_recipe(cnn_recipe_path: Path) -> Recipe:
     """The same, read."""
-    return load_zoo_recipe(zoo_recipe_path)
+    return load_recipe(cnn_recipe_path)
 
 
 @pytest.fixture(scope="session")
@@ -97,10 +95,10 @@ def make_minerals(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
     """From a protocol to the corpus of 25 common minerals: 100 patterns to train, 25 each to validate and test."""
     import pyarrow as pa
 
-    from powderlens.corpus.build import build_corpus
-    from powderlens.corpus.crystal_table import SCHEMA, crystal_row, write_crystals
+    from powderlens.corpus.store.build import build_corpus
     from powderlens.crystal.common import common_minerals
     from powderlens.crystal.label import find_symmetry
+    from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
 
     def make(protocol: str) -> Path:
         folder = tmp_path_factory.mktemp("minerals")
@@ -121,28 +119,10 @@ def minerals(make_minerals: Callable[[str], Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
-def train_zoo() -> Callable[..., Path]:
-    """`powderlens.train.zoo_engine.train_zoo` in this process, on one thread; Lightning's remarks are not heard."""
-    import warnings
-
-    from powderlens.train import zoo_engine
-    from powderlens.train.batches import Machine
-
-    def quiet(*args: Any, **options: Any) -> Path:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
-            warnings.filterwarnings("ignore", message="The dirpath has changed from")
-            warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")
-            return zoo_engine.train_zoo(*args, **{"machine": Machine(workers=0), "threads": 1, **options})
-
-    return quiet
-
-
-@pytest.fixture(scope="session")
-def zoo_run(
-    zoo_recipe: ZooRecipe, minerals: Path, train_zoo: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+def cnn_run(
+    cnn_recipe: Recipe, minerals: Path, train: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The folder of a finished run."""
-    output = tmp_path_factory.mktemp("zoo") / "run"
-    train_zoo(zoo_recipe, output, corpus=minerals)
+    output = tmp_path_factory.mktemp("cnn") / "run"
+    train(cnn_recipe, output, corpus=minerals)
     return output

@@ -13,8 +13,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.reflection_table import ReflectionTable
-from powderlens.corpus.stream_crystals import CrystalStream
+from powderlens.corpus.store.reflection_table import ReflectionTable
+from powderlens.corpus.stream.from_crystals import CrystalStream
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.pattern.grid import Grid
 from powderlens.train.datasets import StreamDataset
@@ -44,8 +44,8 @@ def test_what_a_batch_holds(stream: CrystalStream) -> None:
     assert named["patterns"].shape == (5, 850)
     assert named["patterns"].dtype == torch.float32
     assert named["space_group"].tolist() == (batch.space_group - 1).tolist()
-    assert named["system"].tolist() == batch.system.tolist()
-    assert named["system"].dtype == named["space_group"].dtype == torch.int64
+    assert named["crystal_system"].tolist() == batch.crystal_system.tolist()
+    assert named["crystal_system"].dtype == named["space_group"].dtype == torch.int64
     assert named["numbers"].tolist() == [10, 11, 12, 13, 14]
     assert named.keys() == batch.arrays().keys()
 

@@ -1,149 +1,194 @@
-"""What ships says what the trained network says."""
+"""What is exported says what the trained network says, of every kind of run."""
 
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.reflection_table import ReflectionTable
-from powderlens.corpus.stream import NetworkStream
-from powderlens.corpus.stream_crystals import CrystalStream
-from powderlens.diffraction.protocol import load_protocol
-from powderlens.models.prism import Prism
-from powderlens.models.runtime import load_network as load_exported
-from powderlens.models.runtime import read_card
-from powderlens.train.export import HALF_FROM, export, halve_weights, load_network, to_onnx
-from powderlens.train.recipe import Recipe
+from powderlens.models.load_torch import load_torch
+from powderlens.models.network import Network
+from powderlens.models.runtime import load_model
+from powderlens.models.to_onnx import to_onnx
+from powderlens.models.weights import read_card, weights_of
+from powderlens.train.components.checkpoint import load_network
+from powderlens.train.export import export
+
+RUNS = ("run", "cnn_run")
+"""Of prism with a mask and averaged weights, and of a CNN without either."""
+
+
+@pytest.fixture(scope="module", params=RUNS)
+def trained(request: pytest.FixtureRequest) -> Path:
+    """Folder of a run."""
+    folder: Path = request.getfixturevalue(request.param)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def network(run: Path, recipe: Recipe) -> Prism:
-    return load_network(run / "last.ckpt", recipe)
+def network(trained: Path) -> Network:
+    return load_network(trained / "best.ckpt")[0]
 
 
 @pytest.fixture(scope="module")
-def model(network: Prism, recipe: Recipe) -> onnx.ModelProto:
-    """In single precision."""
-    return to_onnx(network, recipe.grid.points)
+def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(trained / "best.ckpt", trained, tmp_path_factory.mktemp("out"))
 
 
 @pytest.fixture(scope="module")
-def halved(model: onnx.ModelProto) -> onnx.ModelProto:
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return halve_weights(copy)
+def x(network: Network) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Five patterns and, where it is read, a mask."""
+    generator = torch.Generator().manual_seed(0)
+    x_BL = 100 * torch.rand(5, network.points, generator=generator) ** 8
+    return x_BL, (torch.rand(5, network.points, generator=generator) > 0.2) if network.mask else None
 
 
-@pytest.fixture(scope="module")
-def x(recipe: Recipe, small_table: ReflectionTable) -> np.ndarray:
-    """Nine patterns as the network learns from them."""
-    lab = load_protocol("lab")
-    every, grid = np.arange(600), recipe.grid.grid()
-    plain = CrystalStream(small_table, every, np.full(600, 1 / 600), lab, size=9, seed=0, grid=grid)
-    return NetworkStream(plain).batch(0).patterns
-
-
-def answer(model: onnx.ModelProto, x: np.ndarray) -> list[np.ndarray]:
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return list(session.run(["system", "group", "niggli"], {"x": x}))
-
-
-def of_torch(network: Prism, x: np.ndarray) -> list[np.ndarray]:
+def of_torch(network: Network, x: tuple[torch.Tensor, torch.Tensor | None]) -> dict[str, np.ndarray]:
     with torch.no_grad():
-        return [part.numpy() for part in network(torch.from_numpy(x))]
+        return {task: said.numpy() for task, said in network(*x).items()}
 
 
-def test_single_precision_says_the_same(network: Prism, model: onnx.ModelProto, x: np.ndarray) -> None:
-    for ours, theirs in zip(answer(model, x), of_torch(network, x), strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-4)
+def test_three_files(exported: Path, trained: Path, network: Network) -> None:
+    assert sorted(path.suffix for path in exported.parent.iterdir()) == [".json", ".onnx", ".safetensors"]
+    card = read_card(exported)
+    weights = weights_of(card)
+    run = json.loads((trained / "run.json").read_text())
+    assert weights.name == exported.stem == run["recipe"]["name"]
+    assert card.id == f"{run['recipe']['network']['name']}.{exported.stem}"
+    assert weights.training == run
+    assert weights.tasks == network.tasks
+    assert weights.parameters == sum(p.numel() for p in network.parameters())
+    assert (weights.mask, weights.floor) == (network.mask, run["recipe"]["data"]["floor"])
+    assert weights.grid == load_network(trained / "best.ckpt")[1]
+    assert weights.step == load_network(trained / "best.ckpt")[2]["step"] > 0
+    assert weights.chosen_by == "lowest loss on the validation patterns"
+    assert weights.averaged_share == (1.0 if run["recipe"]["averaging"] else 0.0)
 
 
-def test_half_precision_says_nearly_the_same(network: Prism, halved: onnx.ModelProto, x: np.ndarray) -> None:
-    for ours, theirs in zip(answer(halved, x), of_torch(network, x), strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-3)
+def test_onnx_says_nearly_the_same(
+    exported: Path, network: Network, x: tuple[torch.Tensor, torch.Tensor | None]
+) -> None:
+    """Nearly: weights are in half precision."""
+    mask = None if x[1] is None else x[1].numpy()
+    for task, said in load_model(exported, threads=1)(x[0].numpy(), mask).items():
+        assert said == pytest.approx(of_torch(network, x)[task], rel=3e-3, abs=3e-3)
 
 
-def test_only_the_storage_is_halved(network: Prism, halved: onnx.ModelProto, x: np.ndarray) -> None:
+def test_safetensors_say_the_same(
+    exported: Path, network: Network, x: tuple[torch.Tensor, torch.Tensor | None]
+) -> None:
+    loaded = load_torch(exported.with_suffix(".safetensors"))
+    for task, said in of_torch(loaded, x).items():
+        assert said.tolist() == of_torch(network, x)[task].tolist()
+
+
+def test_only_the_storage_is_halved(
+    exported: Path, network: Network, x: tuple[torch.Tensor, torch.Tensor | None]
+) -> None:
     """With weights rounded beforehand nothing is lost: the arithmetic is in single precision."""
-    large = {t.name for t in halved.graph.initializer if t.data_type == TensorProto.FLOAT16}
-    assert large
-    assert all(np.prod(t.dims) < HALF_FROM for t in halved.graph.initializer if t.data_type == TensorProto.FLOAT), (
-        "what is left in single precision is small"
-    )
-    again = onnx.ModelProto()
-    again.CopyFrom(halved)
-    for tensor in list(again.graph.initializer):
-        if tensor.data_type == TensorProto.FLOAT16:
-            values = onnx.numpy_helper.to_array(tensor).astype(np.float32)
-            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
-    for ours, theirs in zip(answer(halved, x), answer(again, x), strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-5)
+    model = onnx.load(exported)
+    halved = {tensor.name for tensor in model.graph.initializer if tensor.data_type == TensorProto.FLOAT16}
+    assert halved
+    assert all(len(t.dims) < 2 for t in model.graph.initializer if t.data_type == TensorProto.FLOAT)
+    rounded = load_torch(exported)
+    mask = None if x[1] is None else x[1].numpy()
+    for task, said in load_model(exported, threads=1)(x[0].numpy(), mask).items():
+        assert said == pytest.approx(of_torch(rounded, x)[task], rel=1e-4, abs=1e-4)
+    assert len(to_onnx(network)) > 1.5 * len(to_onnx(network, half=True))
 
 
-def test_a_batch_of_any_size(model: onnx.ModelProto, x: np.ndarray) -> None:
-    whole = answer(model, x)
-    for part in (slice(0, 1), slice(3, 8)):
-        for ours, theirs in zip(answer(model, x[part]), whole, strict=True):
-            assert ours == pytest.approx(theirs[part], rel=1e-4, abs=1e-4)
-
-
-def test_the_files_of_an_export(run: Path, recipe: Recipe, network: Prism, x: np.ndarray, tmp_path: Path) -> None:
-    path = export(run / "last.ckpt", run, tmp_path / "out")
-    assert sorted(p.name for p in path.parent.iterdir()) == ["tiny.json", "tiny.onnx"]
-    card = read_card("tiny", folder=path.parent)
-    assert card["name"] == "tiny"
-    assert card["network"] == "prism"
-    assert card["parameters"] == sum(p.numel() for p in network.parameters())
-    assert card["grid"] == recipe.grid.model_dump()
-    assert card["checkpoint_step"] == 6
-    assert card["training"] == json.loads((run / "run.json").read_text())
-    assert {"input", "outputs", "chosen_by"} <= set(card)
-    loaded = load_exported("tiny", folder=path.parent, threads=1)
-    assert loaded.grid == recipe.grid.grid()
-    for ours, theirs in zip(loaded(x), of_torch(network, x), strict=True):
-        assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-3)
+def test_the_share_of_averaged_weights(run: Path, cnn_run: Path, tmp_path: Path) -> None:
+    whole, none, half = (load_network(run / "last.ckpt", averaged=share)[0].state_dict() for share in (1.0, 0.0, 0.5))
+    name = "body.shared.1.weight"
+    assert not torch.equal(whole[name], none[name])
+    assert torch.allclose(half[name], (whole[name] + none[name]) / 2)
+    weights = weights_of(read_card(export(run / "last.ckpt", run, tmp_path, averaged=0.5)))
+    assert weights.averaged_share == 0.5
+    assert weights.chosen_by == "nothing: the last checkpoint; 0.5 of the averaged weights, the share chosen by hand"
+    with pytest.raises(InputError, match="its run averaged no weights"):
+        export(cnn_run / "best.ckpt", cnn_run, tmp_path, averaged=0.5)
+    with pytest.raises(InputError, match=r"averaged share 1\.5"):
+        export(run / "best.ckpt", run, tmp_path, averaged=1.5)
 
 
 def test_a_folder_without_a_run(run: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no training run \(No such file or directory: run\.json\)"):
         export(run / "best.ckpt", tmp_path, tmp_path)
-    (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(InputError, match="of another version or damaged"):
-        export(run / "best.ckpt", tmp_path, tmp_path)
+    for content, words in (("{}", "names no recipe"), ("[1]", "names no recipe"), ("{", "damaged")):
+        (tmp_path / "run.json").write_text(content)
+        with pytest.raises(InputError, match=rf"run\.json: {words}"):
+            export(run / "best.ckpt", tmp_path, tmp_path)
 
 
-def test_a_checkpoint_that_is_none(run: Path, recipe: Recipe, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.ckpt: no such checkpoint"):
-        load_network(tmp_path / "none.ckpt", recipe)
-    path = tmp_path / "bad.ckpt"
-    for content in (b"", b"these are words", (run / "last.ckpt").read_bytes()[:5000]):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match=r"bad\.ckpt: not a checkpoint"):
-            load_network(path, recipe)
-    torch.save({"weights": 1}, path)
-    with pytest.raises(InputError, match="not a checkpoint of a training run"):
-        load_network(path, recipe)
+def test_a_checkpoint_of_another_run(run: Path, cnn_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"best\.ckpt: holds weights of another network .prism. than the run says"):
+        export(run / "best.ckpt", cnn_run, tmp_path)
 
 
-def test_a_checkpoint_of_another_recipe(run: Path, recipe: Recipe) -> None:
-    wider = recipe.model_copy(update={"network": recipe.network.model_copy(update={"hidden": 32})})
-    with pytest.raises(InputError, match=r"last\.ckpt: not a checkpoint of this recipe"):
-        load_network(run / "last.ckpt", wider)
+def test_a_failed_export_leaves_what_was_there(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All three files are from one export, or none is."""
+    ends = (".safetensors", ".onnx", ".json")
+    for end in ends:
+        (tmp_path / f"tiny{end}").write_bytes(b"before")
+
+    def fail(self: Path, content: bytes) -> int:
+        if self.suffix == ".json":
+            raise OSError(28, "No space left on device")
+        return real(self, content)
+
+    real = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(InputError, match="No space left"):
+        export(run / "best.ckpt", run, tmp_path)
+    assert {(tmp_path / f"tiny{end}").read_bytes() for end in ends} == {b"before"}
+    assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_a_failed_export_leaves_what_was_there(run: Path, tmp_path: Path) -> None:
+class Touch:
+    """Runs code where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+def test_a_run_of_a_stranger_runs_no_code(run: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(run, tmp_path / "run")
-    (copy / "best.ckpt").write_bytes(b"damaged")
-    (tmp_path / "tiny.onnx").write_bytes(b"before")
-    with pytest.raises(InputError):
+    trap = tmp_path / "trap"
+    content = torch.load(copy / "best.ckpt", weights_only=True)
+    torch.save({**content, "more": Touch(trap)}, copy / "best.ckpt")
+    with pytest.raises(InputError, match=r"best\.ckpt: not a checkpoint"):
         export(copy / "best.ckpt", copy, tmp_path)
-    assert (tmp_path / "tiny.onnx").read_bytes() == b"before"
+    pickle.loads(pickle.dumps(Touch(trap)))
+    assert trap.exists(), "the trap works"
+
+
+def test_a_network_of_ones_own_is_imported_only_if_it_is_named_again(
+    cnn_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copytree(cnn_run, tmp_path / "run")
+    (tmp_path / "stranger.py").write_text("from pathlib import Path\nPath('trap').touch()\nNet = 5\n")
+    monkeypatch.chdir(tmp_path)
+    about = json.loads((copy / "run.json").read_text())
+    about["recipe"]["network"]["name"] = "stranger:Net"
+    (copy / "run.json").write_text(json.dumps(about))
+    with pytest.raises(InputError, match="only if the command line names it too"):
+        export(copy / "best.ckpt", copy, tmp_path)
+    assert not (tmp_path / "trap").exists()
+    with pytest.raises(InputError, match="is of the network stranger:Net, not of cnn5"):
+        export(copy / "best.ckpt", copy, tmp_path, network="cnn5")
+    with pytest.raises(InputError, match="stranger:Net: is no network but int"):
+        export(copy / "best.ckpt", copy, tmp_path, network="stranger:Net")
+    assert (tmp_path / "trap").exists()

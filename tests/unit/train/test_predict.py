@@ -14,18 +14,22 @@ import pytest
 import torch
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.corpus import Corpus
-from powderlens.train.checkpoint import load_network
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.manifest import write_manifest
+from powderlens.corpus.store.stored import stored_schema
+from powderlens.pattern.pattern import Pattern
+from powderlens.pattern.prepare import prepare
+from powderlens.train.components.checkpoint import load_network
 from powderlens.train.predict import predict
-from powderlens.train.recipe_zoo import ZooRecipe, with_choices
+from powderlens.train.recipe import Recipe, with_choices
 
 
 @pytest.fixture(scope="module")
 def three_heads(
-    zoo_recipe: ZooRecipe, minerals: Path, train_zoo: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+    cnn_recipe: Recipe, minerals: Path, train: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     run = tmp_path_factory.mktemp("three") / "run"
-    train_zoo(with_choices(zoo_recipe, tasks=["crystal_system", "space_group", "lattice"]), run, corpus=minerals)
+    train(with_choices(cnn_recipe, tasks=["crystal_system", "space_group", "lattice"]), run, corpus=minerals)
     return run
 
 
@@ -85,9 +89,6 @@ def test_stored_patterns_that_do_not_fit_are_counted(three_heads: Path, tmp_path
     """Three patterns: one on the grid, one without a label, one that ends before the grid begins."""
     import pyarrow as pa
 
-    from powderlens.corpus.manifest import write_manifest
-    from powderlens.corpus.stored import stored_schema
-
     x = np.arange(10.0, 80.05, 0.05)
     quartz = {"id": "a", "space_group": 152, "crystal_system": "trigonal", "niggli": [4.9, 4.9, 5.4, 90, 90, 120]}
     rows = [
@@ -111,7 +112,7 @@ def test_stored_patterns_that_do_not_fit_are_counted(three_heads: Path, tmp_path
     assert [row["space_group_predicted"] is None for row in table] == [False, False, True]
 
 
-def test_what_is_refused(three_heads: Path, zoo_run: Path, minerals: Path, tmp_path: Path) -> None:
+def test_what_is_refused(three_heads: Path, cnn_run: Path, minerals: Path, tmp_path: Path) -> None:
     out = tmp_path / "p.parquet"
 
     def refused(checkpoint: Path, match: str, corpus: Path = minerals, part: str = "test") -> None:
@@ -121,24 +122,22 @@ def test_what_is_refused(three_heads: Path, zoo_run: Path, minerals: Path, tmp_p
 
     refused(tmp_path / "none.ckpt", "no such checkpoint")
     (tmp_path / "words.ckpt").write_text("words")
-    refused(tmp_path / "words.ckpt", "not a checkpoint of the zoo")
-    refused(tmp_path, "no run of the zoo that has ended")
-    refused(zoo_run, "no part 'exam'", part="exam")
-    refused(altered(zoo_run, tmp_path, lambda c: c["powderlens"].update(format=99)), "a checkpoint of format 99")
-    refused(altered(zoo_run, tmp_path, lambda c: c.pop("powderlens")), "not a checkpoint of the zoo")
-    refused(
-        altered(zoo_run, tmp_path, lambda c: c["powderlens"]["network"].update(name="cnn99")), "not in the registry"
-    )
+    refused(tmp_path / "words.ckpt", "not a checkpoint ")
+    refused(tmp_path, "no run that has ended")
+    refused(cnn_run, "no part 'exam'", part="exam")
+    refused(altered(cnn_run, tmp_path, lambda c: c["powderlens"].update(format=99)), "a checkpoint of format 99")
+    refused(altered(cnn_run, tmp_path, lambda c: c.pop("powderlens")), "not a checkpoint ")
+    refused(altered(cnn_run, tmp_path, lambda c: c["powderlens"]["network"].update(name="cnn99")), "no network 'cnn99'")
 
     def fewer(content: dict[str, Any]) -> None:
         content["powderlens"]["tasks"][0].update(outputs=5, classes=[0, 1, 2, 3, 4])
 
-    refused(altered(zoo_run, tmp_path, fewer), "its weights do not fit cnn5 with 5 outputs of crystal_system")
+    refused(altered(cnn_run, tmp_path, fewer), "its weights do not fit cnn5 with 5 outputs of crystal_system")
     refused(
-        altered(zoo_run, tmp_path, lambda c: c["powderlens"]["tasks"][0].update(classes=[0, 1])),
+        altered(cnn_run, tmp_path, lambda c: c["powderlens"]["tasks"][0].update(classes=[0, 1])),
         "2 classes of crystal_system for 7 outputs",
     )
-    other = altered(zoo_run, tmp_path, lambda c: c["powderlens"]["grid"].update(start_deg=12.0))
+    other = altered(cnn_run, tmp_path, lambda c: c["powderlens"]["grid"].update(start_deg=12.0))
     refused(other, "drawn at 701 points from 10 in steps of 0.1 degrees.*trained at 701 points from 12")
 
     def foreign(content: dict[str, Any]) -> None:
@@ -149,15 +148,44 @@ def test_what_is_refused(three_heads: Path, zoo_run: Path, minerals: Path, tmp_p
     refused(altered(three_heads, tmp_path, foreign), "none of its patterns is of the 230 classes of space_group")
 
 
-def test_more_passes_leave_dropout_on(zoo_run: Path, minerals: Path, tmp_path: Path) -> None:
+def test_more_passes_leave_dropout_on(cnn_run: Path, minerals: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    predict(zoo_run, minerals, "test", tmp_path / "one.parquet", threads=1)
-    told = predict(zoo_run, minerals, "test", tmp_path / "many.parquet", threads=1, passes=3)
+    predict(cnn_run, minerals, "test", tmp_path / "one.parquet", threads=1)
+    told = predict(cnn_run, minerals, "test", tmp_path / "many.parquet", threads=1, passes=3)
     assert told["passes"] == 3
     one, many = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("one", "many"))
     assert one["crystal_system_probability"] != many["crystal_system_probability"]
 
 
-def test_a_checkpoint_copied_elsewhere_is_enough(zoo_run: Path, minerals: Path, tmp_path: Path) -> None:
-    copy = shutil.copy(zoo_run / "best.ckpt", tmp_path / "elsewhere.ckpt")
+def test_a_checkpoint_copied_elsewhere_is_enough(cnn_run: Path, minerals: Path, tmp_path: Path) -> None:
+    copy = shutil.copy(cnn_run / "best.ckpt", tmp_path / "elsewhere.ckpt")
     assert predict(Path(copy), minerals, "test", tmp_path / "p.parquet", threads=1)["predicted"] == 25
+
+
+def test_a_network_with_a_mask_is_asked_as_it_was_trained(run: Path, small_table_path: Path, tmp_path: Path) -> None:
+    """Above the floor, and told what was measured: a stored half of a scan is answered as `identify` prepares it."""
+    import pyarrow as pa
+
+    x = np.arange(20.0, 60.0, 0.05)
+    intensity = 100 * np.exp(-((x - 26.6) ** 2)) + 300 + np.random.default_rng(0).normal(0, 1, len(x))
+    folder = tmp_path / "stored"
+    folder.mkdir()
+    row = {"id": "a", "space_group": 152, "two_theta_deg": x.tolist(), "intensity": intensity.tolist()}
+    table = pa.Table.from_pylist([{**row, "wavelength_A": 1.5406}], schema=stored_schema("two_theta_deg"))
+    pq.write_table(table, folder / "patterns.parquet")
+    write_manifest(folder, {"kind": "measured", "axis": "two_theta_deg"})
+    predict(run / "last.ckpt", folder, "all", tmp_path / "p.parquet", threads=1)
+    network, grid, about = load_network(run / "last.ckpt")
+    assert about["floor"]
+    assert network.mask
+    prepared = prepare(Pattern(two_theta_deg=x, intensity=intensity, wavelength_A=1.5406), grid)
+    mask = prepared.mask
+    assert prepared.background, "a background of three times the line"
+    assert 0 < mask.sum() < grid.points
+    inputs = torch.from_numpy(prepared.above_floor[None]), torch.from_numpy(mask[None])
+    with torch.no_grad():
+        said = network(*inputs)["space_group"].softmax(dim=1)[0].topk(10).values
+        other = network(inputs[0])["space_group"].softmax(dim=1)[0].topk(10).values
+    (found,) = pq.read_table(tmp_path / "p.parquet")["space_group_probability"].to_pylist()
+    assert found == pytest.approx(said.tolist(), rel=1e-3)
+    assert found != pytest.approx(other.tolist(), rel=1e-3), "the mask is read"

@@ -9,8 +9,8 @@ from typing import Any
 import ray
 
 from powderlens.core.errors import PowderlensError
+from powderlens.core.pool import Mapper
 from powderlens.corpus.cluster.connect import Cluster, open_cluster, require_same, versions
-from powderlens.corpus.parallel import Mapper
 
 RETRIES = 3
 """How often a task is given to another worker after its worker has died."""

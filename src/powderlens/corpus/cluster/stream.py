@@ -14,8 +14,8 @@ import ray
 
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.corpus.cluster.connect import Cluster, require_same, versions
-from powderlens.corpus.stream import Batch, Stream
-from powderlens.corpus.stream_workers import StreamError
+from powderlens.corpus.stream.stream import Batch, Stream
+from powderlens.corpus.stream.workers import StreamError
 
 EACH = 3
 """Batches ahead for each drawer: one in its hands, one waiting for it, one waiting for the trainer."""

@@ -20,10 +20,11 @@ CARDS = (
         parameters={"crystal_system": 4_534_471, "space_group": 4_648_870},
         macs_M=30.9,
         notes=(
-            "Shipped as prism-1 with three heads and, as second channel, a mask of what was measured: 4,718,899 "
-            "parameters. Here every point counts as measured.",
+            "Takes the mask of what was measured as a second channel; built without mask, every point counts as "
+            "measured. Shipped as prism-1 with three heads: 4,718,899 parameters.",
             "Its lattice is 8 A times or over at most exp(2.5), and angles of 50 to 130 degrees.",
         ),
         small="channels 16, 24, 32 for 32, 64, 128, shared layer 128 for 512",
+        options=("widths", "hidden", "dropout"),
     ),
 )

@@ -1,0 +1,1 @@
+"""Corpora as files of other kinds, and back."""

@@ -1,0 +1,180 @@
+"""Writing a stored corpus: rows as they come, aside, and the folder's manifest when all are there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from powderlens import __version__
+from powderlens.core.errors import InputError
+from powderlens.core.files import make_folder
+from powderlens.corpus.store.manifest import NAME, Manifest, write_manifest
+from powderlens.corpus.store.stored import stored_schema
+
+ROW_GROUP = 128
+"""Rows that are read together; some 7 MB of 3501 points."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Item:
+    """One pattern on its way into a stored corpus; what is not known stays None.
+
+    Attributes:
+        id: of its own in the corpus.
+        name, formula: of the phase.
+        space_group: International Tables number.
+        crystal_system: its name.
+        cell, niggli: a, b, c in A and alpha, beta, gamma in degrees; as stated, and reduced.
+        wavelength_A: of the angles, A.
+        calculated: drawn from lines of a calculation, in a corpus of measured patterns.
+        axis, intensity: (points,).
+        record: JSON of what else the source says.
+    """
+
+    id: str
+    axis: NDArray[np.float64]
+    intensity: NDArray[np.float64]
+    name: str | None = None
+    formula: str | None = None
+    space_group: int | None = None
+    crystal_system: str | None = None
+    cell: Sequence[float] | None = None
+    niggli: Sequence[float] | None = None
+    wavelength_A: float | None = None
+    calculated: bool = False
+    record: str | None = None
+
+
+@dataclass(eq=False)
+class StoredWriter:
+    """Use it as `with StoredWriter(...) as writer: writer.add(item); ...; writer.finish(rejects)`.
+
+    Attributes:
+        folder: of the corpus; nothing of it is there before `finish`.
+        kind: "stored" or "measured".
+        form: the format it comes from.
+        axis: name of the axis column.
+
+    Raises:
+        InputError: the folder holds a corpus already, or cannot be written to.
+    """
+
+    folder: Path
+    kind: str
+    form: str
+    axis: str
+    _items: list[Item] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)
+    _patterns: int = 0
+    _done: bool = False
+
+    def __enter__(self) -> Self:
+        if (self.folder / NAME).exists():
+            raise InputError(f"{self.folder}: holds a corpus already; give another folder, or remove it first")
+        make_folder(self.folder)
+        self._schema = stored_schema(self.axis)
+        self._aside = self.folder / ".patterns.parquet"
+        try:
+            self._parquet = pq.ParquetWriter(self._aside, self._schema, compression="zstd", use_dictionary=False)
+        except OSError as error:
+            raise _refused(self.folder, error) from None
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._done:
+            with suppress(OSError):
+                self._parquet.close()
+            self._aside.unlink(missing_ok=True)
+            if not any(self.folder.iterdir()):
+                self.folder.rmdir()
+
+    def add(self, item: Item) -> None:
+        """One more pattern.
+
+        Raises:
+            ValueError: there is one of this id; the others go on.
+        """
+        if item.id in self._seen:
+            raise ValueError("another pattern has this id")
+        self._seen.add(item.id)
+        self._items.append(item)
+        self._patterns += 1
+        if len(self._items) == ROW_GROUP:
+            self._flush()
+
+    def finish(self, rejects: Counter[str], **more: Any) -> Manifest:
+        """Close the table, write the manifest, and return it.
+
+        Args:
+            rejects: reason -> how many were left out.
+            more: further entries of the manifest.
+
+        Raises:
+            InputError: not one pattern, or the disk refuses.
+        """
+        if not self._patterns:
+            why = "; ".join(f"{reason} ({count})" for reason, count in rejects.most_common(3)) or "there are none"
+            raise InputError(f"{self.folder}: not one usable pattern: {why}")
+        self._flush()
+        try:
+            self._parquet.close()
+            self._aside.replace(self.folder / "patterns.parquet")
+        except OSError as error:
+            raise _refused(self.folder, error) from None
+        manifest = write_manifest(
+            self.folder,
+            {
+                "powderlens": __version__,
+                "kind": self.kind,
+                "name": self.folder.resolve().name,
+                "format": self.form,
+                "axis": self.axis,
+                "patterns": self._patterns,
+                "left_out": rejects.total(),
+                "rejects": dict(rejects.most_common()),
+                **more,
+            },
+        )
+        self._done = True
+        return manifest
+
+    def _flush(self) -> None:
+        items, self._items = self._items, []
+        if not items:
+            return
+        columns: dict[str, Any] = {
+            name: [getattr(item, name) for item in items]
+            for name in self._schema.names
+            if name not in (self.axis, "intensity")
+        }
+        columns[self.axis] = _lists([item.axis for item in items])
+        columns["intensity"] = _lists([item.intensity for item in items])
+        arrays = [
+            column if isinstance(column, pa.Array) else pa.array(column, self._schema.field(name).type)
+            for name, column in ((name, columns[name]) for name in self._schema.names)
+        ]
+        try:
+            self._parquet.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+        except OSError as error:
+            raise _refused(self.folder, error) from None
+
+
+def _lists(arrays: list[NDArray[np.float64]]) -> pa.ListArray:
+    offsets = np.concatenate([[0], np.cumsum([len(array) for array in arrays])]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(arrays).astype(np.float64)))
+
+
+def _refused(folder: Path, error: OSError) -> InputError:
+    return InputError(f"{folder}: cannot be written ({error.strerror or error}); make room or choose another place")

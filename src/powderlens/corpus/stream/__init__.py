@@ -1,0 +1,1 @@
+"""Batches without end, each a pure function of its number."""

@@ -1,0 +1,177 @@
+"""The patterns of a corpus, every one of a part in each epoch, shuffled."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core import random
+from powderlens.core.errors import InputError
+from powderlens.core.random import philox
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.stored import StoredCorpus
+from powderlens.corpus.stream.from_crystals import Balance
+from powderlens.corpus.stream.stream import Batch, Stream, StreamPurpose, digest, group_labels, measured_points
+
+FEISTEL_ROUNDS = 6
+
+
+class CorpusStream(Stream):
+    """One part of a corpus, for ever: in each epoch every pattern once, in an order that (seed, epoch) decides.
+
+    With a balance there are no epochs: each pattern is drawn on its own, those of rare classes more often.
+
+    Args:
+        corpus: an open one; of stored patterns, opened with a grid.
+        part: of its split, as "train".
+        size: patterns a batch; the last batch of an epoch goes on in the next.
+        seed: of the order. What is drawn is the corpus's, with its own seed.
+        per_crystal: so many neighbouring patterns of a crystal follow each other.
+        shuffle: False goes through the part in its own order.
+        balance: draw classes more evenly.
+        allow_measured: train on measured patterns all the same.
+
+    Raises:
+        InputError: no such part, an empty one, conditions that cannot be grouped by `per_crystal`, or a corpus of
+            measured patterns.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus | StoredCorpus,
+        part: str = "train",
+        *,
+        size: int,
+        seed: int,
+        per_crystal: int = 1,
+        shuffle: bool = True,
+        balance: Balance | None = None,
+        allow_measured: bool = False,
+    ) -> None:
+        super().__init__(size=size, grid=corpus.grid, seed=seed, per_crystal=per_crystal)
+        if corpus.manifest.get("kind") == "measured" and not allow_measured:
+            raise InputError(
+                "a corpus of measured patterns is for testing: what is trained on it cannot be judged by it; "
+                "allow_measured=True insists"
+            )
+        if part not in corpus.parts:
+            raise InputError(f"part {part!r}: the corpus has {', '.join(sorted(corpus.parts))}")
+        if balance is not None and not shuffle:
+            raise InputError("a balanced stream draws by chance: leave out the balance, or shuffle")
+        self.corpus, self.part, self.shuffle, self.balance = corpus, part, shuffle, balance
+        chosen = np.asarray(corpus.numbers(part), np.int64)
+        if not len(chosen):
+            raise InputError(f"part {part!r}: holds no patterns; choose another")
+        if len(chosen) % per_crystal or _split_crystals(corpus, chosen, per_crystal):
+            raise InputError(
+                f"part {part!r}: its patterns cannot be taken {per_crystal} of a crystal at a time; give a divisor of "
+                "the number of conditions of each crystal"
+            )
+        self.chosen = chosen
+        self._file: Path | None = None
+        self._ends: NDArray[np.float64] | None = None
+        if balance is not None:
+            units = chosen[::per_crystal]
+            groups = np.asarray(corpus.labels(units).space_group)
+            self._ends = np.cumsum(balance.applied(np.full(len(units), 1 / len(units)), groups))
+
+    @property
+    def epoch_patterns(self) -> int:
+        """Patterns of an epoch."""
+        return len(self.chosen)
+
+    def epoch(self, i: int) -> int:
+        """Epoch of the first pattern of batch i, from 0."""
+        return i * self.size // self.epoch_patterns
+
+    def corpus_numbers(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n,) numbers in the corpus of patterns of the stream."""
+        unit, within = np.divmod(numbers, self.per_crystal)
+        units = len(self.chosen) // self.per_crystal
+        if self._ends is not None:
+            u = random.uniform(self.seed, unit, StreamPurpose.BALANCE, 1)[:, 0]
+            place = np.minimum(np.searchsorted(self._ends, u * self._ends[-1], side="right"), units - 1)
+        else:
+            epoch, place = np.divmod(unit, units)
+            if self.shuffle:
+                place = shuffled(self.seed, epoch, place, units)
+        return np.asarray(self.chosen[place * self.per_crystal + within])
+
+    def draw(self, numbers: NDArray[np.int64]) -> Batch:
+        """See `Stream.draw`."""
+        numbers = np.asarray(numbers, np.int64)
+        own = self.corpus_numbers(numbers)
+        out = Batch.zeros(len(numbers), self.shape)
+        labels, records = self.corpus.labels(own), self.corpus.conditions(own)
+        if isinstance(self.corpus, Corpus):
+            out.patterns[:] = self.corpus.draw(own, records=records)
+        else:
+            out.patterns[:] = self.corpus.draw(own)
+        out.numbers[:] = numbers
+        out.measured[:] = measured_points(records, self.grid)
+        out.crystal[:] = self.corpus.crystal_of(own)
+        out.cell[:], out.niggli[:] = labels.cell, labels.niggli
+        for name, values in group_labels(np.asarray(labels.space_group)).items():
+            getattr(out, name)[:] = values
+        return out
+
+    def identity(self) -> dict[str, Any]:
+        """See `Stream.identity`."""
+        manifest = self.corpus.manifest
+        about = {name: manifest.get(name) for name in ("files", "seed", "per_crystal", "protocol")}
+        balance = None if self.balance is None else [self.balance.by, self.balance.power]
+        return self._identity(corpus=digest(about), part=self.part, shuffle=self.shuffle, balance=balance)
+
+    def shared(self, folder: Path) -> CorpusStream:
+        """See `Stream.shared`; the corpus itself is opened by each process."""
+        other = copy.copy(self)
+        other._file = folder / "numbers.npy"
+        np.save(other._file, self.chosen)
+        return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "chosen" or self._file is None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if self._file is not None:
+            self.chosen = np.load(self._file, mmap_mode="r")
+
+
+def shuffled(seed: int, epoch: NDArray[np.int64], place: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Where a permutation of 0..count - 1 that (seed, epoch) decides takes some places; nothing is stored.
+
+    A Feistel network with Philox as its round function permutes the next power of four; places beyond the count walk
+    on until they are inside. Source: Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
+
+    Args:
+        seed: of the whole.
+        epoch: (n,) which permutation.
+        place: (n,) 0..count - 1.
+        count: how many there are.
+    """
+    half = max(1, ((count - 1).bit_length() + 1) // 2)
+    mask = np.uint64((1 << half) - 1)
+    at = np.array(place, np.uint64)
+    low, high = np.asarray(epoch, np.uint64) & np.uint64(0xFFFFFFFF), np.asarray(epoch, np.uint64) >> np.uint64(32)
+    todo = np.arange(len(at))
+    while len(todo):
+        left, right = at[todo] >> np.uint64(half), at[todo] & mask
+        for turn in range(FEISTEL_ROUNDS):
+            word = philox((right, StreamPurpose.SHUFFLE + (turn << 8), low[todo], high[todo]), seed)[0]
+            left, right = right, left ^ (word & mask)
+        at[todo] = (left << np.uint64(half)) | right
+        todo = todo[at[todo] >= count]
+    return at.astype(np.int64)
+
+
+def _split_crystals(corpus: Corpus | StoredCorpus, numbers: NDArray[np.int64], per_crystal: int) -> bool:
+    """Whether some group of neighbouring patterns is not of one crystal."""
+    if per_crystal == 1:
+        return False
+    crystals = np.asarray(corpus.crystal_of(numbers)).reshape(-1, per_crystal)
+    return bool((crystals != crystals[:, :1]).any())

@@ -1,0 +1,1 @@
+"""Readers and writers of crystal structures, one file a format."""

@@ -1,0 +1,1 @@
+"""Tables of labelled crystals; curated, compared, described, generated."""

@@ -1,0 +1,109 @@
+"""One block of a curation: crystals in, a part on disk with the rows of all that have a symmetry."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from powderlens.core.errors import PowderlensError
+from powderlens.core.files import atomic_write
+from powderlens.crystal.curation import RULES, Candidate
+from powderlens.crystal.label import find_symmetry
+from powderlens.crystal.structure import Reject, Structure
+from powderlens.crystals.table import SCHEMA, crystal_row
+
+BLOCK = 250
+"""Crystals of a part; the parts, and with them the bytes of the table, depend on it."""
+
+_REJECTS = b"rejects"
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Crystals of one source that lie next to each other: number of the block, place of the source, the crystals."""
+
+    number: int
+    source: int
+    items: list[Structure | Reject]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A block, the rules that it is put to, and where its part goes."""
+
+    block: Block
+    rules: tuple[str, ...]
+    path: Path
+
+
+def part_schema() -> pa.Schema:
+    """Columns of a part: those of the table, the source's place, and "rule: detail" for each rule that is failed."""
+    return SCHEMA.append(pa.field("part_source", pa.int16())).append(pa.field("failed", pa.list_(pa.string())))
+
+
+def make_part(task: Task, *, stuck: Sequence[int] = (), starting: Callable[[int], None] = lambda index: None) -> None:
+    """Work on a block and write its part.
+
+    Args:
+        task: what is to be done.
+        stuck: places in the block of crystals that have brought an earlier attempt to its end.
+        starting: called with the place of each crystal before it is worked on.
+    """
+    rows: list[dict[str, Any]] = []
+    rejects: list[tuple[int, str, str, str]] = []
+    source = task.block.source
+    for index, item in enumerate(task.block.items):
+        if isinstance(item, Reject):
+            rejects.append((source, item.source, *_unreadable(item.reason)))
+            continue
+        if index in stuck:
+            rejects.append((source, item.source, "symmetry: the search does not end or breaks down", ""))
+            continue
+        starting(index)
+        try:
+            rows.append({**_row(item, task.rules), "part_source": source})
+        except (PowderlensError, ValueError, np.linalg.LinAlgError) as error:
+            rejects.append((source, item.source, f"symmetry: {_reason(item, error)}", ""))
+    table = pa.Table.from_pylist(rows, schema=part_schema())
+    table = table.replace_schema_metadata({_REJECTS: json.dumps(rejects)})
+    with atomic_write(task.path) as aside:
+        pq.write_table(table, aside, compression="zstd", compression_level=1)
+
+
+def read_rejects(path: Path) -> list[tuple[int, str, str, str]]:
+    """Place of the source, id, reason and detail of each crystal of a part that has no row."""
+    return [tuple(entry) for entry in json.loads(pq.read_schema(path).metadata[_REJECTS])]
+
+
+def _row(structure: Structure, rules: Sequence[str]) -> dict[str, Any]:
+    symmetry = find_symmetry(structure)
+    candidate = Candidate(symmetry)
+    failed = []
+    for name in rules:
+        objection = RULES[name].objection
+        assert objection is not None
+        why = objection(candidate)
+        if why is not None:
+            failed.append(f"{name}: {why}")
+    return {**crystal_row(symmetry), "failed": failed}
+
+
+def _unreadable(reason: str) -> tuple[str, str]:
+    """A reader's reason without what is this crystal's own, so that equal ones count together; and the whole."""
+    general = _NUMBER.sub("N", _QUOTED.sub("'...'", " ".join(reason.split())))
+    return f"unreadable: {general}", "" if general == reason else reason
+
+
+def _reason(structure: Structure, error: Exception) -> str:
+    text = " ".join(str(error).split()).removeprefix(f"{structure.source}: ").removeprefix("symmetry: ")
+    return _NUMBER.sub("N", text) or type(error).__name__

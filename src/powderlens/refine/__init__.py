@@ -1,0 +1,1 @@
+"""Whole-pattern least squares; profile parameters times intensities, with uncertainties."""

@@ -1,0 +1,1 @@
+"""What repeats the three papers: tables, analyses, the benchmark, realism."""

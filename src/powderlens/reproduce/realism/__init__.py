@@ -1,0 +1,1 @@
+"""How far simulated patterns are from measured ones."""

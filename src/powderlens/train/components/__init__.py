@@ -1,0 +1,1 @@
+"""What a training run is made of: data, losses, optimiser, averaging, checkpoints, and what watches it."""
