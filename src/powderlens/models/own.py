@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +149,8 @@ def find_object(name: str, group: str, option: str, *, imports: bool) -> Any:
         InputError: a module that is not there, fails, has no such attribute, or is not to be imported.
     """
     if ":" not in name:
+        from importlib.metadata import entry_points  # 15 ms that no network of the package needs
+
         found = [point for point in entry_points(group=group) if point.name == name]
         if not found:
             return None

@@ -22,18 +22,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from powderlens.core.errors import InputError
-from powderlens.models.alphadiffract.cards import CARDS as ALPHADIFFRACT
 from powderlens.models.card import Card, Size
-from powderlens.models.ml4pxrds.cards import CARDS as ML4PXRDS
+from powderlens.models.cards import FAMILIES, family_cards
 from powderlens.models.own import OWN, find_own
-from powderlens.models.powderlens.cards import CARDS as POWDERLENS
-from powderlens.models.simxrd.cards import CARDS as SIMXRD
 from powderlens.models.task import Task
 
 if TYPE_CHECKING:
     from powderlens.models.network import Network
 
-_CARDS: dict[str, Card] = {card.name: card for card in (*SIMXRD, *ML4PXRDS, *ALPHADIFFRACT, *POWDERLENS)}
+_CARDS: dict[str, Card] = {card.name: card for family in FAMILIES for card in family_cards(family)}
 
 NAMES: tuple[str, ...] = tuple(_CARDS)
 """Every network, in the order of the tables."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from powderlens.models.simxrd.cards import CARDS
+from powderlens.models.cards import family_cards
 
 POINTS = 3501
 # name: parameters for 7 and 230 classes as published, multiply-adds in millions, features
@@ -92,7 +92,7 @@ def multiply_adds(module: nn.Module) -> float:
 
 
 def test_all_have_cards() -> None:
-    assert [card.name for card in CARDS] == list(PUBLISHED)
+    assert [card.name for card in family_cards("simxrd")] == list(PUBLISHED)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -110,7 +110,7 @@ def test_parameters_as_meant(name: str) -> None:
     assert counts == AS_MEANT.get(name, PUBLISHED[name][:2])
 
 
-@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
+@pytest.mark.parametrize("card", family_cards("simxrd"), ids=lambda card: card.name)
 def test_cards_state_what_is_counted(card) -> None:
     published = dict(zip(("crystal_system", "space_group"), PUBLISHED[card.name][:2], strict=True))
     assert {**card.parameters, **card.published_parameters} == published
@@ -121,7 +121,7 @@ def test_cards_state_what_is_counted(card) -> None:
     assert PUBLISHED[card.name][2] == pytest.approx(counted, rel=0.01, abs=0.05), "the table, within its rounding"
 
 
-@pytest.mark.parametrize("card", CARDS, ids=lambda card: card.name)
+@pytest.mark.parametrize("card", family_cards("simxrd"), ids=lambda card: card.name)
 @pytest.mark.parametrize("as_published", [True, False])
 def test_small_is_small(card, as_published: bool) -> None:
     small = network(card.name, 230, as_published=as_published, small=True)
