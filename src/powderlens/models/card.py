@@ -157,10 +157,7 @@ class Card:
 
 
 def _weights(content: Mapping[str, Any]) -> Weights:
-    tasks = tuple(Task(one["name"], one["kind"], one["outputs"], tuple(one["classes"])) for one in content["tasks"])
-    for task in tasks:
-        if task.kind == "classes" and len(task.classes) != task.outputs:
-            raise ValueError(f"{len(task.classes)} classes of {task.name} for {task.outputs} outputs")
+    tasks = tuple(map(Task.from_dict, content["tasks"]))
     made = _made(Weights, content, tasks=tasks, grid=Grid(**content["grid"]))
     if made.size not in get_args(Size) or not isinstance(made.name, str) or not isinstance(made.training, Mapping):
         raise ValueError(f"weights {made.name!r} of size {made.size!r}")

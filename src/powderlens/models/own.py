@@ -75,6 +75,8 @@ class Own:
             macs_M=0.0,
             options=tuple(getattr(made_by, "options", ())),
         )
+        if hasattr(made_by, "head"):
+            self.head = lambda features, outputs, **how: made_by.head(features, outputs)
         if hasattr(made_by, "lattice_head"):
             self.lattice_head = lambda features, **how: made_by.lattice_head(features)
         if hasattr(made_by, "cell"):
@@ -106,13 +108,6 @@ class Own:
                 "its forward must return (patterns, features)"
             )
         return body
-
-    def head(self, features: int, outputs: int, *, as_published: bool, small: bool) -> Any:
-        """Its own head, or one dense layer."""
-        from torch import nn
-
-        own = getattr(self.made_by, "head", None)
-        return nn.Linear(features, outputs) if own is None else own(features, outputs)
 
 
 def find_own(name: str, *, imports: bool = False) -> Own | None:

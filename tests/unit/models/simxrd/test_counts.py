@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from powderlens.models.cards import family_cards
+from powderlens.models.dense import linear_head
 
 POINTS = 3501
 # name: parameters for 7 and 230 classes as published, multiply-adds in millions, features
@@ -55,9 +56,10 @@ GATES = {nn.RNN: 1, nn.LSTM: 4, nn.GRU: 3}
 
 def network(name: str, outputs: int, *, as_published: bool, small: bool = False) -> nn.Sequential:
     file = import_module(f"powderlens.models.simxrd.{name}")
+    head = getattr(file, "head", linear_head)
     with torch.device("meta"):
         body = file.body(POINTS, as_published=as_published, small=small)
-        made = nn.Sequential(body, file.head(body.features, outputs, as_published=as_published, small=small)).eval()
+        made = nn.Sequential(body, head(body.features, outputs, as_published=as_published, small=small)).eval()
     for layer in made.modules():
         if isinstance(layer, nn.RNNBase):  # its shape only: on the meta device it would go step by step
             width = layer.hidden_size * (1 + layer.bidirectional)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from powderlens.models.cards import family_cards
+from powderlens.models.dense import linear_head
 from powderlens.models.simxrd.cnn5 import MEMBER_FEATURES
 from powderlens.models.simxrd.encoder import sinusoidal_positions
 
@@ -25,7 +26,7 @@ def head(name: str, outputs: int, *, as_published: bool) -> nn.Module:
     file = import_module(f"powderlens.models.simxrd.{name}")
     with torch.device("meta"):
         features = file.body(POINTS, as_published=as_published, small=True).features
-    made = file.head(features, outputs, as_published=as_published, small=True)
+    made = getattr(file, "head", linear_head)(features, outputs, as_published=as_published, small=True)
     made.features = features
     return made.eval()
 
