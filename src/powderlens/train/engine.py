@@ -134,7 +134,7 @@ def train(
     try:
         trainer.fit(
             module,
-            data.batches(first, total),
+            data.batches(first=first, stop=total),
             validation,
             ckpt_path=newest if first else None,
             weights_only=True,

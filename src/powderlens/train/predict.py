@@ -20,16 +20,15 @@ from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256
 from powderlens.corpus.store.corpus import Corpus, Labels
 from powderlens.corpus.store.stored import StoredCorpus, is_stored
-from powderlens.corpus.stream.stream import Batch, measured_points
+from powderlens.corpus.stream.stream import measured_points
 from powderlens.models.network import Network
 from powderlens.models.task import Task
 from powderlens.pattern.grid import Grid
 from powderlens.train.components.batches import Measured, mask_of
 from powderlens.train.components.checkpoint import load_network
-from powderlens.train.components.drawn import FEW, draw_part, draw_stored, part_stream
+from powderlens.train.components.drawn import FEW, batches_by, draw_part, draw_stored, part_stream
 from powderlens.train.components.machine import Machine
 from powderlens.train.components.targets import class_values, known, targets
-from powderlens.train.datasets import StreamDataset, same
 
 TOP = 10
 """Classes whose probabilities are kept."""
@@ -263,14 +262,13 @@ def _draw(
                 yield rows[good], patterns[good], masks[good]
         return
     if machine.cache is not None:
-        held = draw_part(corpus, part, "float32", floor=floor, workers=machine.workers, cache=machine.cache)
+        held = draw_part(corpus, part, "float32", machine, floor=floor)
         for rows in batches:
             yield rows, np.array(held[rows]), measured_points(corpus.conditions(numbers[rows]), corpus.grid)
         return
     stream = part_stream(corpus, part, size=BATCH, floor=floor)
     if machine.workers and len(numbers) > FEW:
-        drawn = StreamDataset[Batch](stream, workers=machine.workers, stop=len(batches), convert=same)
-        for rows, batch in zip(batches, drawn, strict=True):
+        for rows, batch in zip(batches, batches_by(machine, stream, stop=len(batches)), strict=True):
             yield rows, batch.patterns[: len(rows)], batch.measured[: len(rows)]
         return
     for rows in batches:
