@@ -29,8 +29,9 @@ LARGEST, SMALLEST = 709.782712893384, -745.1332191019411
 ROOT_HALF = 0.7071067811865476
 MANY = 4096
 COMPILER = "numba"
-"""More numbers at a time are left to compiled code, which is ten times as fast from some thousands on, where the compiler
-is loaded already: loading it takes longer than a pattern does, and `identify` goes without. The bytes are the same."""
+"""More numbers at a time are left to compiled code, which is ten times as fast from some thousands on, where the
+compiler is loaded already: loading it takes longer than a pattern does, and `identify` goes without. The bytes are the
+same."""
 HALF_PI_1, HALF_PI_2, HALF_PI_3 = 1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624879595063154e-21
 """pi / 2 in three parts, the first two of 33 bits: whole multiples of them up to 2^20 are exact."""
 PER_HALF_PI = 6.36619772367581382433e-01
