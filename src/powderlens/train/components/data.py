@@ -213,7 +213,8 @@ def _endless(recipe: Recipe, tables: Sequence[Path], machine: Machine) -> Traini
         about["crystals"] = {part: len(rows) for part, rows in parts.items()}
     else:
         statistics = CrystalStatistics.load(tables[0]) if tables else shipped_statistics()
-        synthetic = SyntheticStream(protocol, statistics=statistics, per_crystal=data.per_crystal, **drawing)
+        of_crystals: dict[str, Any] = {"per_crystal": data.per_crystal, "distances": data.distances}
+        synthetic = SyntheticStream(protocol, statistics=statistics, **of_crystals, **drawing)
         streams = [synthetic, synthetic]
         groups = sorted(statistics.groups)
         about["statistics"] = synthetic.identity()["statistics"]
