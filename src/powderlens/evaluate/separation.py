@@ -12,26 +12,26 @@ from powderlens.core.files import file_sha256
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.stored import MEASURED, StoredCorpus
 from powderlens.crystal.duplicates import find_duplicates
-from powderlens.evaluate.record import CorpusPart, Protocol
+from powderlens.evaluate.record import CorpusPart, SplitProtocol
 from powderlens.evaluate.training_run import Learnt
 from powderlens.generate.statistics import CrystalStatistics
 
 Trained = Corpus | CrystalStatistics
 """What a network has learnt from: crystals, or what is known of many."""
 
-OF_SPLIT: dict[str, Protocol] = {
+OF_SPLIT: dict[str, SplitProtocol] = {
     "in-library": "in-library",
     "out-of-library": "out-of-library",
     "out-of-library-consecutive": "out-of-library",
     "structure-type": "structure-type",
     "composition": "composition",
 }
-"""Protocol of another part of the corpus that was learnt, by the name of its split; else "listed"."""
+"""SplitProtocol of another part of the corpus that was learnt, by the name of its split; else "listed"."""
 
 
 def derive_protocol(
     learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Trained | None, wanted: str | None
-) -> Protocol:
+) -> SplitProtocol:
     """The protocol under which a network answers patterns.
 
     Patterns of the corpus that was learnt: what its split holds apart; "listed" for the part that was learnt or that
@@ -146,7 +146,7 @@ def open_trained(learnt: Learnt, tested: Corpus | StoredCorpus, folder: Path | N
     return given
 
 
-def _found(learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Trained | None) -> Protocol:
+def _found(learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Trained | None) -> SplitProtocol:
     if isinstance(tested, StoredCorpus) and tested.kind == MEASURED:
         return "measured"
     name = tested.path.name
@@ -180,7 +180,7 @@ def _found(learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Tr
     return "out-of-library"
 
 
-def _of_other_types(trained: CrystalStatistics, tested: Corpus, part: str) -> Protocol:
+def _of_other_types(trained: CrystalStatistics, tested: Corpus, part: str) -> SplitProtocol:
     types = tested.crystals.column("structure_type")
     asked = {types[row] for row in np.unique(tested.crystal_of(tested.numbers(part))).tolist()}
     if known := sorted(asked - set(trained.leave_out_types)):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import matplotlib
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from powderlens.diffraction.figure import PALE
+from powderlens.reproduce.analyses.panels import open_frame
+
 STROKES, MARKERS = ("-", "--", ":"), "osD^vP"
 
 
 def strokes(many: int) -> list[dict[str, Any]]:
     """Colour, stroke and marker for each of so many curves, as `Axes.plot` takes them."""
-    import matplotlib
-
     colours = matplotlib.colormaps["tab10"].colors  # type: ignore[attr-defined]
     return [
         {
@@ -41,17 +45,13 @@ def beside(axes: Any, rows: int = 24) -> None:
 
 def tidy(axes: Any) -> None:
     """A pale grid behind the curves and no frame above and on the right."""
-    from powderlens.diffraction.figure import PALE
-
     axes.grid(color=PALE, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    open_frame(axes)
 
 
 def logarithmic(axes: Any, scale: Literal["x", "y"]) -> None:
     """A logarithmic scale with plain numbers at 1, 2 and 5 of every decade."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
     getattr(axes, f"set_{scale}scale")("log")
     axis = getattr(axes, f"{scale}axis")
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))

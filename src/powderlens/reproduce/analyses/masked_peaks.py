@@ -10,20 +10,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import find_peaks
 
 from powderlens.evaluate.answers import SILENT, share
 from powderlens.reproduce.analyses.asked_networks import AskedNetwork, asked_networks, some_of
-from powderlens.reproduce.analyses.base import Inputs, Result, table_of
+from powderlens.reproduce.analyses.base import Inputs, Result, grouped
 from powderlens.reproduce.analyses.heat import heat_map, heat_size
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from powderlens.reproduce.analyses.panels import canvas
 
 BANDS = ("0-20 %", "20-40 %", "40-60 %", "60-80 %", "80-100 %")
 SMOOTH = 7
@@ -84,25 +83,21 @@ def analyse(inputs: Inputs) -> Result:
         mine, same, n = _of_network(one, inputs.seed)
         rows += mine
         notes.append(f"{one.label}: {n:,} patterns; asked again, {100 * same:.2f} % of the answers are the record's.")
-    worst: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        worst.setdefault((row["network"], row["task"]), []).append(row["relative_drop_percent"])
-    loses = [BANDS[int(np.nanargmax(drops))] for drops in worst.values() if np.isfinite(drops).any()]
-    notes.insert(
-        0,
-        "Most is lost with the peaks of "
-        + ", ".join(
-            f"{band} of the strongest ({loses.count(band)} of {len(loses)} rows)" for band in sorted(set(loses))
-        )
-        + ".",
-    )
+    drops = [[row["relative_drop_percent"] for row in some] for some in _by_task(rows).values()]
+    loses = [BANDS[int(np.nanargmax(some))] for some in drops if np.isfinite(some).any()]
+    most = [f"{band} of the strongest ({loses.count(band)} of {len(loses)} rows)" for band in sorted(set(loses))]
+    notes.insert(0, f"Most is lost with the peaks of {', '.join(most)}.")
     notes.append(
         f"A peak stands out by {100 * PROMINENCE:g} % of the highest after smoothing over {SMOOTH} points and is cut "
         "off at the line between its feet; the pattern is then scaled to what is left. Bands differ in how many peaks "
         "and how much area they hold (columns of the table), so drops are not those of single peaks. The paper does "
         "not say how it masked."
     )
-    return Result(table=table_of(rows), figure=_figure(rows), notes=tuple(notes))
+    return Result(rows, _figure(rows), notes)
+
+
+def _by_task(rows: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    return grouped(rows, lambda row: (row["network"], row["task"]))
 
 
 def _of_network(one: AskedNetwork, seed: int) -> tuple[list[dict[str, Any]], float, int]:
@@ -112,7 +107,7 @@ def _of_network(one: AskedNetwork, seed: int) -> tuple[list[dict[str, Any]], flo
     numbers = some_of(np.unique(np.concatenate(answered)), MOST, seed)
     whole: dict[str, list[NDArray[np.int64]]] = {name: [] for name in held}
     masked = {(name, band): [] for name in held for band in range(len(BANDS))}  # type: ignore[var-annotated]
-    count, area = np.zeros((len(numbers), len(BANDS))), np.zeros((len(numbers), len(BANDS)))
+    count, area = np.zeros((2, len(numbers), len(BANDS)))
     for first in range(0, len(numbers), CHUNK):
         patterns, masks = one.read(numbers[first : first + CHUNK])
         for name, said in one.ask(patterns, masks).items():
@@ -156,14 +151,11 @@ def _of_network(one: AskedNetwork, seed: int) -> tuple[list[dict[str, Any]], flo
 
 
 def _figure(rows: list[dict[str, Any]]) -> Figure:
-    from matplotlib.figure import Figure
-
-    keys = list(dict.fromkeys((row["network"], row["task"]) for row in rows))
+    keys = list(_by_task(rows))
     several = len({task for _, task in keys}) > 1
     names = [f"{network}, {task.replace('_', ' ')}" if several else network for network, task in keys]
     values = np.array([row["relative_drop_percent"] for row in rows]).reshape(len(keys), len(BANDS))
-    figure = Figure(figsize=heat_size(len(keys), 9, names=names, above=2.0), layout="constrained")
-    axes = figure.subplots()
+    figure, ((axes,),) = canvas(*heat_size(len(keys), 9, names=names, above=2.0))
     heat_map(axes, values, names, BANDS, limits=(0.0, max(100.0, float(np.nanmax(values)))), colours="OrRd", digits=1)
     axes.tick_params(axis="x", rotation=0)
     axes.set_xlabel("peaks cut off, by height relative to the strongest")
