@@ -12,6 +12,7 @@ from powderlens.core.files import file_sha256
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.stored import MEASURED, StoredCorpus
 from powderlens.crystal.duplicates import find_duplicates
+from powderlens.crystal.structure import Structure
 from powderlens.evaluate.record import CorpusPart, SplitProtocol
 from powderlens.evaluate.training_run import Learnt
 from powderlens.generate.statistics import CrystalStatistics
@@ -26,7 +27,7 @@ OF_SPLIT: dict[str, SplitProtocol] = {
     "structure-type": "structure-type",
     "composition": "composition",
 }
-"""SplitProtocol of another part of the corpus that was learnt, by the name of its split; else "listed"."""
+"""Protocol of another part of the corpus that was learnt, by the name of its split; else "listed"."""
 
 
 def derive_protocol(
@@ -74,27 +75,25 @@ def shared_crystals(
     Returns:
         Id in the training and id in the test of each tested crystal that is among the learnt ones.
     """
-    ids_a, ids_b = ([corpus.crystals.ids[row] for row in rows] for corpus, rows in ((trained, learnt), (tested, asked)))
-    buckets_a, buckets_b = (
-        [corpus.crystals.column("bucket")[row] for row in rows] for corpus, rows in ((trained, learnt), (tested, asked))
-    )
-    both = set(buckets_a) & set(buckets_b)
-    kept_a = [i for i, bucket in enumerate(buckets_a) if bucket in both]
-    kept_b = [i for i, bucket in enumerate(buckets_b) if bucket in both]
-    first = find_duplicates(
-        [buckets_a[i] for i in kept_a] + [buckets_b[i] for i in kept_b],
-        lambda i: (
-            trained.crystals.structure(int(learnt[kept_a[i]]))
-            if i < len(kept_a)
-            else tested.crystals.structure(int(asked[kept_b[i - len(kept_a)]]))
-        ),
-    )
-    known = set(ids_a)
-    found = {one: one for one in ids_b if one in known}
-    kind_of = {int(kind): ids_a[kept_a[at]] for at, kind in reversed(list(enumerate(first[: len(kept_a)])))}
-    for at, kind in zip(kept_b, first[len(kept_a) :].tolist(), strict=True):
-        if kind in kind_of:
-            found.setdefault(ids_b[at], kind_of[kind])
+    places = [(corpus.crystals, int(row)) for corpus, rows in ((trained, learnt), (tested, asked)) for row in rows]
+    ids = [crystals.ids[row] for crystals, row in places]
+    buckets = [crystals.column("bucket")[row] for crystals, row in places]
+    many = len(learnt)
+    both = set(buckets[:many]) & set(buckets[many:])
+    kept = [i for i, bucket in enumerate(buckets) if bucket in both]
+
+    def structure(i: int) -> Structure:
+        crystals, row = places[kept[i]]
+        return crystals.structure(row)
+
+    known = set(ids[:many])
+    found = {one: one for one in ids[many:] if one in known}
+    learnt_as: dict[int, str] = {}  # kind of crystal -> its first id in the training
+    for i, kind in zip(kept, find_duplicates([buckets[i] for i in kept], structure).tolist(), strict=True):
+        if i < many:
+            learnt_as.setdefault(kind, ids[i])
+        elif kind in learnt_as:
+            found.setdefault(ids[i], learnt_as[kind])
     return [(learnt_id, tested_id) for tested_id, learnt_id in found.items()]
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.corpus.exchange.export import open_any
 from powderlens.reproduce.analyses.base import Inputs, Result, grouped
-from powderlens.reproduce.analyses.panels import canvas, open_frame, tints
+from powderlens.reproduce.analyses.drawing import canvas, open_frame, tints
 from powderlens.symmetry.groups import SYSTEM_OF, SYSTEMS, crystal_system, symbol
 
 RARE = 50

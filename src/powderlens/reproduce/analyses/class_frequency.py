@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.evaluate.answers import Answers, share
 from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, check_corpus, grouped
-from powderlens.reproduce.analyses.heat import heat_map, heat_size
-from powderlens.reproduce.analyses.panels import canvas
+from powderlens.reproduce.analyses.drawing import canvas, heat_map, heat_size
 from powderlens.symmetry.groups import SYSTEM_OF, SYSTEMS
 
 FIFTHS = 5
@@ -53,36 +52,36 @@ def analyse(inputs: Inputs) -> Result:
     for one, answers in zip(asked, said, strict=True):
         system = answers.truth if one.task == "crystal_system" else np.array(SYSTEM_OF)[answers.truth]
         rows += [_row(one, answers, "system", name, system == i) for i, name in enumerate(SYSTEMS)]
-    grouped = [(one, answers) for one, answers in zip(asked, said, strict=True) if one.task == "space_group"]
+    of_groups = [(one, answers) for one, answers in zip(asked, said, strict=True) if one.task == "space_group"]
     counted = ""
-    if grouped:
-        crystals, counted = _crystals(inputs, grouped)
+    if of_groups:
+        crystals, counted = _crystals(inputs, of_groups)
         sets = {f"{i}: {_span(crystals[groups])}": groups for i, groups in enumerate(fifths(crystals), 1)}
         unseen = np.flatnonzero(crystals[1:] == 0) + 1
-        if any(np.isin(answers.truth, unseen).any() for _, answers in grouped):
+        if any(np.isin(answers.truth, unseen).any() for _, answers in of_groups):
             sets = {"0: none": unseen, **sets}
-        for one, answers in grouped:
+        for one, answers in of_groups:
             for name, groups in sets.items():
                 row = _row(one, answers, "frequency", name, np.isin(answers.truth, groups))
                 rows.append({**row, "space_groups": len(groups), "counted_crystals": int(crystals[groups].sum())})
     return Result(rows, _figure(rows, counted), [*_notes(rows, said, counted), *left])
 
 
-def _crystals(inputs: Inputs, grouped: list[tuple[AskedTask, Answers]]) -> tuple[NDArray[np.int64], str]:
+def _crystals(inputs: Inputs, of_groups: list[tuple[AskedTask, Answers]]) -> tuple[NDArray[np.int64], str]:
     """(231,) crystals of each group, and in words what they are counted in."""
     if inputs.corpus is not None:
-        for one, _ in grouped:
+        for one, _ in of_groups:
             corpus = check_corpus(inputs.corpus, one.record.training.data, "was trained on")
-        if len({one.record.training.data.part for one, _ in grouped}) > 1:
+        if len({one.record.training.data.part for one, _ in of_groups}) > 1:
             raise InputError("the records were trained on several parts of the corpus; give those of one")
-        part = grouped[0][0].record.training.data.part
+        part = of_groups[0][0].record.training.data.part
         numbers = corpus.numbers(part)
         _, first = np.unique(corpus.crystal_of(numbers), return_index=True)
         groups = corpus.labels(numbers[first]).space_group
         return np.bincount(groups, minlength=231), f"the training part of {inputs.corpus.name}"
-    if len({one.tested for one, _ in grouped}) > 1:
+    if len({one.tested for one, _ in of_groups}) > 1:
         raise InputError("the records were tested on several parts; give those of one, or --corpus of the training")
-    one, answers = grouped[0]
+    one, answers = of_groups[0]
     _, first = np.unique(answers.crystal, return_index=True)
     words = f"the tested part of {one.record.tested.corpus}, as no --corpus was given"
     return np.bincount(answers.truth[first], minlength=231), words

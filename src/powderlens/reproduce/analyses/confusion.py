@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from powderlens.evaluate.answers import SILENT, Answers
 from powderlens.reproduce.analyses.base import Inputs, Result
-from powderlens.reproduce.analyses.heat import heat_map
-from powderlens.reproduce.analyses.panels import canvas, name_panel
+from powderlens.reproduce.analyses.drawing import canvas, heat_map, name_panel
 from powderlens.symmetry.groups import SYSTEM_OF, SYSTEMS
 
 ACROSS = 4

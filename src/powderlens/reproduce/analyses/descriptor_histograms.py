@@ -16,8 +16,7 @@ from powderlens.core.errors import InputError
 from powderlens.diffraction.figure import BLUE, INK, RED
 from powderlens.evaluate.answers import Answers
 from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result
-from powderlens.reproduce.analyses.lines import tidy
-from powderlens.reproduce.analyses.panels import canvas, name_panel
+from powderlens.reproduce.analyses.drawing import canvas, name_panel, tidy
 from powderlens.reproduce.analyses.tested_crystals import Descriptors, descriptors, tested_corpora
 
 AXES = {

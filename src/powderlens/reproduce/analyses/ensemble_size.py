@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.evaluate.metrics import list_column
 from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, grouped
-from powderlens.reproduce.analyses.panels import canvas, open_frame, tints
+from powderlens.reproduce.analyses.drawing import canvas, open_frame, tints
 
 SUBSETS = 30
 """Of each size at most; where there are no more, all are taken, else so many at random."""
@@ -90,7 +90,7 @@ def analyse(inputs: Inputs) -> Result:
     notes = []
     for (task, label, _), members in ready.items():
         truth, top, probability = _stacked(members)
-        mine = []
+        mine: list[dict[str, Any]] = []
         for size in range(1, len(members) + 1):
             chosen = subsets(len(members), size, rng)
             found = accuracies(truth, top, probability, chosen)

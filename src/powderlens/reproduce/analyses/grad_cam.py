@@ -23,7 +23,7 @@ from powderlens.models.network import Network
 from powderlens.models.task import Task
 from powderlens.reproduce.analyses.asked_networks import AskedNetwork, asked_networks
 from powderlens.reproduce.analyses.base import Inputs, Result, grouped
-from powderlens.reproduce.analyses.panels import canvas, name_panel
+from powderlens.reproduce.analyses.drawing import canvas, name_panel
 from powderlens.symmetry.groups import SYSTEMS, symbol
 
 ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.BatchNorm1d)

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from powderlens.evaluate.answers import share
 from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, grouped
-from powderlens.reproduce.analyses.heat import heat_map
-from powderlens.reproduce.analyses.panels import canvas, name_panel, open_frame, tints
+from powderlens.reproduce.analyses.drawing import canvas, heat_map, name_panel, open_frame, tints
 
 BARS = 6
 """Networks up to which bars are drawn; more are a table."""

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, grouped, labels
-from powderlens.reproduce.analyses.lines import MARKERS, beside, logarithmic, strokes, tidy
-from powderlens.reproduce.analyses.panels import canvas, name_panel
+from powderlens.reproduce.analyses.drawing import MARKERS, beside, canvas, logarithmic, name_panel, strokes, tidy
 
 LEAST = 4
 """Points that a law is fitted to at least."""

@@ -21,8 +21,7 @@ from scipy.signal import find_peaks
 from powderlens.evaluate.answers import SILENT, share
 from powderlens.reproduce.analyses.asked_networks import AskedNetwork, asked_networks, some_of
 from powderlens.reproduce.analyses.base import Inputs, Result, grouped
-from powderlens.reproduce.analyses.heat import heat_map, heat_size
-from powderlens.reproduce.analyses.panels import canvas
+from powderlens.reproduce.analyses.drawing import canvas, heat_map, heat_size
 
 BANDS = ("0-20 %", "20-40 %", "40-60 %", "60-80 %", "80-100 %")
 SMOOTH = 7
@@ -54,9 +53,7 @@ def find(pattern: NDArray[np.floating[Any]]) -> Peaks:
     at, _ = find_peaks(smooth, prominence=PROMINENCE * (top - smooth.min()))
     inner = [int(a + smooth[a:b].argmin()) for a, b in pairwise(at.tolist())]
     edges = np.array([0, *inner, len(smooth) - 1] if len(at) else [0])
-    band = (
-        np.minimum(smooth[at] / top * len(BANDS), len(BANDS) - 1).astype(np.int64) if len(at) else np.empty(0, np.int64)
-    )
+    band = np.minimum(smooth[at] / top * len(BANDS), len(BANDS) - 1).astype(np.int64)
     return Peaks(band, edges, np.interp(np.arange(len(smooth)), edges, smooth[edges]))
 
 
@@ -105,19 +102,20 @@ def _of_network(one: AskedNetwork, seed: int) -> tuple[list[dict[str, Any]], flo
     held = {task.name: one.answers(task.name) for task in one.tasks}
     answered = [answers.pattern[answers.predicted != SILENT] for answers in held.values()]
     numbers = some_of(np.unique(np.concatenate(answered)), MOST, seed)
-    whole: dict[str, list[NDArray[np.int64]]] = {name: [] for name in held}
-    masked = {(name, band): [] for name in held for band in range(len(BANDS))}  # type: ignore[var-annotated]
-    count, area = np.zeros((2, len(numbers), len(BANDS)))
-    for first in range(0, len(numbers), CHUNK):
-        patterns, masks = one.read(numbers[first : first + CHUNK])
+    bands, many = range(len(BANDS)), len(numbers)
+    whole = {name: np.empty(many, np.int64) for name in held}
+    masked = {name: np.empty((len(BANDS), many), np.int64) for name in held}
+    count, area = np.zeros((2, many, len(BANDS)))
+    for first in range(0, many, CHUNK):
+        here = slice(first, first + CHUNK)
+        patterns, masks = one.read(numbers[here])
         for name, said in one.ask(patterns, masks).items():
-            whole[name].append(said)
+            whole[name][here] = said
         peaks = [find(pattern) for pattern in patterns]
-        for band in range(len(BANDS)):
+        for band in bands:
             left = np.stack([cut(pattern, its, band) for pattern, its in zip(patterns, peaks, strict=True)])
             for name, said in one.ask(left, masks).items():
-                masked[name, band].append(said)
-            here = slice(first, first + len(patterns))
+                masked[name][band, here] = said
             count[here, band] = [(its.band == band).sum() for its in peaks]
             area[here, band] = (patterns - left).sum(axis=1) / np.maximum(np.abs(patterns).sum(axis=1), 1e-12)
     rows, same = [], []
@@ -125,11 +123,11 @@ def _of_network(one: AskedNetwork, seed: int) -> tuple[list[dict[str, Any]], flo
         row_of = {number: i for i, number in enumerate(answers.pattern.tolist())}
         known = np.array([number in row_of for number in numbers.tolist()])
         at = np.array([row_of[number] for number in numbers[known].tolist()])
-        said = np.concatenate(whole[name])[known]
+        said = whole[name][known]
         same.append(float((said == answers.predicted[at]).mean()))
         right = said == answers.truth[at]
         for band, words in enumerate(BANDS):
-            still = np.concatenate(masked[name, band])[known] == answers.truth[at]
+            still = masked[name][band, known] == answers.truth[at]
             drop, error = share(right.astype(float) - still, answers.crystal[at])
             base = float(right.mean())
             rows.append(

@@ -19,8 +19,7 @@ from powderlens.corpus.store.corpus import Corpus
 from powderlens.diffraction.conditions import RECORD
 from powderlens.evaluate.answers import Answers, scored
 from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, check_corpus, grouped
-from powderlens.reproduce.analyses.heat import COLUMN_IN, heat_map, heat_size
-from powderlens.reproduce.analyses.panels import canvas
+from powderlens.reproduce.analyses.drawing import COLUMN_IN, canvas, heat_map, heat_size
 
 INTERVALS = 5
 FEW = 30
@@ -118,7 +117,7 @@ def analyse(inputs: Inputs) -> Result:
                 rows.append(_row(one, answers, inside, parameter=name, interval=words, low=low, high=high))
         for name, where in categories(mine).items():
             rows.append(_row(one, answers, where, parameter="Table 6", interval=name))
-    return Result(rows, _figure(rows, asked, said), [*_notes(rows, asked, said, fixed), *left])
+    return Result(rows, _figure(rows, asked, said), [*_notes(rows, said, fixed), *left])
 
 
 def _names(cuts: list[tuple[float, float]]) -> list[str]:
@@ -167,9 +166,7 @@ def _figure(rows: list[dict[str, Any]], asked: list[AskedTask], said: list[Answe
     return figure
 
 
-def _notes(
-    rows: list[dict[str, Any]], asked: list[AskedTask], said: list[Answers], fixed: dict[str, float]
-) -> list[str]:
+def _notes(rows: list[dict[str, Any]], said: list[Answers], fixed: dict[str, float]) -> list[str]:
     notes = []
     spread = {}
     for name, some in grouped(rows, lambda row: str(row["parameter"])).items():
@@ -185,7 +182,7 @@ def _notes(
     ordered = sorted(spread.items(), key=lambda item: -abs(item[1]))
     notes.insert(
         0,
-        f"Accuracy in the highest interval minus the lowest, mean of {len(asked)} rows, in points: "
+        f"Accuracy in the highest interval minus the lowest, mean of {len(said)} rows, in points: "
         f"{', '.join(f'{name} {value:+.1f}' for name, value in ordered)}.",
     )
     errors = [100 * row["standard_error"] for row in rows if row["parameter"] != "Table 6" and row["patterns"] > 1]

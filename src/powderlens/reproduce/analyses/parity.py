@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from powderlens.core.cell import CELL_NAMES
 from powderlens.core.errors import InputError
 from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result
-from powderlens.reproduce.analyses.panels import canvas
+from powderlens.reproduce.analyses.drawing import canvas
 
 SYMBOLS = ("a (Å)", "b (Å)", "c (Å)", "α (°)", "β (°)", "γ (°)")
 SHOWN = (0.5, 99.5)

@@ -8,8 +8,6 @@ lattice or both were drawn as those of synthetic ones are says how much of that 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, get_args
 
 import numpy as np
@@ -19,8 +17,7 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.generate.randomise import What
 from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, grouped, labels
-from powderlens.reproduce.analyses.lines import beside, strokes, tidy
-from powderlens.reproduce.analyses.panels import canvas, name_panel
+from powderlens.reproduce.analyses.drawing import beside, canvas, name_panel, strokes, tidy
 
 REAL, REFERENCE, SYNTHETIC = "real", "nothing", "synthetic"
 ORDER = (REAL, REFERENCE, "lattice", "coordinates", "both", SYNTHETIC)
@@ -36,17 +33,8 @@ DRAWS = 2000
 """Resamples of the crystals, for the interval of the share of the gap."""
 
 
-@dataclass(frozen=True, eq=False)
-class Tested:
-    """Accuracy by crystal.
-
-    Attributes:
-        what: was drawn anew, one of `ORDER`.
-        right: identity of the crystal before anything was drawn anew -> share of its patterns that are right.
-    """
-
-    what: str
-    right: Mapping[str, float]
+Accuracy = dict[str, float]
+"""Identity of a crystal before anything was drawn anew -> share of its patterns that are right."""
 
 
 def origin(identity: str) -> tuple[str, str]:
@@ -140,14 +128,14 @@ def _networks(asked: list[AskedTask]) -> dict[str, list[AskedTask]]:
     return dict(zip(named, found.values(), strict=True))
 
 
-def _groups(label: str, many: list[AskedTask]) -> dict[str, Tested]:
+def _groups(label: str, many: list[AskedTask]) -> dict[str, Accuracy]:
     """What each record tested, by what was drawn anew.
 
     Raises:
         InputError: crystals of two kinds in one record, two records of one kind, no record to compare with, or no
             crystal that all have.
     """
-    found: dict[str, Tested] = {}
+    found: dict[str, Accuracy] = {}
     for one in many:
         answers = one.answers()
         origins = [origin(identity) for identity in answers.columns["crystal"].to_pylist()]
@@ -163,22 +151,22 @@ def _groups(label: str, many: list[AskedTask]) -> dict[str, Tested]:
             )
         names, code = np.unique([name for _, name in origins], return_inverse=True)
         right = np.bincount(code, answers.right) / np.bincount(code)
-        found[what] = Tested(what, dict(zip(names.tolist(), right.tolist(), strict=True)))
+        found[what] = dict(zip(names.tolist(), right.tolist(), strict=True))
     paired = [kind for kind in found if kind != SYNTHETIC]
     if len(paired) < 2 or not {REAL, REFERENCE} & set(paired):
         raise InputError(
             f"{label}: records of {', '.join(found)} crystals only; give that of crystals as they are or with nothing "
             "drawn anew, and some of the same with coordinates, lattice or both (`crystals generate --randomise`)"
         )
-    common = set.intersection(*(set(found[kind].right) for kind in paired))
+    common = set.intersection(*(set(found[kind]) for kind in paired))
     if len(common) < 2:
         raise InputError(f"{label}: {len(common)} crystals are in all of its records; draw anew those that were tested")
-    kept = {kind: {name: found[kind].right[name] for name in sorted(common)} for kind in paired}
-    return {kind: Tested(kind, kept[kind]) if kind in kept else found[kind] for kind in ORDER if kind in found}
+    kept = {kind: {name: found[kind][name] for name in sorted(common)} for kind in paired}
+    return {kind: kept.get(kind, found[kind]) for kind in ORDER if kind in found}
 
 
-def _rows(label: str, tested: dict[str, Tested], seed: int) -> list[dict[str, Any]]:
-    right = {what: np.array(list(one.right.values())) for what, one in tested.items()}
+def _rows(label: str, tested: dict[str, Accuracy], seed: int) -> list[dict[str, Any]]:
+    right = {what: np.array(list(one.values())) for what, one in tested.items()}
     before = REFERENCE if REFERENCE in right else REAL
     base = right[before]
     rows = []

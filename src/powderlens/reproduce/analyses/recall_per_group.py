@@ -16,8 +16,7 @@ from powderlens.core.errors import InputError
 from powderlens.evaluate.answers import Answers, share
 from powderlens.generate.statistics import shipped_statistics
 from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, check_corpus
-from powderlens.reproduce.analyses.lines import beside, logarithmic, strokes, tidy
-from powderlens.reproduce.analyses.panels import canvas
+from powderlens.reproduce.analyses.drawing import beside, canvas, logarithmic, strokes, tidy
 from powderlens.symmetry.groups import symbol
 
 SYNTHETIC = "synthetic"

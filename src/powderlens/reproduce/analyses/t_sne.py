@@ -17,7 +17,7 @@ from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.reproduce.analyses.asked_networks import BATCH, AskedNetwork, asked_networks, some_of
 from powderlens.reproduce.analyses.base import Inputs, Result, check_corpus
-from powderlens.reproduce.analyses.panels import canvas, name_panel
+from powderlens.reproduce.analyses.drawing import canvas, name_panel
 from powderlens.symmetry.groups import SYSTEMS
 
 MOST = 2000

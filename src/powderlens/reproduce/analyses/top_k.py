@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from powderlens.evaluate.answers import scored
 from powderlens.evaluate.metrics import K_MOST, NONE, list_column
 from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, grouped, labels
-from powderlens.reproduce.analyses.lines import beside, strokes, tidy
-from powderlens.reproduce.analyses.panels import canvas, name_panel
+from powderlens.reproduce.analyses.drawing import beside, canvas, name_panel, strokes, tidy
 
 TASKS = ("space_group", "crystal_system", "extinction_class")
 FREQUENT = "most frequent classes"

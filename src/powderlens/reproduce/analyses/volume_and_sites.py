@@ -14,8 +14,7 @@ from matplotlib.figure import Figure
 
 from powderlens.evaluate.answers import share
 from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, grouped
-from powderlens.reproduce.analyses.lines import beside, strokes, tidy
-from powderlens.reproduce.analyses.panels import canvas
+from powderlens.reproduce.analyses.drawing import beside, canvas, strokes, tidy
 from powderlens.reproduce.analyses.tested_crystals import descriptors, tested_corpora
 
 EDGES: dict[str, tuple[float, ...]] = {

@@ -58,8 +58,8 @@ class Sides:
     mineral: list[str]
 
 
-def prepare_phases(matches: Sequence[Match], protocol: Protocol) -> tuple[list[Phase | None], Counter[str]]:
-    """The structures as the protocol wants them; None, and a count by reason, where one cannot be drawn."""
+def prepare_phases(matches: Sequence[Match], protocol: Protocol) -> tuple[list[tuple[Match, Phase]], Counter[str]]:
+    """Patterns with their structures as the protocol wants them; a count by reason of those that cannot be drawn."""
     made: dict[str, Phase | str] = {}
     for match in matches:
         source = match.structure.source
@@ -76,9 +76,8 @@ def prepare_phases(matches: Sequence[Match], protocol: Protocol) -> tuple[list[P
         except InputError as error:
             made[source] = str(error).removeprefix(f"{source}: ").split(":")[0]
     found = [made[match.structure.source] for match in matches]
-    return [phase if isinstance(phase, Phase) else None for phase in found], Counter(
-        phase for phase in found if isinstance(phase, str)
-    )
+    used = [(match, phase) for match, phase in zip(matches, found, strict=True) if isinstance(phase, Phase)]
+    return used, Counter(phase for phase in found if isinstance(phase, str))
 
 
 def describe(
@@ -100,10 +99,8 @@ def describe(
     Raises:
         InputError: too few patterns to be told apart.
     """
-    found, left = prepare_phases(matches, protocol)
-    used = [match for match, phase in zip(matches, found, strict=True) if phase is not None]
-    phases = [phase for phase in found if phase is not None]
-    minerals = {match.label.name for match in used}
+    used, left = prepare_phases(matches, protocol)
+    minerals = {match.label.name for match, _ in used}
     if len(minerals) < FOLDS:
         raise InputError(
             f"{len(minerals)} minerals have a pattern and a structure; at least {FOLDS} are needed to judge"
@@ -118,12 +115,12 @@ def describe(
     impurities: list[Phase | None] = [None] * (n * draws)
     if protocol.wants_impurity:
         number = words(seed, np.arange(n * draws), Purpose.IMPURITY, 1)[:, 0].astype(np.int64)
-        impurities = [phases[k] for k in number % n]
+        impurities = [used[k][1] for k in number % n]
     rng = np.random.default_rng(seed)
     wavelength_A = protocol.grid.wavelength_A
     names: list[str] = []
     rows: list[list[list[list[float]]]] = []
-    for k, (match, phase) in enumerate(zip(used, phases, strict=True)):
+    for k, (match, phase) in enumerate(used):
         mine = k + n * np.arange(draws)
         second = [impurities[i] for i in mine]
         drawn = render([phase] * draws, records[mine], grid, seed=seed, index=mine, impurities=second)
