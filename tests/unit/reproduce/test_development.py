@@ -38,7 +38,7 @@ def test_the_nearest_cell_is_taken(halites: list[Structure]) -> None:
     assert nearest_structure(replace(label, space_group=227), halites) == "only structures in other space groups"
     assert nearest_structure(label, []) == "no structure of that name"
     assert nearest_structure(replace(label, cell=None), halites) == "no cell accepted"
-    assert nearest_structure(replace(label, mineral=""), halites) == "no mineral known"
+    assert nearest_structure(replace(label, name=""), halites) == "no mineral known"
     turned = replace(label, cell=(5.6402, 5.6402, 5.6402, 90.0, 92.5, 90.0))
     assert nearest_structure(turned, halites) == "only structures with another cell"
 
