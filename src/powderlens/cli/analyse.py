@@ -62,9 +62,9 @@ def analyse(
         raise InputError("no analysis is named; `powderlens analyse --list` shows what there is")
     chosen = registry.kind(kind)
     need(f"the analysis {chosen.name}", "pyarrow", *chosen.modules)
-    from powderlens.reproduce.analyses.base import carry_out, gather
+    from powderlens.reproduce.analyses.base import carry_out, read_inputs
 
-    inputs = gather(chosen, records or [], corpus=corpus, runs=run or [], patterns=pattern or [], seed=seed)
+    inputs = read_inputs(chosen, records or [], corpus=corpus, runs=run or [], patterns=pattern or [], seed=seed)
     result, files = carry_out(chosen, inputs, output, picture.value)
     if as_json:
         names = [file.name for file in files]

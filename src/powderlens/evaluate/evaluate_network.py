@@ -18,7 +18,7 @@ from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.stored import StoredCorpus, is_stored
 from powderlens.evaluate.inference_time import inference_time
 from powderlens.evaluate.metrics import class_figures, lattice_figures, list_column
-from powderlens.evaluate.record import Protocol, Record, made_here, write_record
+from powderlens.evaluate.record import Record, SplitProtocol, made_here, write_record
 from powderlens.evaluate.separation import derive_protocol, describe_part, open_trained
 from powderlens.evaluate.training_run import TRAIN, Learnt, losses_of, read_run, record_name, training_of
 from powderlens.train.components.checkpoint import load_network
@@ -90,7 +90,6 @@ def evaluate_network(
         lattice = lattice_figures(answers, cell, of)
     learnt = {} if trained is None else {one: describe_part(trained, one) for one in trained.parts}
     chosen = run.recipe.network
-    here = made_here(torch.cuda.get_device_name(device) if device.startswith("cuda") else "")
     record = Record(
         format=1,
         name=name,
@@ -110,11 +109,8 @@ def evaluate_network(
         lattice=lattice,
         inference=inference_time(network, device) if timing else None,
         predictions_sha256=file_sha256(table),
-        command=command or f"powderlens evaluate {checkpoint.resolve().name} --on {tested.corpus}:{part}",
-        date=here["date"],
-        powderlens=here["powderlens"],
-        python=here["python"],
-        hardware=here["hardware"],
+        command=command or f"powderlens evaluate {checkpoint.resolve().name} --on {tested.name}",
+        **made_here(torch.cuda.get_device_name(device) if device.startswith("cuda") else ""),
     )
     write_record(folder / f"{name}.json", record)
     return record
@@ -172,8 +168,8 @@ def default_part(corpus: Corpus | StoredCorpus) -> str:
 
 
 def _check_protocol(protocol: str | None) -> None:
-    if protocol not in (None, *get_args(Protocol)):
-        raise InputError(f"protocol {protocol!r}: there are {', '.join(get_args(Protocol))}")
+    if protocol not in (None, *get_args(SplitProtocol)):
+        raise InputError(f"protocol {protocol!r}: there are {', '.join(get_args(SplitProtocol))}")
 
 
 def _naive(trained: Corpus | None, true_cells: NDArray[np.float32]) -> tuple[NDArray[np.float64], str]:

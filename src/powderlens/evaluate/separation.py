@@ -12,14 +12,15 @@ from powderlens.core.files import file_sha256
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.stored import MEASURED, StoredCorpus
 from powderlens.crystal.duplicates import find_duplicates
-from powderlens.evaluate.record import CorpusPart, Protocol
+from powderlens.crystal.structure import Structure
+from powderlens.evaluate.record import CorpusPart, SplitProtocol
 from powderlens.evaluate.training_run import Learnt
 from powderlens.generate.statistics import CrystalStatistics
 
 Trained = Corpus | CrystalStatistics
 """What a network has learnt from: crystals, or what is known of many."""
 
-OF_SPLIT: dict[str, Protocol] = {
+OF_SPLIT: dict[str, SplitProtocol] = {
     "in-library": "in-library",
     "out-of-library": "out-of-library",
     "out-of-library-consecutive": "out-of-library",
@@ -31,7 +32,7 @@ OF_SPLIT: dict[str, Protocol] = {
 
 def derive_protocol(
     learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Trained | None, wanted: str | None
-) -> Protocol:
+) -> SplitProtocol:
     """The protocol under which a network answers patterns.
 
     Patterns of the corpus that was learnt: what its split holds apart; "listed" for the part that was learnt or that
@@ -74,27 +75,25 @@ def shared_crystals(
     Returns:
         Id in the training and id in the test of each tested crystal that is among the learnt ones.
     """
-    ids_a, ids_b = ([corpus.crystals.ids[row] for row in rows] for corpus, rows in ((trained, learnt), (tested, asked)))
-    buckets_a, buckets_b = (
-        [corpus.crystals.column("bucket")[row] for row in rows] for corpus, rows in ((trained, learnt), (tested, asked))
-    )
-    both = set(buckets_a) & set(buckets_b)
-    kept_a = [i for i, bucket in enumerate(buckets_a) if bucket in both]
-    kept_b = [i for i, bucket in enumerate(buckets_b) if bucket in both]
-    first = find_duplicates(
-        [buckets_a[i] for i in kept_a] + [buckets_b[i] for i in kept_b],
-        lambda i: (
-            trained.crystals.structure(int(learnt[kept_a[i]]))
-            if i < len(kept_a)
-            else tested.crystals.structure(int(asked[kept_b[i - len(kept_a)]]))
-        ),
-    )
-    known = set(ids_a)
-    found = {one: one for one in ids_b if one in known}
-    kind_of = {int(kind): ids_a[kept_a[at]] for at, kind in reversed(list(enumerate(first[: len(kept_a)])))}
-    for at, kind in zip(kept_b, first[len(kept_a) :].tolist(), strict=True):
-        if kind in kind_of:
-            found.setdefault(ids_b[at], kind_of[kind])
+    places = [(corpus.crystals, int(row)) for corpus, rows in ((trained, learnt), (tested, asked)) for row in rows]
+    ids = [crystals.ids[row] for crystals, row in places]
+    buckets = [crystals.column("bucket")[row] for crystals, row in places]
+    many = len(learnt)
+    both = set(buckets[:many]) & set(buckets[many:])
+    kept = [i for i, bucket in enumerate(buckets) if bucket in both]
+
+    def structure(i: int) -> Structure:
+        crystals, row = places[kept[i]]
+        return crystals.structure(row)
+
+    known = set(ids[:many])
+    found = {one: one for one in ids[many:] if one in known}
+    learnt_as: dict[int, str] = {}  # kind of crystal -> its first id in the training
+    for i, kind in zip(kept, find_duplicates([buckets[i] for i in kept], structure).tolist(), strict=True):
+        if i < many:
+            learnt_as.setdefault(kind, ids[i])
+        elif kind in learnt_as:
+            found.setdefault(ids[i], learnt_as[kind])
     return [(learnt_id, tested_id) for tested_id, learnt_id in found.items()]
 
 
@@ -146,7 +145,7 @@ def open_trained(learnt: Learnt, tested: Corpus | StoredCorpus, folder: Path | N
     return given
 
 
-def _found(learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Trained | None) -> Protocol:
+def _found(learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Trained | None) -> SplitProtocol:
     if isinstance(tested, StoredCorpus) and tested.kind == MEASURED:
         return "measured"
     name = tested.path.name
@@ -180,7 +179,7 @@ def _found(learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Tr
     return "out-of-library"
 
 
-def _of_other_types(trained: CrystalStatistics, tested: Corpus, part: str) -> Protocol:
+def _of_other_types(trained: CrystalStatistics, tested: Corpus, part: str) -> SplitProtocol:
     types = tested.crystals.column("structure_type")
     asked = {types[row] for row in np.unique(tested.crystal_of(tested.numbers(part))).tolist()}
     if known := sorted(asked - set(trained.leave_out_types)):
