@@ -21,7 +21,8 @@ import pytest
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.corpus.store import build as module
 from powderlens.corpus.store.build import CONDITIONS, build_corpus
-from powderlens.corpus.store.corpus import ATTEMPT, Corpus
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.drawn import ATTEMPT
 from powderlens.corpus.store.prepared import SCHEMA as REFLECTIONS
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure

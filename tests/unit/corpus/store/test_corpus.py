@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.store import corpus as module
+from powderlens.corpus.store import drawn as module
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.manifest import NAME, read_manifest, write_manifest
 from powderlens.corpus.store.prepared import phase_for
