@@ -39,7 +39,6 @@ HELD_OUT_PERCENT = {"validation": 1, "test": 2}
 
 IN = "in-library"
 PATTERNS, IDS, CRYSTALS, TYPES, COMPOSITIONS = "patterns", "ids", "crystals", "structure types", "compositions"
-HOLDS_APART = (PATTERNS, IDS, CRYSTALS, TYPES, COMPOSITIONS)
 """What a split can promise not to have on two sides; patterns always."""
 
 PART = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -110,7 +109,7 @@ def split_names() -> tuple[str, ...]:
 
 
 def promises(name: str) -> tuple[str, ...]:
-    """What a split holds apart, some of `HOLDS_APART`; one that is not known by name, as a list, its crystals."""
+    """What a split holds apart, such as `CRYSTALS`; one that is not known by name, as a list, its crystals."""
     if name == IN:
         return (PATTERNS,)
     return _DEALT[name].promises if name in _DEALT else (PATTERNS, CRYSTALS)

@@ -125,7 +125,7 @@ def make_part(wanted: ExportPart) -> tuple[int, bytes]:
     dtype = np.dtype(job["dtype"])
     if job["format"] == "parquet":
         return wanted.index, _parquet_file(source, numbers, dtype)
-    return wanted.index, np.ascontiguousarray(_drawn(source, numbers, dtype)).tobytes()
+    return wanted.index, np.ascontiguousarray(_cast(source.draw(numbers), dtype)).tobytes()
 
 
 def _job(corpus: Path, form: str, part: str, dtype: str, limit: int | None, part_rows: int) -> dict[str, Any]:
@@ -237,11 +237,6 @@ def _numbers(source: Corpus, part: str) -> NDArray[np.int64]:
     return numbers
 
 
-def _drawn(source: Corpus, numbers: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """(n, points) intensities in the type wanted."""
-    return _cast(source.draw(numbers, dtype=np.float32), dtype)
-
-
 def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     if dtype == np.float16 and np.abs(values).max() > FLOAT16_MAX:
         raise InputError(f"an intensity of {np.abs(values).max():g}: float16 ends at {FLOAT16_MAX:g}; take float32")
@@ -264,7 +259,7 @@ def _parquet_file(source: Corpus, numbers: NDArray[np.int64], dtype: np.dtype[An
                 columns = [curves[name].chunk(0), lists_of(given, values)]
             else:
                 shared = np.broadcast_to(axis, (len(some), len(axis)))
-                columns = [equal_lists(shared), equal_lists(_drawn(source, some, dtype))]
+                columns = [equal_lists(shared), equal_lists(_cast(source.draw(some), dtype))]
             said = labels(source, some).combine_chunks()
             whole = [said[column].chunk(0) for column in said.schema.names]
             writer.write_table(pa.Table.from_arrays([*whole, *columns], schema=schema))

@@ -28,15 +28,12 @@ NO_DATA = (8).to_bytes(8, "little") + b"{}"
 """An empty `data` column."""
 PERIODIC = 7
 
-COLUMNS = (
-    "unique_id", "ctime", "mtime", "username", "numbers", "positions", "cell", "pbc", "initial_magmoms",
-    "initial_charges", "masses", "tags", "momenta", "constraints", "calculator", "calculator_parameters", "energy",
-    "free_energy", "forces", "stress", "dipole", "magmoms", "magmom", "charges", "data", "natoms", "fmax", "smax",
-    "volume", "mass", "charge",
-)  # fmt: skip
+_SQL = [" ".join(part.split()) for part in (files(__package__) / "ase.sql").read_text(encoding="utf-8").split(";")]
+"""Statements that make the tables and indices, each on one line: SQLite keeps their text in the file."""
+TABLES, INDICES = ([line for line in _SQL if line.startswith(f"CREATE {kind}")] for kind in ("TABLE", "INDEX"))
+_NAMES = [column.split()[0] for column in TABLES[0].partition("(")[2].split(", ")]
+COLUMNS = tuple(name for name in _NAMES if name not in ("id", "key_value_pairs"))
 """Columns of `systems` beside `id` and `key_value_pairs`, in the order of the table but for the latter."""
-
-TABLES, INDICES = "CREATE TABLE", "CREATE INDEX"
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +83,13 @@ def write_records(records: Iterable[Record], path: Path) -> int:
     """
     connection = sqlite3.connect(path, isolation_level=None)
     try:
-        for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN", *_statements(TABLES)):
+        for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN", *TABLES):
             connection.execute(statement)
         connection.execute("INSERT INTO information VALUES ('version', '9')")
         entry = 0
         for entry, record in enumerate(records, start=1):
             _insert(connection, entry, record)
-        for statement in _statements(INDICES):
+        for statement in INDICES:
             connection.execute(statement)
         connection.execute("COMMIT")
     except sqlite3.OperationalError as error:
@@ -125,9 +122,3 @@ def _insert(connection: sqlite3.Connection, entry: int, record: Record) -> None:
     for table, kinds in (("text_key_values", str), ("number_key_values", (int, float))):
         rows = [(key, value, entry) for key, value in record.pairs.items() if isinstance(value, kinds)]
         connection.executemany(f"INSERT INTO {table} VALUES (?, ?, ?)", rows)
-
-
-def _statements(kind: str) -> list[str]:
-    """Those of `ase.sql` that begin so, each on one line: SQLite keeps their text in the file."""
-    text = (files(__package__) / "ase.sql").read_text(encoding="utf-8")
-    return [line for line in (" ".join(part.split()) for part in text.split(";")) if line.startswith(kind)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from powderlens import __version__
 from powderlens.core.errors import InputError
 from powderlens.core.files import make_folder
 from powderlens.core.tables import main_reasons
+from powderlens.corpus.measured_labels import Labelled
 from powderlens.corpus.store.manifest import NAME, Manifest, write_manifest
 from powderlens.corpus.store.stored import stored_schema
 from powderlens.crystals.columns import lists
@@ -28,15 +28,11 @@ ROW_GROUP = 128
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class StoredPattern:
+class StoredPattern(Labelled):
     """One pattern on its way into a stored corpus; what is not known stays None.
 
     Attributes:
         id: of its own in the corpus.
-        name, formula: of the phase.
-        space_group: International Tables number.
-        crystal_system: its name.
-        cell, niggli: a, b, c in A and alpha, beta, gamma in degrees; as stated, and reduced.
         wavelength_A: of the angles, A.
         calculated: drawn from lines of a calculation, in a corpus of measured patterns.
         axis, intensity: (points,).
@@ -46,12 +42,6 @@ class StoredPattern:
     id: str
     axis: NDArray[np.float64]
     intensity: NDArray[np.float64]
-    name: str | None = None
-    formula: str | None = None
-    space_group: int | None = None
-    crystal_system: str | None = None
-    cell: Sequence[float] | None = None
-    niggli: Sequence[float] | None = None
     wavelength_A: float | None = None
     calculated: bool = False
     record: str | None = None
