@@ -58,7 +58,7 @@ class DrawnCorpus(Corpus):
         self._phases: OrderedDict[int, Phase] = OrderedDict()
 
     def __repr__(self) -> str:
-        return f"DrawnCorpus({self.path.name!r}: {len(self.crystals):,} crystals x {self.per_crystal})"
+        return f"Corpus({self.path.name!r}: {len(self.crystals):,} crystals x {self.per_crystal})"
 
     def __len__(self) -> int:
         return int(self.manifest["patterns"])

@@ -144,9 +144,10 @@ BUILD = '''
 import sys
 import time
 from pathlib import Path
+from powderlens.core import parts
 from powderlens.corpus.store import build
 build.BLOCK = 1
-write, begun = build.atomic_write, [0]
+write, begun = parts.atomic_write, [0]
 
 
 def four_times(path):
@@ -157,7 +158,7 @@ def four_times(path):
     return write(path)
 
 
-build.atomic_write = four_times
+parts.atomic_write = four_times
 how = dict(protocol="simxrd", per_crystal=6, split="in-library", workers=2)
 build.build_corpus(Path(sys.argv[1]), Path(sys.argv[2]), **how)
 '''
