@@ -26,9 +26,9 @@ def audit(
     """
     need("auditing a corpus", "pyarrow")
     from powderlens.corpus.audit import audit_corpus
-    from powderlens.corpus.store.corpus import Corpus
+    from powderlens.corpus.store.drawn import DrawnCorpus
 
-    found = audit_corpus(Corpus.open(corpus))
+    found = audit_corpus(DrawnCorpus.open(corpus))
     if as_json:
         print_json(found.as_dict())
     else:

@@ -41,11 +41,11 @@ def curate(
     Interrupted, it goes on from the parts on disk when the same command is given again.
     """
     need("a table of crystals", "pyarrow")
-    from powderlens.crystals.curate import Source, curate
+    from powderlens.crystals.curate import CrystalSource, curate
     from powderlens.crystals.info import summary
 
     curate(
-        [Source.of_path(path) for path in sources],
+        [CrystalSource.of_path(path) for path in sources],
         output,
         protocol=protocol,
         without=without or (),

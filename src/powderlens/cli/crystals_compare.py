@@ -27,12 +27,10 @@ def compare(
     composition the same.
     """
     need("comparing crystal tables", "pyarrow")
-    from powderlens.crystals.compare import Crystals
     from powderlens.crystals.compare import compare as compare_crystals
     from powderlens.crystals.table import CrystalTable
 
-    one, other = (Crystals.of_table(CrystalTable.load(path)) for path in (a, b))
-    found = compare_crystals(one, other)
+    found = compare_crystals(CrystalTable.load(a), CrystalTable.load(b))
     if as_json:
         print_json(
             {"a": str(a), "b": str(b)} | {"overlap": {measure: entry.as_dict() for measure, entry in found.items()}}

@@ -85,7 +85,7 @@ def held_out(
         "data": {path.name: file_sha256(path) for path in data},
         "model": model.name,
         "model_chosen_by": model.weights.chosen_by,
-        "split": "sets of elements within a space group held apart (corpus/split.py)",
+        "split": "sets of elements within a space group held apart (corpus/splits.py)",
         **figures,
     }
     names = " ".join(f"--data {path.name}" for path in data)

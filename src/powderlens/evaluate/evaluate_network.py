@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256, make_folder
-from powderlens.corpus.exchange.export import open_any
 from powderlens.corpus.store.corpus import Corpus
-from powderlens.corpus.store.stored import StoredCorpus, is_stored
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.evaluate.inference_time import inference_time
 from powderlens.evaluate.metrics import class_figures, lattice_figures, list_column
 from powderlens.evaluate.record import Record, SplitProtocol, made_here, write_record
@@ -76,7 +75,7 @@ def evaluate_network(
     tested = describe_part(opened, part)
     source = open_trained(run.learnt, opened, trained_on)
     found = derive_protocol(run.learnt, opened, part, source, protocol)
-    trained = source if isinstance(source, Corpus) else None
+    trained = source if isinstance(source, DrawnCorpus) else None
     name = name or record_name(run, tested.corpus, part, found, passes)
     table = make_folder(folder) / f"{name}.parquet"
     told = predict_part(network, opened, part, table, machine, floor=about["floor"], passes=passes, device=device)
@@ -137,15 +136,16 @@ def check_test(
     _check_protocol(protocol)
     learns = (trained_on or corpus) if recipe.data.kind == "corpus" else None
     if learns is None:
-        opened = open_any(corpus)
+        opened = Corpus.open(corpus)
         learnt = Learnt.by(recipe, None, None)
         if trained_on is not None and trained_on.is_file() and learnt.kind == "synthetic":
             learnt = replace(learnt, files=(file_sha256(trained_on),))
     else:
-        if is_stored(learns):
-            kind = StoredCorpus.open(learns).kind
-            raise InputError(f"{learns}: its patterns are {kind} and are not learnt; name a drawn corpus, --trained-on")
         first = Corpus.open(learns)
+        if not isinstance(first, DrawnCorpus):
+            raise InputError(
+                f"{learns}: its patterns are {first.kind} and are not learnt; name a drawn corpus, --trained-on"
+            )
         opened = open_corpus(corpus, first.grid)
         learnt = Learnt.by(recipe, learns.resolve().name, first.manifest["sha256"])
     part = part or default_part(opened)
@@ -154,13 +154,13 @@ def check_test(
     return learns
 
 
-def default_part(corpus: Corpus | StoredCorpus) -> str:
+def default_part(corpus: Corpus) -> str:
     """The part that is tested when none is named: "all" of stored and measured patterns, else "test".
 
     Raises:
         InputError: a split without such a part.
     """
-    if isinstance(corpus, StoredCorpus):
+    if not isinstance(corpus, DrawnCorpus):
         return "all"
     if "test" not in corpus.parts:
         raise InputError(f"{corpus.path}: no part test; name one of {', '.join(corpus.parts)} as CORPUS:PART")
@@ -172,7 +172,7 @@ def _check_protocol(protocol: str | None) -> None:
         raise InputError(f"protocol {protocol!r}: there are {', '.join(get_args(SplitProtocol))}")
 
 
-def _naive(trained: Corpus | None, true_cells: NDArray[np.float32]) -> tuple[NDArray[np.float64], str]:
+def _naive(trained: DrawnCorpus | None, true_cells: NDArray[np.float32]) -> tuple[NDArray[np.float64], str]:
     """(6,) mean Niggli cell of the patterns that were learnt, where they are at hand, and whose mean it is."""
     if trained is None:
         known = true_cells[np.isfinite(true_cells).all(axis=1)]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.split import split_indices
+from powderlens.corpus.splits import split_indices
 from powderlens.corpus.store.reflection_table import ReflectionTable
 from powderlens.corpus.stream.from_crystals import CrystalStream, origin, sampling_weights
 from powderlens.corpus.stream.stream import FloorStream

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256
-from powderlens.corpus.store.corpus import Corpus
-from powderlens.corpus.store.stored import MEASURED, StoredCorpus
+from powderlens.corpus.store.corpus import MEASURED, Corpus
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.crystal.duplicates import find_duplicates
 from powderlens.crystal.structure import Structure
 from powderlens.evaluate.record import CorpusPart, SplitProtocol
 from powderlens.evaluate.training_run import Learnt
 from powderlens.generate.statistics import CrystalStatistics
 
-Trained = Corpus | CrystalStatistics
+Trained = DrawnCorpus | CrystalStatistics
 """What a network has learnt from: crystals, or what is known of many."""
 
 OF_SPLIT: dict[str, SplitProtocol] = {
@@ -31,7 +31,7 @@ OF_SPLIT: dict[str, SplitProtocol] = {
 
 
 def derive_protocol(
-    learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Trained | None, wanted: str | None
+    learnt: Learnt, tested: Corpus, part: str, trained: Trained | None, wanted: str | None
 ) -> SplitProtocol:
     """The protocol under which a network answers patterns.
 
@@ -62,7 +62,7 @@ def derive_protocol(
 
 
 def shared_crystals(
-    trained: Corpus, learnt: NDArray[np.int64], tested: Corpus, asked: NDArray[np.int64]
+    trained: DrawnCorpus, learnt: NDArray[np.int64], tested: DrawnCorpus, asked: NDArray[np.int64]
 ) -> list[tuple[str, str]]:
     """Crystals of a test that were learnt, under the same id or another, in whatever setting.
 
@@ -97,7 +97,7 @@ def shared_crystals(
     return [(learnt_id, tested_id) for tested_id, learnt_id in found.items()]
 
 
-def describe_part(corpus: Corpus | StoredCorpus, part: str) -> CorpusPart:
+def describe_part(corpus: Corpus, part: str) -> CorpusPart:
     """A part of a corpus as a record has it.
 
     Raises:
@@ -105,27 +105,23 @@ def describe_part(corpus: Corpus | StoredCorpus, part: str) -> CorpusPart:
     """
     numbers = corpus.numbers(part)
     manifest = corpus.manifest
-    if isinstance(corpus, Corpus):
-        drawn_by = corpus.protocol.name
-    else:
-        drawn_by = MEASURED if corpus.kind == MEASURED else str(manifest["format"])
     return CorpusPart(
         corpus=corpus.path.resolve().name,
         sha256=manifest["sha256"],
         part=part,
-        protocol_of_patterns=drawn_by,
+        protocol_of_patterns=corpus.made_by,
         crystals=len(np.unique(corpus.crystal_of(numbers))),
         patterns=len(numbers),
     )
 
 
-def open_trained(learnt: Learnt, tested: Corpus | StoredCorpus, folder: Path | None) -> Trained | None:
+def open_trained(learnt: Learnt, tested: Corpus, folder: Path | None) -> Trained | None:
     """What was learnt: the tested corpus, the given one, or the given statistics; None where it is not at hand.
 
     Raises:
         InputError: the given one is another than that of the run.
     """
-    if isinstance(tested, Corpus) and tested.manifest["sha256"] == learnt.sha256:
+    if isinstance(tested, DrawnCorpus) and tested.manifest["sha256"] == learnt.sha256:
         return tested
     if folder is None:
         return None
@@ -136,7 +132,7 @@ def open_trained(learnt: Learnt, tested: Corpus | StoredCorpus, folder: Path | N
         return statistics
     if learnt.corpus is None:
         raise InputError(f"{folder}: the recipe's data are {learnt.kind}, it learns no corpus; leave --trained-on out")
-    given = Corpus.open(folder)
+    given = DrawnCorpus.open(folder)
     if given.manifest["sha256"] != learnt.sha256:
         raise InputError(
             f"{folder}: not the corpus that was learnt ({learnt.corpus}, sha256 {str(learnt.sha256)[:16]}); give that "
@@ -145,13 +141,13 @@ def open_trained(learnt: Learnt, tested: Corpus | StoredCorpus, folder: Path | N
     return given
 
 
-def _found(learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Trained | None) -> SplitProtocol:
-    if isinstance(tested, StoredCorpus) and tested.kind == MEASURED:
+def _found(learnt: Learnt, tested: Corpus, part: str, trained: Trained | None) -> SplitProtocol:
+    if tested.kind == MEASURED:
         return "measured"
     name = tested.path.name
     if tested is trained:
         return "listed" if part in learnt.parts else OF_SPLIT.get(tested.manifest["split"]["name"], "listed")
-    if isinstance(tested, StoredCorpus):
+    if not isinstance(tested, DrawnCorpus):
         raise InputError(
             f"{name}: an imported corpus has no structures, so nobody knows whether its crystals were learnt; "
             "--protocol listed takes it knowingly"
@@ -179,7 +175,7 @@ def _found(learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Tr
     return "out-of-library"
 
 
-def _of_other_types(trained: CrystalStatistics, tested: Corpus, part: str) -> SplitProtocol:
+def _of_other_types(trained: CrystalStatistics, tested: DrawnCorpus, part: str) -> SplitProtocol:
     types = tested.crystals.column("structure_type")
     asked = {types[row] for row in np.unique(tested.crystal_of(tested.numbers(part))).tolist()}
     if known := sorted(asked - set(trained.leave_out_types)):

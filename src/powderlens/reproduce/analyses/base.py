@@ -19,10 +19,8 @@ from matplotlib.figure import Figure
 
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, make_folder
-from powderlens.corpus.exchange.export import open_any
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.manifest import read_manifest
-from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.diffraction.figure import STYLE, check_format, save
 from powderlens.evaluate.answers import Answers, read_answers
 from powderlens.evaluate.record import CorpusPart, Record, read_records
@@ -184,7 +182,7 @@ def _losses(record: Record, task: str | None) -> str:
     return ", ".join(dict.fromkeys(named)).replace("_", " ")
 
 
-def check_corpus(path: Path, wanted: CorpusPart, what: str) -> Corpus | StoredCorpus:
+def check_corpus(path: Path, wanted: CorpusPart, what: str) -> Corpus:
     """The corpus that a record is of; stored ones without a grid.
 
     Args:
@@ -195,7 +193,7 @@ def check_corpus(path: Path, wanted: CorpusPart, what: str) -> Corpus | StoredCo
     Raises:
         InputError: another corpus, or none.
     """
-    opened = open_any(path)
+    opened = Corpus.open(path)
     if (given := opened.manifest["sha256"]) != wanted.sha256:
         raise InputError(
             f"{path}: its sha256 is {given[:12]}, and the record {what} {wanted.corpus} with {wanted.sha256[:12]}; "

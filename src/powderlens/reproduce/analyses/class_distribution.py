@@ -13,7 +13,7 @@ from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.exchange.export import open_any
+from powderlens.corpus.store.corpus import Corpus
 from powderlens.reproduce.analyses.base import Inputs, Result, grouped
 from powderlens.reproduce.analyses.drawing import canvas, open_frame, tints
 from powderlens.symmetry.groups import SYSTEM_OF, SYSTEMS, crystal_system, symbol
@@ -81,7 +81,7 @@ def analyse(inputs: Inputs) -> Result:
 
 def _of_corpus(inputs: Inputs) -> list[Counted]:
     assert inputs.corpus is not None
-    corpus = open_any(inputs.corpus)
+    corpus = Corpus.open(inputs.corpus)
     sets = []
     for part in corpus.parts:
         numbers = corpus.numbers(part)

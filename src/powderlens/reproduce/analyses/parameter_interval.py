@@ -15,7 +15,7 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.diffraction.conditions import RECORD
 from powderlens.evaluate.answers import Answers, scored
 from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, check_corpus, grouped
@@ -95,7 +95,7 @@ def analyse(inputs: Inputs) -> Result:
     assert inputs.corpus is not None
     for one in asked:
         corpus = check_corpus(inputs.corpus, one.record.tested, "was tested on")
-    if not isinstance(corpus, Corpus):
+    if not isinstance(corpus, DrawnCorpus):
         raise InputError(f"{inputs.corpus}: its patterns are not drawn, so their conditions are not known")
     said = [one.answers() for one in asked]
     numbers = np.unique(np.concatenate([answers.pattern for answers in said]))

@@ -14,7 +14,6 @@ from sklearn.manifold import TSNE
 
 from powderlens.core.errors import InputError
 from powderlens.corpus.store.corpus import Corpus
-from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.reproduce.analyses.asked_networks import BATCH, AskedNetwork, asked_networks, some_of
 from powderlens.reproduce.analyses.base import Inputs, Result, check_corpus
 from powderlens.reproduce.analyses.drawing import canvas, name_panel
@@ -109,7 +108,7 @@ def analyse(inputs: Inputs) -> Result:
 
 
 def _points(
-    asked: list[AskedNetwork], corpus: Corpus | StoredCorpus, numbers: NDArray[np.int64]
+    asked: list[AskedNetwork], corpus: Corpus, numbers: NDArray[np.int64]
 ) -> list[tuple[str, NDArray[np.float32]]]:
     """Names, and (n, d) vectors of the patterns."""
     if not asked:

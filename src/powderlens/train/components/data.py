@@ -14,8 +14,8 @@ from torch.utils.data import IterableDataset
 
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256
-from powderlens.corpus.split import split_indices
-from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.splits import split_indices
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.corpus.store.reflection_table import ReflectionTable
 from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.corpus.stream.from_corpus import CorpusStream
@@ -139,7 +139,7 @@ def open_measured(recipe: Recipe, folder: Path, data: TrainingData) -> tuple[Fix
 def _of_corpus(recipe: Recipe, folder: Path, machine: Machine, report: Report) -> TrainingData:
     data, mask = recipe.data, recipe.network.mask
     assert isinstance(data, CorpusData)
-    corpus = Corpus.open(folder)
+    corpus = DrawnCorpus.open(folder)
     stream = CorpusStream(corpus, "train", size=recipe.batch // machine.devices, seed=recipe.seed)
     held_out = corpus.numbers(data.validation)
     if not len(held_out):
@@ -238,7 +238,7 @@ def _endless(recipe: Recipe, tables: Sequence[Path], machine: Machine) -> Traini
     )
 
 
-def _check_clean(corpus: Corpus, numbers: NDArray[np.int64]) -> None:
+def _check_clean(corpus: DrawnCorpus, numbers: NDArray[np.int64]) -> None:
     records = corpus.conditions(numbers[:64])
     if (records["noise_sigma"] > 0).any() or (records["counts_at_max"] > 0).any():
         raise InputError(

@@ -128,7 +128,7 @@ def draw_stored(
 
 
 def network_reads(
-    corpus: Corpus | StoredCorpus, numbers: NDArray[np.int64], *, floor: bool, mask: bool
+    corpus: Corpus, numbers: NDArray[np.int64], *, floor: bool, mask: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
     """Some patterns as a network reads them.
 
