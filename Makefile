@@ -1,9 +1,11 @@
 # Everything sets itself up: Python >= 3.11, pip and make are enough.
 #   make demo         identify a measured mineral, in an environment without torch
-#   make test         pass the tests, in an environment with everything
+#   make test         pass the tests, in an environment with everything: under 8 minutes on two cores
+#   make quick        the tests of a moment, under 90 seconds: none that begin processes or train for long
 #   make test-long    the tests that take minutes: every network learns 32 patterns by heart
 # Another interpreter: make test PYTHON=python3.12. Arguments for pytest: make test ARGS="-k rutile -x". It takes a
-# process for each core; JOBS=0 takes none but its own.
+# process for each core; JOBS=0 takes none but its own. `make seconds` writes down anew, on a quiet machine, which
+# tests are left out of `make quick` (tests/seconds.txt).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,12 +14,14 @@ ARGS ?=
 JOBS ?= auto
 PIP = $(PYTHON) -m pip --disable-pip-version-check
 BIN = $(VENV)/bin
+# What pytest makes of the tests is kept between runs.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long lint format types layers check train-small constraints clean
+.PHONY: help demo test quick seconds test-long lint format types layers check train-small constraints clean
 
 help:
-	@echo "make demo | test | test-long | lint | format | types | layers | check | train-small | constraints | clean"
+	@echo "make demo | test | quick | seconds | test-long | lint | format | types | layers | check | train-small | constraints | clean"
 
 demo: $(VENV_DEMO)/.ready
 	@mkdir -p output
@@ -25,7 +29,13 @@ demo: $(VENV_DEMO)/.ready
 	@echo "The pattern and the best candidates are drawn in output/demo.png"
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+
+quick: $(VENV)/.ready
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow and not long" $(ARGS)
+
+seconds: $(VENV)/.ready
+	POWDERLENS_RECORD_SECONDS=1 $(BIN)/python -m pytest -n 0 $(ARGS)
 
 test-long: $(VENV)/.ready
 	$(BIN)/python -m pytest -n $(JOBS) -m long $(ARGS)

@@ -6,9 +6,11 @@ positions are the fixed spaces of site-symmetry groups, normalisers and extincti
 come the letters, the oriented site-symmetry symbols and the choice of the first site, all as in International Tables
 for Crystallography A; reflection conditions are worded as there.
 
-Run: python scripts/make_symmetry_tables.py    (about a minute; the same bytes each time)
+Run: python scripts/make_symmetry_tables.py            (a quarter of a minute; the same bytes each time)
+     python scripts/make_symmetry_tables.py --check    (writes nothing; fails where a file would change)
 """
 
+import argparse
 import itertools
 import json
 from collections import defaultdict
@@ -526,8 +528,16 @@ def texts() -> dict[Path, str]:
 
 
 def main() -> None:
-    """Write the tables and the document."""
+    """Write the tables and the document, or see that they are as they would be written."""
+    parser = argparse.ArgumentParser(description="Write the tables of powderlens.symmetry.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where a file would change")
+    check = parser.parse_args().check
     for path, text in texts().items():
+        if check:
+            if path.read_bytes() != text.encode():
+                raise SystemExit(f"{path.relative_to(ROOT)} is not what this script writes")
+            print(f"{path.relative_to(ROOT)}: {len(text)} bytes, the same")
+            continue
         with atomic_write(path) as aside:
             aside.write_text(text, encoding="utf-8")
         print(f"{path.relative_to(ROOT)}: {len(text)} bytes")

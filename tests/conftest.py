@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+import time
+from collections import Counter
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +18,56 @@ if TYPE_CHECKING:
     from powderlens.crystal.structure import Structure
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Tests share the processors among themselves: threads of linear algebra would only wait for each other.
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")
 if "PYTHONPATH" in os.environ:  # tests change directory and start programs
     os.environ["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, os.environ["PYTHONPATH"].split(os.pathsep)))
 settings.register_profile("repeatable", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("repeatable")
 
 ROOT = Path(__file__).resolve().parents[1]
+SECONDS = ROOT / "tests" / "seconds.txt"
+"""Tests that take their time, as `make seconds` wrote them down."""
+LONG_S = 0.5
+recorded: dict[str, float] = {}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is written down in tests/seconds.txt is `slow`, and files that take long come first."""
+    known = {name: float(seconds) for seconds, name in map(str.split, SECONDS.read_text().splitlines())}
+    of_file: Counter[str] = Counter()
+    for name, seconds in known.items():
+        of_file[name.partition("::")[0]] += seconds
+    for item in items:
+        if _function(item) in known:
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: -of_file[_function(item).partition("::")[0]])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """With POWDERLENS_RECORD_SECONDS, the time of every test with its fixtures is taken."""
+    before, wall_s = os.times(), time.monotonic()
+    result = yield
+    after = os.times()
+    began_processes = after.children_user - before.children_user > 0.1
+    recorded[_function(item)] = recorded.get(_function(item), 0.0) + time.monotonic() - wall_s
+    if began_processes:
+        recorded[_function(item)] = max(recorded[_function(item)], LONG_S)
+    return result
+
+
+def pytest_sessionfinish() -> None:
+    """Write down the tests that began processes or took half a second, all their parameters together."""
+    if os.environ.get("POWDERLENS_RECORD_SECONDS"):
+        lines = [f"{seconds:.1f} {name}\n" for name, seconds in sorted(recorded.items()) if seconds >= LONG_S]
+        SECONDS.write_text("".join(lines))
+
+
+def _function(item: pytest.Item) -> str:
+    return item.nodeid.partition("[")[0]
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from powderlens.crystal import sources
 from powderlens.diffraction.phase import phase_of
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.diffraction.render import render
+from powderlens.reproduce.realism import realism
 
 if TYPE_CHECKING:
     from powderlens.crystal.structure import Structure
@@ -54,6 +55,7 @@ def place(tmp_path: Path, minerals: dict[str, Structure], monkeypatch: pytest.Mo
     np.savez(tmp_path / "set.npz", intensity=np.array([*scans, scans[0]]))
     (tmp_path / "set.csv").write_text("\n".join([*rows, "136,,,,,,,,0"]) + "\n")
     monkeypatch.setattr(sources, "open_source", lambda path: iter(minerals.values()))
+    monkeypatch.setattr(realism, "TREES", 10)
     return tmp_path
 
 

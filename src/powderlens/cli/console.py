@@ -92,10 +92,12 @@ def table(
     return made
 
 
-def show_counts(to: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table of counts under its title; the first column and symbols stand at the left."""
+def show_counts(to: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table of counts under its title, where there are any; the first column and symbols stand at the left."""
     from rich.box import HEAVY_HEAD
 
+    if not rows:
+        return
     right = [name for name in columns[1:] if name != "symbol"]
     to.print(table(columns, rows, right=right, title=title, box=HEAVY_HEAD, pad_edge=True, fold=True))
 

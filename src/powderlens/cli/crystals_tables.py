@@ -13,7 +13,7 @@ SHOWN = 15
 
 
 def print_summary(found: dict[str, Any], to: Console) -> None:
-    """Counts, crystal systems, the commonest space groups, rejects by reason, each rule alone."""
+    """Counts, crystal systems, the commonest space groups, rejects by reason; of a curated table, each rule alone."""
     groups: dict[int, int] = found["space_groups"]
     total = max(found["crystals"], 1)
     to.print(
@@ -28,8 +28,11 @@ def print_summary(found: dict[str, Any], to: Console) -> None:
     show_counts(to, f"The commonest of {len(groups)} space groups", ("number", "symbol", "crystals", "share"), rows)
     if "rejects" not in found:
         return
-    to.print(f"Protocol {found['protocol']}: {found['crystals_in']:,} in, {found['crystals_kept']:,} kept")
+    curated = "protocol" in found
+    made_by = f"Protocol {found['protocol']}" if curated else found.get("origin", "Of its manifest").capitalize()
+    to.print(f"{made_by}: {found['crystals_in']:,} in, {found['crystals_kept']:,} kept")
     rejects = [(name, f"{n:,}") for name, n in found["rejects"].items()]
-    show_counts(to, "Rejects, each by the first rule that it failed", ("reason", "crystals"), rejects)
-    alone = [(name, f"{n:,}") for name, n in found["each_rule_alone"].items()]
-    show_counts(to, "What each rule alone would take", ("rule", "crystals"), alone)
+    show_counts(to, "Rejects" + ", each by the first rule that it failed" * curated, ("reason", "crystals"), rejects)
+    if curated:
+        alone = [(name, f"{n:,}") for name, n in found["each_rule_alone"].items()]
+        show_counts(to, "What each rule alone would take", ("rule", "crystals"), alone)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-FOLDS, REGULARISATION = 5, 1.0
+FOLDS, REGULARISATION, TREES = 5, 1.0, 300
 WINSOR = 5.0
 """Standardised statistics are cut at this many standard deviations, so that no outlier steers a classifier."""
 
@@ -181,7 +181,7 @@ def tell_apart(sides: Sides) -> dict[str, object]:
     mineral = np.array(sides.mineral * (draws + 1))
     forest = make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True),
-        RandomForestClassifier(300, min_samples_leaf=2, class_weight="balanced", random_state=0),
+        RandomForestClassifier(TREES, min_samples_leaf=2, class_weight="balanced", random_state=0),
     )
     out: dict[str, object] = {}
     for name, model in (("", _regression()), ("forest_", forest)):

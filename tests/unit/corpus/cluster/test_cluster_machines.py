@@ -138,15 +138,20 @@ def sums(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_two_machines_one_goes_and_another_comes(machines: Machines, small_table_path: Path) -> None:
+def test_two_machines_one_goes_another_comes_and_is_gone_before_it_is_missed(
+    machines: Machines, small_table_path: Path, mineral_table: Path, tmp_path: Path
+) -> None:
     one = machines.begin("one", 1, f"--address={machines.address}")
     three = machines.command(1, f"--address={machines.address}")
     told = [machines.address, str(small_table_path), one, three, str(machines.folder / "three.log")]
     done = machines.call("-c", STREAM, json.dumps(told))
     if done.stdout:
         end_group(int(done.stdout.split()[0]))
+    command = ["corpus", "build", "--crystals", mineral_table, "--protocol", "ideal", "--output", tmp_path / "m"]
+    build = machines.call("-m", "powderlens.cli.main", *command, "--ray-address", machines.address)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["batches"] >= 12
+    assert build.returncode == 0, build.stderr
 
 
 def test_corpus_and_export_by_command(machines: Machines, mineral_table: Path, tmp_path: Path) -> None:
@@ -162,15 +167,6 @@ def test_corpus_and_export_by_command(machines: Machines, mineral_table: Path, t
         export = ["export", tmp_path / name / "m", "--format", "npy", "--split", "train", "--output"]
         run(*export, tmp_path / name / "npy", *where)
     assert sums(tmp_path / "ray") == sums(tmp_path / "alone")
-
-
-def test_a_machine_that_is_gone_and_not_yet_missed_is_left_out(
-    machines: Machines, mineral_table: Path, tmp_path: Path
-) -> None:
-    end_group(machines.begin("four", 1, f"--address={machines.address}"))
-    command = ["corpus", "build", "--crystals", mineral_table, "--protocol", "ideal", "--output", tmp_path / "m"]
-    done = machines.call("-m", "powderlens.cli.main", *command, "--ray-address", machines.address)
-    assert done.returncode == 0, done.stderr
 
 
 def test_a_wrong_token_is_told(machines: Machines, mineral_table: Path, tmp_path: Path) -> None:
