@@ -67,7 +67,7 @@ def symbol(number: int) -> str:
 
 @cache
 def _symbols() -> list[str]:
-    return read_table("symbols", "symbols")
+    return " ".join(read_table("symbols", "symbols")).split()
 
 
 def point_group(number: int) -> str:

@@ -91,16 +91,12 @@ def _choose(document: gemmi.cif.Document, name: str | None) -> gemmi.cif.Block:
         raise StructureError(f"no data block {name!r}; it has {', '.join(names) or 'none'}")
     if len(document) == 0:
         raise StructureError("no data block; is it a CIF?")
-    stated = [Names(block) for block in document]
-    for block, inside in zip(document, stated, strict=True):
-        if _has_structure(inside):
-            return block
+    stated = [(block, Names(block)) for block in document]
+    whole = [block for block, inside in stated if _has_structure(inside)]
     # Let the reader of the first block with atoms, or a cell, say what is missing.
-    for tag in ("_atom_site_fract_x", "_atom_site_label", "_cell_length_a"):
-        for block, inside in zip(document, stated, strict=True):
-            if inside.column(tag):
-                return block
-    return document[0]
+    tags = ("_atom_site_fract_x", "_atom_site_label", "_cell_length_a")
+    parts = [block for tag in tags for block, inside in stated if inside.column(tag)]
+    return [*whole, *parts, document[0]][0]
 
 
 @dataclass(frozen=True)
