@@ -33,11 +33,11 @@ class MappedTable(ReflectionTable):
             return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r"))
 
         try:
-            arrays = {name: mapped(name) for name in ARRAYS}
-            texts = {name: _Texts(mapped(name), mapped(f"{name}_offset")) for name in TEXTS}
+            columns: dict[str, Any] = {name: mapped(name) for name in ARRAYS}
+            columns.update({name: _Texts(mapped(name), mapped(f"{name}_offset")) for name in TEXTS})
         except (OSError, ValueError) as error:
             raise InputError(f"{folder}: its tables cannot be mapped ({error}); begin the stream again") from None
-        super().__init__(**texts, **arrays)
+        super().__init__(**columns)
         object.__setattr__(self, "folder", folder)
 
     @classmethod
