@@ -42,7 +42,6 @@ from crystal_sample import hardware, origin
 from numpy.typing import NDArray
 
 import powderlens
-from powderlens.cli.databases import open_database
 from powderlens.core.files import file_sha256
 from powderlens.crystal.convert import shared_sites, to_pymatgen
 from powderlens.crystal.duplicates import (
@@ -52,6 +51,7 @@ from powderlens.crystal.duplicates import (
     primitive_crystals,
     same_structure,
 )
+from powderlens.crystal.sources import open_source
 from powderlens.crystal.structure import Reject, Structure
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def crystals_of(path: Path) -> Iterator[Structure]:
         table = CrystalTable.load(path)
         yield from (table.structure(row) for row in range(len(table)))
     else:
-        yield from (item for item in open_database(path) if not isinstance(item, Reject))
+        yield from (item for item in open_source(path) if not isinstance(item, Reject))
 
 
 # --- what a crystal may go through and stay the same --------------------------------------------------------------

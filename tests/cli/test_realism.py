@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from powderlens.cli import databases
+from powderlens.crystal import sources
 from powderlens.diffraction.phase import phase_of
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.diffraction.render import render
@@ -54,7 +54,7 @@ def place(tmp_path: Path, minerals: dict[str, Structure], monkeypatch: pytest.Mo
         rows.append(f"{structure.space_group},{name},{','.join(map(str, structure.cell))},1")
     np.savez(tmp_path / "set.npz", intensity=np.array([*scans, scans[0]]))
     (tmp_path / "set.csv").write_text("\n".join([*rows, "136,,,,,,,,0"]) + "\n")
-    monkeypatch.setattr(databases, "open_database", lambda path: iter(minerals.values()))
+    monkeypatch.setattr(sources, "open_source", lambda path: iter(minerals.values()))
     monkeypatch.setattr(realism, "TREES", 10)
     return tmp_path
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from powderlens.cli.console import console, print_json
+from powderlens.cli.console import console, print_json, table
 from powderlens.cli.extras import need
 from powderlens.cli.options import Json, NoColor
 from powderlens.core.errors import InputError
@@ -62,9 +62,9 @@ def analyse(
         raise InputError("no analysis is named; `powderlens analyse --list` shows what there is")
     chosen = registry.kind(kind)
     need(f"the analysis {chosen.name}", "pyarrow", *chosen.modules)
-    from powderlens.reproduce.analyses.base import carry_out, gather
+    from powderlens.reproduce.analyses.base import carry_out, read_inputs
 
-    inputs = gather(chosen, records or [], corpus=corpus, runs=run or [], patterns=pattern or [], seed=seed)
+    inputs = read_inputs(chosen, records or [], corpus=corpus, runs=run or [], patterns=pattern or [], seed=seed)
     result, files = carry_out(chosen, inputs, output, picture.value)
     if as_json:
         names = [file.name for file in files]
@@ -81,39 +81,28 @@ def _list(as_json: bool, no_color: bool) -> None:
     if as_json:
         print_json([{"name": k.name, "title": k.title, **{w: getattr(k, w) for w in wants}} for k in KINDS])
         return
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("analysis", no_wrap=True)
-    for name in ("needs", "takes"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("what it shows")
+    listed = table(("analysis", "needs", "takes", "what it shows"), whole=True)
     for one in KINDS:
         needs, takes = (
             ", ".join(word for field, word in wants.items() if getattr(one, field) == how) for how in ("must", "may")
         )
-        table.add_row(one.name, needs, takes, f"{one.title} ({one.source})" if one.source else one.title)
-    _wide(table, no_color).print(table)
+        listed.add_row(one.name, needs, takes, f"{one.title} ({one.source})" if one.source else one.title)
+    _wide(listed, no_color).print(listed)
 
 
-def _wide(table: Table, no_color: bool) -> Console:
+def _wide(wanted: Table, no_color: bool) -> Console:
     """Where tables go; a file or a pipe is as wide as the table wants."""
     screen = console(no_color)
     if not screen.is_terminal:
-        screen.width = max(screen.width, screen.measure(table, options=screen.options.update(width=WIDEST)).maximum)
+        screen.width = max(screen.width, screen.measure(wanted, options=screen.options.update(width=WIDEST)).maximum)
     return screen
 
 
 def _print(result: Result, files: list[Path], no_color: bool) -> None:
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in result.table.column_names:
-        table.add_column(name)
-    for row in result.table.slice(0, SHOWN).to_pylist():
-        table.add_row(*(_word(value) for value in row.values()))
-    screen = _wide(table, no_color)
-    screen.print(table)
+    shown = result.table.slice(0, SHOWN).to_pylist()
+    made = table(result.table.column_names, ([_word(value) for value in row.values()] for row in shown))
+    screen = _wide(made, no_color)
+    screen.print(made)
     if (more := result.table.num_rows - SHOWN) > 0:
         screen.print(f"... and {more:,} more rows in {files[1].name}")
     for note in result.notes:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from powderlens.cli.console import console
+from powderlens.cli.console import console, table
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
     from powderlens.identification.answer import Answer
@@ -26,12 +25,10 @@ def show_answer(answer: Answer, *, top: int, no_color: bool) -> None:
     out.print(Text(answer.file or "pattern", "bold"))
     out.print(Text(f"{answer.wavelength_A:.6g} A, evidence: {answer.evidence}, model: {answer.model}", "dim"))
     out.print()
-    systems, groups = _table("crystal system", "", ""), _table("No.", "space group", "", "")
-    groups.columns[0].justify = "right"
-    for system in answer.crystal_system[: max(top, 3)]:
-        systems.add_row(system.name, *_share(out, system.probability))
-    for group in answer.space_group[:top]:
-        groups.add_row(str(group.number), group.symbol, *_share(out, group.probability))
+    likeliest = answer.crystal_system[: max(top, 3)]
+    systems = table(("crystal system", "", ""), ((s.name, *_share(out, s.probability)) for s in likeliest))
+    rows = ((str(g.number), g.symbol, *_share(out, g.probability)) for g in answer.space_group[:top])
+    groups = table(("No.", "space group", "", ""), rows, right={"No."})
     out.print(Columns([systems, groups] if answer.space_group else [systems], padding=(0, 4)))
     out.print()
     if answer.lattice:
@@ -39,11 +36,8 @@ def show_answer(answer: Answer, *, top: int, no_color: bool) -> None:
         out.print(Text.assemble(("reduced cell (Niggli)  ", "bold"), cell, f", from {answer.lattice_source}"))
     if answer.phases:
         out.print()
-        table = _table("nearest minerals", "formula", "source", "similarity")
-        table.columns[3].justify = "right"
-        for phase in answer.phases[:top]:
-            table.add_row(Text(phase.name), Text(phase.formula), Text(phase.source), f"{phase.score:.3f}")
-        out.print(table)
+        minerals = ((Text(p.name), Text(p.formula), Text(p.source), f"{p.score:.3f}") for p in answer.phases[:top])
+        out.print(table(("nearest minerals", "formula", "source", "similarity"), minerals, right={"similarity"}))
     if answer.leans_on:
         out.print()
         out.print(Text.assemble("The answer leans on ", (answer.leans_on, "bold"), "."))
@@ -59,16 +53,16 @@ def show_answers(answers: Sequence[Answer], *, header: bool, no_color: bool) -> 
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, header_style="bold", show_header=header, expand=True)
-    table.add_column("file", ratio=8, overflow="fold")
+    lines = Table(box=None, show_header=header, expand=True)
+    lines.add_column("file", ratio=8, overflow="fold")
     for name, ratio in (("crystal system", 5), ("space group", 5), ("nearest mineral", 6)):
-        table.add_column(name, ratio=ratio, overflow="ellipsis", no_wrap=True)
-    table.add_column("like", width=5, justify="right")
-    table.add_column("", width=1)
+        lines.add_column(name, ratio=ratio, overflow="ellipsis", no_wrap=True)
+    lines.add_column("like", width=5, justify="right")
+    lines.add_column("", width=1)
     for answer in answers:
         system, group = answer.crystal_system[0], answer.space_group[0] if answer.space_group else None
         phase = answer.phases[0] if answer.phases else None
-        table.add_row(
+        lines.add_row(
             Text(answer.file),
             f"{system.name} {system.probability:.0%}",
             f"{group.number} {group.symbol} {group.probability:.0%}" if group else "",
@@ -77,16 +71,7 @@ def show_answers(answers: Sequence[Answer], *, header: bool, no_color: bool) -> 
             "!" if answer.warnings else "",
         )
     if answers or header:
-        console(no_color).print(table)
-
-
-def _table(*names: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in names:
-        table.add_column(name)
-    return table
+        console(no_color).print(lines)
 
 
 def _share(out: Console, probability: float) -> tuple[str, Text]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from powderlens.cli.console import print_json, tell
+from powderlens.cli.console import command_line, print_json, tell
 from powderlens.cli.extras import need
 
 
@@ -29,8 +29,7 @@ def benchmark(
     from powderlens.reproduce.benchmark.plan import load_bench
     from powderlens.reproduce.benchmark.run import run_benchmark
 
-    tested = "" if measured is None else f" --measured {measured.name}"
-    command = f"powderlens benchmark {plan.name} --crystals {crystals.name} --output {output.name}{tested}"
+    command = command_line("benchmark", plan, crystals=crystals, output=output, measured=measured)
     records = run_benchmark(
         load_bench(plan), crystals, output, measured=measured, workers=workers, command=command, report=tell
     )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from powderlens.core.errors import PowderlensError
 from powderlens.core.text import printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
+    from rich.table import Table
 
     from powderlens.crystal.structure import Structure
 
@@ -58,6 +61,47 @@ def tamed(made: Console) -> Console:
     return made
 
 
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Iterable[RenderableType]] = (),
+    *,
+    right: Collection[str] = (),
+    whole: bool = False,
+    fold: bool = False,
+    **style: Any,
+) -> Table:
+    """A table for a console, without lines around it.
+
+    Args:
+        columns: their names.
+        rows: a cell for each column.
+        right: names of the columns that stand at the right.
+        whole: all columns but the last keep their words in one line.
+        fold: words that are too long for their column are broken, not cut short.
+        style: what else `rich.table.Table` takes.
+    """
+    from rich.table import Table
+
+    made = Table(**{"box": None, "pad_edge": False, "title_justify": "left", **style})
+    for at, name in enumerate(columns):
+        one_line = whole and at < len(columns) - 1
+        side, end = "right" if name in right else "left", "fold" if fold else "ellipsis"
+        made.add_column(name, justify=side, no_wrap=one_line, overflow=end)  # type: ignore[arg-type]
+    for row in rows:
+        made.add_row(*row)
+    return made
+
+
+def show_counts(to: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table of counts under its title, where there are any; the first column and symbols stand at the left."""
+    from rich.box import HEAVY_HEAD
+
+    if not rows:
+        return
+    right = [name for name in columns[1:] if name != "symbol"]
+    to.print(table(columns, rows, right=right, title=title, box=HEAVY_HEAD, pad_edge=True, fold=True))
+
+
 def print_json(value: object) -> None:
     """One line of strict JSON on stdout; NaN is a mistake of ours."""
     print(json.dumps(value, allow_nan=False))  # noqa: T201
@@ -87,6 +131,35 @@ def warn_of_structure(file: Path, structure: Structure, *, no_color: bool) -> No
 def tell(message: str) -> None:
     """One line of progress on stderr."""
     print(f"powderlens: {printable(message)}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+def counting(step: int, form: str) -> Callable[[int], None]:
+    """What tells how many are done, on stderr, after every `step` of them; `form` such as "{:,} crystals"."""
+    told = 0
+
+    def progress(done: int) -> None:
+        nonlocal told
+        if done // step > told:
+            told = done // step
+            complain(form.format(done))
+
+    return progress
+
+
+def command_line(*words: object, **options: object) -> str:
+    """The command that repeats this one, with the names of files instead of their places.
+
+    Args:
+        words: command and arguments.
+        options: by name; True is a flag, a list is an option given often, None is left out.
+    """
+    parts = ["powderlens", *(str(getattr(word, "name", word)) for word in words)]
+    for option, value in options.items():
+        for one in value if isinstance(value, list) else [value]:
+            if one is not None:
+                flag = f"--{option.replace('_', '-')}"
+                parts += [flag] if one is True else [flag, str(getattr(one, "name", one))]
+    return shlex.join(parts)
 
 
 def report_bad_file(file: Path, error: PowderlensError, *, as_json: bool, no_color: bool) -> None:

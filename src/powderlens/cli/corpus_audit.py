@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from powderlens.cli.console import console, print_json
+from powderlens.cli.console import console, print_json, table
 from powderlens.cli.extras import need
 from powderlens.cli.options import Json, NoColor
 
@@ -26,9 +26,9 @@ def audit(
     """
     need("auditing a corpus", "pyarrow")
     from powderlens.corpus.audit import audit_corpus
-    from powderlens.corpus.store.corpus import Corpus
+    from powderlens.corpus.store.drawn import DrawnCorpus
 
-    found = audit_corpus(Corpus.open(corpus))
+    found = audit_corpus(DrawnCorpus.open(corpus))
     if as_json:
         print_json(found.as_dict())
     else:
@@ -38,23 +38,20 @@ def audit(
 
 
 def _show(found: Audit, *, no_color: bool) -> None:
-    from rich.table import Table
-
     from powderlens.corpus.audit import MEASURES
 
     screen = console(no_color)
+    columns = ("parts", "kinds", "crystals", "of the other", "for example", "")
     screen.print(f"Split {found.split}: {found.statement}", markup=False)
     counts = ", ".join(f"{part} {count:,}" for part, count in found.crystals.items())
     screen.print(f"Crystals: {counts}; patterns in two parts: {found.patterns_twice:,}", markup=False)
     for measure, title in MEASURES.items():
-        table = Table(box=None, pad_edge=False, title=f"\n{title}", title_justify="left")
-        for name in ("parts", "kinds", "crystals", "of the other", "for example", ""):
-            table.add_column(name, justify="left" if name in ("parts", "for example", "") else "right", overflow="fold")
+        shown = table(columns, right=columns[1:4], title=f"\n{title}", fold=True)
         for entry in found.shared:
             if entry.measure == measure:
                 first = " = ".join(entry.examples[0]) if entry.examples else ""
                 shared = (f"{entry.kinds:,}", f"{entry.crystals_a:,}", f"{entry.crystals_b:,}")
-                table.add_row(f"{entry.a} and {entry.b}", *shared, first, "BROKEN" if entry.broken else "")
-        screen.print(table)
+                shown.add_row(f"{entry.a} and {entry.b}", *shared, first, "BROKEN" if entry.broken else "")
+        screen.print(shown)
     verdict = "The split is not what it says." if found.broken else "The split is what it says."
     screen.print(f"\n{verdict}", markup=False)

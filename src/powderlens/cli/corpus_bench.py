@@ -26,12 +26,12 @@ def bench(
     need("drawing a corpus", "pyarrow")
     from rich.table import Table
 
-    from powderlens.corpus.store.corpus import Corpus
+    from powderlens.corpus.store.drawn import DrawnCorpus
     from powderlens.corpus.stream.bench import measure
     from powderlens.corpus.stream.from_corpus import CorpusStream
 
     # Nothing is learned here, so that measured patterns are welcome.
-    stream = CorpusStream(Corpus.open(folder), part, size=batch, seed=seed, allow_measured=True)
+    stream = CorpusStream(DrawnCorpus.open(folder), part, size=batch, seed=seed, allow_measured=True)
     found = measure(
         stream, workers=workers, seconds=60 * minutes, progress=lambda text: complain(text, no_color=no_color)
     )

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from powderlens.cli.console import console, print_json
+from powderlens.cli.console import console, print_json, show_counts
 from powderlens.cli.extras import need
 from powderlens.cli.options import Json, NoColor
 
@@ -53,23 +51,14 @@ def _print(found: dict[str, Any], to: Console) -> None:
         to.print(f"Crystals of {of}; {len(found['space_groups'])} space groups, {found['structure_types']:,} types")
         total = max(found["crystals"], 1)
         systems = [(name, f"{n:,}", f"{n / total:.1%}") for name, n in found["crystal_systems"].items()]
-        _table(to, "Crystal systems", ("system", "crystals", "share"), systems)
+        show_counts(to, "Crystal systems", ("system", "crystals", "share"), systems)
     if "split" in found:
         split = found["split"]
         to.print(f"Split {split['name']}: {split['statement']}")
         parts = [(name, f"{n['crystals']:,}", f"{n['patterns']:,}") for name, n in split["parts"].items()]
-        _table(to, "Parts", ("part", "crystals", "patterns"), parts)
+        show_counts(to, "Parts", ("part", "crystals", "patterns"), parts)
     if found.get("rejects"):
         rejects = [(name, f"{n:,}") for name, n in found["rejects"].items()]
-        _table(to, f"Not drawn, of {found.get('crystals_in', 0):,}", ("reason", "crystals"), rejects)
+        show_counts(to, f"Not drawn, of {found.get('crystals_in', 0):,}", ("reason", "crystals"), rejects)
     files = [(name, f"{size:,}") for name, size in found["files"].items()]
-    _table(to, "Files", ("file", "bytes"), files)
-
-
-def _table(to: Console, title: str, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    table = Table(title=title, title_justify="left")
-    for at, name in enumerate(head):
-        table.add_column(name, justify="right" if at else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    to.print(table)
+    show_counts(to, "Files", ("file", "bytes"), files)

@@ -11,18 +11,12 @@ from powderlens.cli.console import console, print_json, tell
 from powderlens.cli.crystals_compare import compare
 from powderlens.cli.crystals_generate import generate
 from powderlens.cli.crystals_statistics import statistics
-from powderlens.cli.databases import KINDS
 from powderlens.cli.extras import need
-from powderlens.cli.options import Json, NoColor
+from powderlens.cli.options import KINDS, Json, Limit, NoColor
 
 app = typer.Typer(help="Databases in, labelled crystals out.", no_args_is_help=True)
 
 Table = Annotated[Path, typer.Argument(metavar="TABLE", help="Crystals, as `crystals curate` writes them.")]
-
-
-@app.callback()
-def _group() -> None:
-    pass
 
 
 @app.command()
@@ -41,11 +35,11 @@ def curate(
     Interrupted, it goes on from the parts on disk when the same command is given again.
     """
     need("a table of crystals", "pyarrow")
-    from powderlens.crystals.curate import Source, curate
+    from powderlens.crystals.curate import CrystalSource, curate
     from powderlens.crystals.info import summary
 
     curate(
-        [Source.of_path(path) for path in sources],
+        [CrystalSource.of_path(path) for path in sources],
         output,
         protocol=protocol,
         without=without or (),
@@ -85,7 +79,7 @@ def export(
     table: Table,
     output: Annotated[Path, typer.Option(help="A folder, made if it is not there.")],
     form: Annotated[str, typer.Option("--format", help="cif or poscar.")] = "cif",
-    limit: Annotated[int | None, typer.Option(min=1, help="Take only the first crystals.")] = None,
+    limit: Limit = None,
 ) -> None:
     """Write each crystal of a table to a file of its own.
 
@@ -100,6 +94,5 @@ def export(
         raise typer.Exit(1)
 
 
-app.command()(compare)
-app.command()(statistics)
-app.command()(generate)
+for command in (compare, statistics, generate):
+    app.command()(command)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from powderlens.cli.console import console, print_json
+from powderlens.cli.console import console, print_json, table
 from powderlens.cli.extras import need
 from powderlens.cli.options import Json, NoColor
 
@@ -27,12 +27,10 @@ def compare(
     composition the same.
     """
     need("comparing crystal tables", "pyarrow")
-    from powderlens.crystals.compare import Crystals
     from powderlens.crystals.compare import compare as compare_crystals
     from powderlens.crystals.table import CrystalTable
 
-    one, other = (Crystals.of_table(CrystalTable.load(path)) for path in (a, b))
-    found = compare_crystals(one, other)
+    found = compare_crystals(CrystalTable.load(a), CrystalTable.load(b))
     if as_json:
         print_json(
             {"a": str(a), "b": str(b)} | {"overlap": {measure: entry.as_dict() for measure, entry in found.items()}}
@@ -42,8 +40,6 @@ def compare(
 
 
 def _show(a: str, b: str, found: dict[str, Overlap], *, no_color: bool) -> None:
-    from rich.table import Table
-
     from powderlens.crystals.compare import MEASURES
 
     screen = console(no_color)
@@ -51,15 +47,14 @@ def _show(a: str, b: str, found: dict[str, Overlap], *, no_color: bool) -> None:
     screen.print(f"A  {a}: {sides.a.crystals:,} crystals", markup=False)
     screen.print(f"B  {b}: {sides.b.crystals:,} crystals", markup=False)
     total = sides.a.crystals + sides.b.crystals
+    columns = ("", "unique", "equivalent", "share of all")
     for measure, entry in found.items():
         screen.print(f"\n{MEASURES[measure]}:", markup=False)
-        table = Table(box=None, pad_edge=False)
-        for name in ("", "unique", "equivalent", "share of all"):
-            table.add_column(name, justify="right" if name else "left")
+        shown = table(columns, right=columns[1:])
         for name, part in (("in A alone", entry.only_a), ("in B alone", entry.only_b), ("in both", entry.both)):
             share = (part.unique + part.equivalent) / max(1, total)
-            table.add_row(name, f"{part.unique:,}", f"{part.equivalent:,}", f"{share:.1%}")
-        screen.print(table)
+            shown.add_row(name, f"{part.unique:,}", f"{part.equivalent:,}", f"{share:.1%}")
+        screen.print(shown)
         for name, side, other in (("A", entry.a, "B"), ("B", entry.b, "A")):
             screen.print(
                 f"{name}: {side.unique:,} kinds; {side.equivalent:,} equivalent inside; "

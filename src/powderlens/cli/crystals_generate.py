@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from powderlens.cli.console import complain, print_json
+from powderlens.cli.console import complain, counting, print_json
 from powderlens.cli.extras import need
 from powderlens.core.errors import InputError
 
@@ -65,14 +65,7 @@ def generate(
         crystals=crystals,
         what=None if randomise is None else check_what(randomise),
     )
-    step, told = 10_000, 0
-
-    def progress(seen: int) -> None:
-        nonlocal told
-        if seen // step > told:
-            told = seen // step
-            complain(f"{seen:,} crystals")
-
+    progress = counting(10_000, "{:,} crystals")
     manifest = build_synthetic(options, output, count=count, workers=workers, progress=progress)
     if pooled := manifest["groups_with_a_pool"]:
         groups_of = ", ".join(f"{number} ({pool})" for number, pool in pooled.items())

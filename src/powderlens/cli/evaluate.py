@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from powderlens.cli.console import print_json
+from powderlens.cli.console import command_line, print_json
 from powderlens.cli.evaluate_network import evaluate_network
 from powderlens.cli.extras import need
 
@@ -58,8 +58,8 @@ def measured(
         identifier.weights = choose_on(identifier, patterns)
         write_weights(choose_weights, identifier.weights, chosen_on=data.name, model=identifier.model.name)
     body = measured_record(identifier, patterns, data)
-    chosen = "" if choose_weights is None else f" --choose-weights {choose_weights.name}"
-    write_result(output, command=f"powderlens evaluate measured {data.name} --output {output.name}{chosen}", body=body)
+    command = command_line("evaluate", "measured", data, output=output, choose_weights=choose_weights)
+    write_result(output, command=command, body=body)
     print_json({"record": output.name, **{k: body[k] for k in ("shipped_weights", "weights_cross_validated")}})
 
 
@@ -85,11 +85,10 @@ def held_out(
         "data": {path.name: file_sha256(path) for path in data},
         "model": model.name,
         "model_chosen_by": model.weights.chosen_by,
-        "split": "sets of elements within a space group held apart (corpus/split.py)",
+        "split": "sets of elements within a space group held apart (corpus/splits.py)",
         **figures,
     }
-    names = " ".join(f"--data {path.name}" for path in data)
-    write_result(output, command=f"powderlens evaluate held-out {names} --output {output.name}", body=body)
+    write_result(output, command=command_line("evaluate", "held-out", data=data, output=output), body=body)
     print_json({"record": output.name, "all": figures["all"]})
 
 
@@ -111,15 +110,15 @@ def realism(
     need("telling patterns apart", "sklearn")
     from importlib.metadata import version
 
-    from powderlens.cli.databases import open_database
     from powderlens.core.files import file_sha256
+    from powderlens.crystal.sources import open_source
     from powderlens.diffraction.protocol import load_protocol, protocol_names
     from powderlens.evaluate.record import write_result
     from powderlens.reproduce.realism.development import match_structures
     from powderlens.reproduce.realism.realism import evaluate_realism
 
     protocols = [load_protocol(name) for name in protocol or protocol_names()]
-    matches, unmatched, unread = match_structures(data, open_database(crystals))
+    matches, unmatched, unread = match_structures(data, open_source(crystals))
     figures = evaluate_realism(matches, protocols, seed=seed, draws=draws)
     files = (data, data.with_suffix(".csv"), crystals)
     body = {
@@ -129,9 +128,9 @@ def realism(
         "crystals_not_read": unread,
         **figures,
     }
-    chosen = "".join(f" --protocol {Path(name).name}" for name in protocol or ())
-    options = f"--crystals {crystals.name} --output {output.name}{chosen} --seed {seed} --draws {draws}"
-    write_result(output, command=f"powderlens evaluate realism {data.name} {options}", body=body)
+    chosen: dict[str, Any] = {"protocol": [Path(name).name for name in protocol or ()], "seed": seed, "draws": draws}
+    command = command_line("evaluate", "realism", data, crystals=crystals, output=output, **chosen)
+    write_result(output, command=command, body=body)
     told: dict[str, dict[str, object]] = figures["protocols"]  # type: ignore[assignment]
     brief = {name: {key: told[name][key] for key in ("accuracy", "auc")} for name in told}
     print_json({"record": output.name, "patterns": len(matches), "protocols": brief})

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from powderlens.cli.console import console, print_json, tell
+from powderlens.cli import training_options as options
+from powderlens.cli.console import command_line, console, print_json, table, tell
 from powderlens.cli.extras import need
 from powderlens.cli.options import Json, NoColor
-from powderlens.cli.training_options import (
-    Accelerator,
-    Accelerators,
-    AsPublished,
-    Cache,
-    Data,
-    Loss,
-    Network,
-    Seed,
-    Sizes,
-    Tasks,
-    Threads,
-)
+from powderlens.core.cell import CELL_LETTERS
 from powderlens.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,17 +39,17 @@ def evaluate_network(
     ] = None,
     passes: Annotated[int, typer.Option(min=1, help="Mean over so many passes with dropout on.")] = 1,
     timing: Annotated[bool, typer.Option(help="Measure the time of a forward pass on one thread.")] = True,
-    network: Network = None,
-    task: Tasks = None,
-    loss: Loss = None,
-    size: Sizes = None,
-    as_published: AsPublished = False,
-    seed: Seed = None,
-    data: Data = None,
+    network: options.Network = None,
+    task: options.Tasks = None,
+    loss: options.Loss = None,
+    size: options.Sizes = None,
+    as_published: options.AsPublished = False,
+    seed: options.Seed = None,
+    data: options.Data = None,
     workers: Annotated[int, typer.Option(min=0, help="Processes that draw patterns.")] = 1,
-    threads: Threads = 2,
-    accelerator: Accelerators = Accelerator.cpu,
-    cache: Cache = None,
+    threads: options.Threads = 2,
+    accelerator: options.Accelerators = options.Accelerator.cpu,
+    cache: options.Cache = None,
     as_json: Json = False,
     no_color: NoColor = False,
 ) -> None:
@@ -96,13 +84,10 @@ def evaluate_network(
         "data": data,
     }
     chosen = {option: value for option, value in choices.items() if value not in (None, [])}
-    words = {
-        **chosen,
-        "name": name,
-        "protocol": protocol,
-        "trained-on": trained_on,
-        "passes": None if passes == 1 else passes,
-    }
+    words = {**chosen, "name": name, "protocol": protocol, "trained-on": trained_on}
+    on = corpus.resolve().name + (f":{part}" if part else "")
+    shown_passes = None if passes == 1 else passes
+    command = command_line("evaluate", source.resolve(), on=on, **words, passes=shown_passes, output="FOLDER")
     checkpoint = source
     if source.suffix == ".toml" or (not source.exists() and source.name in names_in(RECIPES)):
         recipe = with_choices(
@@ -117,15 +102,7 @@ def evaluate_network(
         learns = check_test(recipe, corpus, part, protocol=protocol, trained_on=trained_on)
         checkpoint = output / "runs" / run_name(recipe, None if learns is None else learns.resolve().name)
         with quiet_lightning():
-            train(
-                recipe,
-                checkpoint,
-                corpus=learns,
-                tables=data or [],
-                resume=True,
-                machine=machine,
-                report=tell,
-            )
+            train(recipe, checkpoint, corpus=learns, tables=data or [], resume=True, machine=machine, report=tell)
     elif others := [option for option in chosen if option != "network" or ":" not in str(network)]:
         raise InputError(f"{source}: trained already; --{others[0]} is for recipes, leave it out")
     record = evaluate(
@@ -139,7 +116,7 @@ def evaluate_network(
         passes=passes,
         timing=timing,
         machine=machine,
-        command=_command(source, corpus.resolve().name + (f":{part}" if part else ""), words),
+        command=command,
     )
     if as_json:
         print_json(record.model_dump(mode="json", exclude={"training": {"recipe", "curve"}}))
@@ -155,20 +132,8 @@ def _corpus_and_part(on: str) -> tuple[Path, str | None]:
     return Path(on), None
 
 
-def _command(source: Path, on: str, words: dict[str, Any]) -> str:
-    """The command line that repeats it, with names instead of places."""
-    parts = ["powderlens", "evaluate", source.resolve().name, "--on", on]
-    for option, value in words.items():
-        for one in value if isinstance(value, list) else [value]:
-            if one is not None:
-                parts += [f"--{option}"] if one is True else [f"--{option}", str(getattr(one, "name", one))]
-    return shlex.join([*parts, "--output", "FOLDER"])
-
-
 def _show(record: Record, *, no_color: bool) -> None:
     """For people."""
-    from rich.table import Table
-
     screen = console(no_color)
 
     def say(line: str) -> None:
@@ -178,20 +143,16 @@ def _show(record: Record, *, no_color: bool) -> None:
     say(f"{record.name}: {tested.part} of {tested.corpus}, {record.protocol}; {tested.patterns:,} patterns")
     say(f"Chosen by {record.training.chosen_by}")
     if record.classes:
-        table = Table(box=None, pad_edge=False)
-        for column in ("task", "answered", "accuracy", "macro F1", "precision", "recall", "top 5", "within 1 edge"):
-            table.add_column(column, justify="left" if column == "task" else "right")
+        columns = ("task", "answered", "accuracy", "macro F1", "precision", "recall", "top 5", "within 1 edge")
+        shown = table(columns, right=columns[1:])
         for task, one in record.classes.items():
             shares = [one.accuracy, one.macro_f1, one.macro_precision, one.macro_recall, one.top_k.get("5")]
             shares.append(None if one.within_edges is None else one.within_edges["1"])
-            table.add_row(
+            shown.add_row(
                 task, f"{one.answered:,} of {one.patterns:,}", *("-" if x is None else f"{x:.1%}" for x in shares)
             )
-        screen.print(table)
+        screen.print(shown)
     if record.lattice is not None:
-        table = Table(box=None, pad_edge=False)
-        for column in ("Niggli cell", "a", "b", "c", "alpha", "beta", "gamma"):
-            table.add_column(column, justify="left" if column == "Niggli cell" else "right")
         rows = {
             "mean error, A and degrees": record.lattice.mae,
             "of the naive mean": record.lattice.naive_mae,
@@ -199,9 +160,8 @@ def _show(record: Record, *, no_color: bool) -> None:
             "of the naive mean, %": record.lattice.naive_mape_percent,
             "R2": record.lattice.r2,
         }
-        for title, values in rows.items():
-            table.add_row(title, *("-" if value is None else f"{value:.3g}" for value in values))
-        screen.print(table)
+        cells = ((name, *("-" if v is None else f"{v:.3g}" for v in values)) for name, values in rows.items())
+        screen.print(table(("Niggli cell", *CELL_LETTERS), cells, right=CELL_LETTERS))
     for reason, number in record.missing.items():
         say(f"Missing: {reason}, {number:,} patterns")
     if record.inference is not None:

@@ -105,16 +105,10 @@ def fit(
 
 
 def _write(found: Fit, path: Path) -> None:
-    import numpy as np
+    from powderlens.pattern.write import write_columns
 
-    from powderlens.core.files import atomic_write
-
-    separator = "," if path.suffix.lower() == ".csv" else " "
-    names = ["two_theta_deg", "measured", "calculated", "background"]
-    columns = [found.pattern.two_theta_deg, found.pattern.intensity, found.calculated, found.background]
-    head = [f"# wavelength_A = {found.radiation.wavelength_A:.8f}"]
-    head.append(f"# {found.name} fitted to {' '.join(found.pattern.source.split())}")
-    head.append(separator.join(names) if separator == "," else "# " + " ".join(names))
-    with atomic_write(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as out:
-        out.write("\n".join(head) + "\n")
-        np.savetxt(out, np.column_stack(columns), fmt=["%.6f", "%.9g", "%.9g", "%.9g"], delimiter=separator)
+    x, y = found.pattern.two_theta_deg, found.pattern.intensity
+    columns = {"two_theta_deg": x, "measured": y, "calculated": found.calculated, "background": found.background}
+    comments = [f"wavelength_A = {found.radiation.wavelength_A:.8f}"]
+    comments.append(f"{found.name} fitted to {' '.join(found.pattern.source.split())}")
+    write_columns(path, columns, comments)

@@ -116,26 +116,23 @@ def _answer(
     identifier: Identifier, files: Sequence[Path], radiation: Radiation | None
 ) -> list[tuple[Pattern | None, Answer | PowderlensError]]:
     """Read and identify; a file that cannot be used has its error in the answer's place."""
+    read = [_read(file, radiation) for file in files]
+    answers = identifier.identify_many([one for one in read if not isinstance(one, PowderlensError)])
+    return [(None, one) if isinstance(one, PowderlensError) else (one, next(answers)) for one in read]
+
+
+def _read(file: Path, radiation: Radiation | None) -> Pattern | PowderlensError:
+    """A pattern with a wavelength, or why there is none."""
     from powderlens.pattern.read import read_pattern
 
-    outcomes: list[tuple[Pattern | None, Answer | PowderlensError]] = []
-    patterns: list[tuple[int, Pattern]] = []
-    for i, file in enumerate(files):
-        try:
-            pattern = read_pattern(file, wavelength=radiation)
-            if pattern.wavelength_A is None:
-                raise WavelengthError(
-                    f"{file}: the file states no wavelength; give --wavelength in angstrom, or a line such as CuKa"
-                )
-        except PowderlensError as error:
-            outcomes.append((None, error))
-        else:
-            # Replaced below; an error that nobody replaces would be our mistake.
-            outcomes.append((pattern, PowderlensError(f"{file}: not answered")))
-            patterns.append((i, pattern))
-    for (i, pattern), answer in zip(patterns, identifier.identify_many(p for _, p in patterns), strict=True):
-        outcomes[i] = (pattern, answer)
-    return outcomes
+    try:
+        pattern = read_pattern(file, wavelength=radiation)
+    except PowderlensError as error:
+        return error
+    if pattern.wavelength_A is None:
+        stated = f"{file}: the file states no wavelength; give --wavelength in angstrom, or a line such as CuKa"
+        return WavelengthError(stated)
+    return pattern
 
 
 @contextmanager

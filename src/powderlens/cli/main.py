@@ -32,20 +32,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(identify)
-app.command()(simulate)
-app.command()(fit)
-app.command()(train)
-app.command()(export)
-app.command()(benchmark)
-app.command()(analyse)
-app.command()(table)
-app.add_typer(crystals.app, name="crystals")
-app.add_typer(corpus.app, name="corpus")
-app.add_typer(library.app, name="library")
-app.add_typer(models.app, name="models")
-app.add_typer(protocol.app, name="protocol")
-app.add_typer(evaluate.app, name="evaluate")
+for command in (identify, simulate, fit, train, export, benchmark, analyse, table):
+    app.command()(command)
+for group in (crystals, corpus, library, models, protocol, evaluate):
+    app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 
 
 def _show_version(wanted: bool) -> None:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from powderlens.cli.console import console, print_json
+from powderlens.cli.console import console, print_json, table
 from powderlens.cli.options import Json, NoColor
+from powderlens.cli.training_options import Size
 
 if TYPE_CHECKING:
     from powderlens.models.card import Card
 
 app = typer.Typer(help="The networks that can be trained.", no_args_is_help=True)
-
-
-class Size(StrEnum):
-    """As published, or reduced so that two cores train it."""
-
-    full = "full"
-    small = "small"
 
 
 @app.command("list")
@@ -32,20 +25,15 @@ def list_networks(as_json: Json = False, no_color: NoColor = False) -> None:
     if as_json:
         print_json([_facts(card) for card in cards()])
         return
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("network", no_wrap=True)
-    for name in ("points", "parameters", "MMAC"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("repaired", no_wrap=True)
-    table.add_column("what it is")
+    columns = ("network", "points", "parameters", "MMAC", "repaired", "what it is")
+    listed = table(columns, right=columns[1:4], whole=True)
     for card in cards():
         repaired = "yes" if card.faults else ""
         size = f"{card.parameters['space_group']:,}"
-        table.add_row(card.name, str(card.points), size, f"{card.macs_M:g}", repaired, Text(card.title))
-    console(no_color).print(table)
+        listed.add_row(card.name, str(card.points), size, f"{card.macs_M:g}", repaired, Text(card.title))
+    console(no_color).print(listed)
 
 
 @app.command()

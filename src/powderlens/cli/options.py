@@ -12,6 +12,14 @@ from powderlens.core.errors import InputError
 
 WAVELENGTHS = "Angstrom, an energy (20keV), or an anode's line: CuKa (the doublet), CuKa1, MoKa, CoKa."
 
+KINDS = (
+    "AMCSD or ASE sqlite (.db), Materials Project or OPTIMADE lines (.jsonl, .jsonl.gz), OPTIMADE responses or "
+    "Materials Project documents (.json), a folder or an archive of CIF and POSCAR"
+)
+"""Databases of crystals that `crystal.sources.open_source` opens."""
+
+Database = Annotated[Path, typer.Argument(metavar="DATABASE", help=KINDS + ".")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Take only the first crystals.")]
 NoColor = Annotated[bool, typer.Option("--no-color", help="No colours; the variable NO_COLOR does the same.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for machines.")]
 

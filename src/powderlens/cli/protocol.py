@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from powderlens.cli.console import console, print_json
+from powderlens.cli.console import console, print_json, table
 from powderlens.cli.options import Json, NoColor
 
 if TYPE_CHECKING:
@@ -24,19 +25,17 @@ def list_protocols(as_json: Json = False, no_color: NoColor = False) -> None:
     if as_json:
         print_json([_facts(protocol) for protocol in found])
         return
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("protocol", no_wrap=True)
-    for name in ("2theta (deg)", "points", "lambda (A)"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("what it draws")
+    columns = ("protocol", "2theta (deg)", "points", "lambda (A)", "what it draws")
+    listed = table(columns, right=columns[1:4], whole=True)
     for protocol in found:
         grid = protocol.grid
         extent = f"{grid.start_deg:g} to {grid.end_deg:g}"
-        table.add_row(Text(protocol.name), extent, str(grid.points), f"{grid.wavelength_A:.5f}", Text(protocol.summary))
-    console(no_color).print(table)
+        listed.add_row(
+            Text(protocol.name), extent, str(grid.points), f"{grid.wavelength_A:.5f}", Text(protocol.summary)
+        )
+    console(no_color).print(listed)
 
 
 @app.command()
@@ -55,17 +54,5 @@ def show(
 
 
 def _facts(protocol: Protocol) -> dict[str, Any]:
-    grid = protocol.grid
-    return {
-        "name": protocol.name,
-        "summary": protocol.summary,
-        "source": protocol.source,
-        "grid": {
-            "start_deg": grid.start_deg,
-            "step_deg": grid.step_deg,
-            "points": grid.points,
-            "wavelength_A": grid.wavelength_A,
-        },
-        "axis": protocol.axis,
-        "scale": protocol.scale,
-    }
+    said = {name: getattr(protocol, name) for name in ("name", "summary", "source")}
+    return {**said, "grid": asdict(protocol.grid), "axis": protocol.axis, "scale": protocol.scale}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from powderlens.cli.console import console, print_json, report_bad_file, warn_of_structure
+from powderlens.cli.console import console, print_json, report_bad_file, table, warn_of_structure
 from powderlens.cli.options import WAVELENGTHS, Json, NoColor, places
 from powderlens.core.errors import InputError, PowderlensError
 
@@ -125,13 +125,10 @@ def simulate(
 
 
 def _show(file: Path, radiation: str, found: list[Peak], no_color: bool) -> None:
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(f"{file}, {radiation}"), title_justify="left", box=None, header_style="bold")
-    for name in ("h", "k", "l", "multiplicity", "d (A)", "2theta (deg)", "intensity"):
-        table.add_column(name, justify="right")
-    for peak in found:
-        *whole, d_A, angle, intensity = peak
-        table.add_row(*(str(v) for v in whole), f"{d_A:.5f}", f"{angle:.4f}", f"{intensity:.2f}")
-    console(no_color).print(table)
+    columns = ("h", "k", "l", "multiplicity", "d (A)", "2theta (deg)", "intensity")
+    shown = table(columns, right=columns, title=Text(f"{file}, {radiation}"), pad_edge=True)
+    for *whole, d_A, angle, intensity in found:
+        shown.add_row(*(str(v) for v in whole), f"{d_A:.5f}", f"{angle:.4f}", f"{intensity:.2f}")
+    console(no_color).print(shown)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from powderlens.cli.console import print_json, report_bad_file, warn_of_structure
+from powderlens.cli.console import command_line, print_json, report_bad_file, warn_of_structure
 from powderlens.cli.extras import need
 from powderlens.cli.options import places
 from powderlens.core.errors import InputError, PowderlensError
@@ -15,7 +14,6 @@ from powderlens.core.errors import InputError, PowderlensError
 if TYPE_CHECKING:
     from powderlens.crystal.structure import Reject
     from powderlens.diffraction.draw import Drawn
-    from powderlens.diffraction.phase import Phase
     from powderlens.diffraction.protocol import Protocol
 
 
@@ -38,7 +36,9 @@ def simulate_by_protocol(
         InputError: options that contradict each other, and what a single file raises.
     """
     from powderlens.core.random import check_seed
-    from powderlens.diffraction.draw import prepare
+    from powderlens.crystal.read import read_structure
+    from powderlens.crystal.structure import Reject
+    from powderlens.diffraction.draw import draw_patterns, prepare
     from powderlens.diffraction.protocol import load_protocol
 
     protocol = load_protocol(name)
@@ -60,14 +60,35 @@ def simulate_by_protocol(
     outputs = [None] * len(files) if table else places(files, output, "--output", ".xy")
     plots = places(files, plot, "--plot", ".png")
     listing = as_json and output is None and plot is None
-    drawn = _drawn(files, protocol, count, seed, seconds, outputs, plots, steps, listing, as_json, no_color)
+
+    def drawn() -> Iterator[Drawn | Reject]:
+        """Patterns of one file after the other; of a single bad file the error itself."""
+        for at, (file, to_file, to_plot) in enumerate(zip(files, outputs, plots, strict=True)):
+            try:
+                structure = read_structure(file)
+                warn_of_structure(file, structure, no_color=no_color)
+                found = draw_patterns(structure, protocol, count=count, seed=seed, first=at * count, impurities=seconds)
+            except PowderlensError as error:
+                if len(files) == 1:
+                    raise
+                report_bad_file(file, error, as_json=as_json, no_color=no_color)
+                yield Reject(str(file), str(error).removeprefix(f"{file}: ").split(":")[0])
+                continue
+            if to_file is not None:
+                _write(found, protocol, seed, to_file)
+            if to_plot is not None:
+                _plot(found, protocol, seed, to_plot, file.name, steps)
+            if listing:
+                _list(file, found)
+            yield found
+
     if table:
         from powderlens.corpus.exchange.pattern_table import write_patterns
 
         assert output is not None
-        manifest = write_patterns(
-            drawn, output, protocol=protocol, seed=seed, command=_command(files, name, count, seed)
-        )
+        shown = [*files[:3], "..."] if len(files) > 3 else files
+        command = command_line("simulate", *shown, protocol=name, count=count, seed=seed)
+        manifest = write_patterns(drawn(), output, protocol=protocol, seed=seed, command=command)
         failed = len(manifest["refused"])
         if as_json:
             print_json(manifest)
@@ -78,49 +99,18 @@ def simulate_by_protocol(
                 f"protocol {protocol.name}, seed {seed}{lost}"
             )
         return 1 if failed else 0
-    return 1 if any(not hasattr(item, "records") for item in drawn) else 0
+    refused = [item for item in drawn() if isinstance(item, Reject)]
+    return 1 if refused else 0
 
 
-def _drawn(
-    files: list[Path],
-    protocol: Protocol,
-    count: int,
-    seed: int,
-    seconds: Sequence[Phase] | None,
-    outputs: Sequence[Path | None],
-    plots: Sequence[Path | None],
-    steps: bool,
-    listing: bool,
-    as_json: bool,
-    no_color: bool,
-) -> Iterator[Drawn | Reject]:
-    """Patterns of one file after the other; of a single bad file the error itself."""
-    from powderlens.crystal.read import read_structure
-    from powderlens.crystal.structure import Reject
+def _list(file: Path, found: Drawn) -> None:
+    """The conditions of each pattern, a line of JSON each."""
     from powderlens.diffraction.conditions import from_record
-    from powderlens.diffraction.draw import draw_patterns
 
-    for at, (file, to_file, to_plot) in enumerate(zip(files, outputs, plots, strict=True)):
-        try:
-            structure = read_structure(file)
-            warn_of_structure(file, structure, no_color=no_color)
-            found = draw_patterns(structure, protocol, count=count, seed=seed, first=at * count, impurities=seconds)
-        except PowderlensError as error:
-            if len(files) == 1:
-                raise
-            report_bad_file(file, error, as_json=as_json, no_color=no_color)
-            yield Reject(str(file), str(error).removeprefix(f"{file}: ").split(":")[0])
-            continue
-        if to_file is not None:
-            _write(found, protocol, seed, to_file)
-        if to_plot is not None:
-            _plot(found, protocol, seed, to_plot, file.name, steps)
-        if listing:
-            for index, record in zip(found.index, found.records, strict=True):
-                # JSON has no infinity: a size without broadening is null.
-                values = {k: None if v == float("inf") else v for k, v in from_record(record).values().items()}
-                print_json({"file": str(file), "index": int(index), "conditions": values})
-        yield found
+    for index, record in zip(found.index, found.records, strict=True):
+        # JSON has no infinity: a size without broadening is null.
+        values = {k: None if v == float("inf") else v for k, v in from_record(record).values().items()}
+        print_json({"file": str(file), "index": int(index), "conditions": values})
 
 
 def _write(found: Drawn, protocol: Protocol, seed: int, path: Path) -> None:
@@ -166,13 +156,6 @@ def _plot(found: Drawn, protocol: Protocol, seed: int, path: Path, title: str, s
 
 MAX_CURVES = 8
 """Most patterns in one picture."""
-
-
-def _command(files: Sequence[Path], name: str, count: int, seed: int) -> str:
-    shown = [file.name for file in files[:3]] + (["..."] if len(files) > 3 else [])
-    return shlex.join(
-        ["powderlens", "simulate", *shown, "--protocol", name, "--count", str(count), "--seed", str(seed)]
-    )
 
 
 def _counted(reasons: dict[str, int]) -> str:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from powderlens.cli import console
+from powderlens.cli.extras import need
 from powderlens.cli.options import NoColor
+from powderlens.core.errors import InputError
 
 if TYPE_CHECKING:
     from powderlens.reproduce.tables.table import Table
@@ -34,7 +37,6 @@ def table(
     no_color: NoColor = False,
 ) -> None:
     """Print a table of the benchmark, made from records alone, with the paper's figures beside ours."""
-    from powderlens.core.errors import InputError
     from powderlens.reproduce.tables.registry import TABLES, make_table
 
     if list_tables or name is None:
@@ -46,8 +48,6 @@ def table(
         if name in TABLES:
             raise InputError(f"{name}: no --records; give the folder that `powderlens evaluate` wrote to")
         records = []
-    from powderlens.cli.extras import need
-
     need("reading records", "pyarrow")
     made = make_table(name, records)
     if form is Format.text:
@@ -60,33 +60,26 @@ def table(
 
 
 def _print_list(no_color: bool) -> None:
-    from rich.table import Table as Grid
     from rich.text import Text
 
-    from powderlens.cli.console import console
     from powderlens.reproduce.tables.registry import TABLES
 
-    grid = Grid(box=None, header_style="bold", pad_edge=False)
-    grid.add_column("table", no_wrap=True)
-    grid.add_column("what it shows")
-    for name, known in TABLES.items():
-        grid.add_row(name, Text(known.about))
-    console(no_color).print(grid)
+    rows = ((name, Text(known.about)) for name, known in TABLES.items())
+    console.console(no_color).print(console.table(("table", "what it shows"), rows, whole=True))
 
 
 def _print_text(made: Table, output: Path | None, no_color: bool) -> None:
-    from powderlens.cli.console import PIPED_WIDTH, console
     from powderlens.reproduce.tables.formats import print_text
 
     if output is None:
-        print_text(made, console(no_color))
+        print_text(made, console.console(no_color))
         return
     from io import StringIO
 
     from rich.console import Console
 
     written = StringIO()
-    print_text(made, Console(file=written, width=PIPED_WIDTH, color_system=None))
+    print_text(made, Console(file=written, width=console.PIPED_WIDTH, color_system=None))
     _give(written.getvalue(), output)
 
 

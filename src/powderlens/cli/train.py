@@ -8,22 +8,9 @@ from typing import Annotated
 
 import typer
 
+from powderlens.cli import training_options as options
 from powderlens.cli.console import print_json, tell
 from powderlens.cli.extras import need
-from powderlens.cli.training_options import (
-    Accelerator,
-    Accelerators,
-    AsPublished,
-    Cache,
-    Data,
-    Loss,
-    Network,
-    Precision,
-    Seed,
-    Sizes,
-    Tasks,
-    Threads,
-)
 from powderlens.cli.workers import Ray, RayAddress, ray_cluster
 from powderlens.core.errors import InputError
 
@@ -34,32 +21,34 @@ def train(
         typer.Argument(metavar="RECIPE", help="A shipped recipe, such as simxrd-small, or a file ending in .toml."),
     ],
     output: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, metrics.csv, run.json.")],
-    data: Data = None,
+    data: options.Data = None,
     corpus: Annotated[Path | None, typer.Option(help="Corpus whose training part is learnt.")] = None,
     measured: Annotated[
         Path | None, typer.Option(help="Imported corpus that each validation reports on; it chooses nothing.")
     ] = None,
-    network: Network = None,
-    task: Tasks = None,
-    loss: Loss = None,
-    size: Sizes = None,
-    as_published: AsPublished = False,
+    network: options.Network = None,
+    task: options.Tasks = None,
+    loss: options.Loss = None,
+    size: options.Sizes = None,
+    as_published: options.AsPublished = False,
     mask: Annotated[bool, typer.Option("--mask", help="Let the network read which points were measured.")] = False,
     averaging: Annotated[
         float | None, typer.Option(metavar="DECAY", help="Average the weights with this decay, as 0.999.")
     ] = None,
-    precision: Annotated[Precision | None, typer.Option(help="Of the arithmetic; weights stay in 32 bits.")] = None,
-    seed: Seed = None,
+    precision: Annotated[
+        options.Precision | None, typer.Option(help="Of the arithmetic; weights stay in 32 bits.")
+    ] = None,
+    seed: options.Seed = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     workers: Annotated[
         int | None,
         typer.Option(min=0, help="Processes that draw patterns; 1 if not given, on Ray as many as it has CPUs."),
     ] = None,
-    threads: Threads = 2,
-    accelerator: Accelerators = Accelerator.cpu,
+    threads: options.Threads = 2,
+    accelerator: options.Accelerators = options.Accelerator.cpu,
     devices: Annotated[int, typer.Option(min=1, help="Devices that share every batch.")] = 1,
     memory_gb: Annotated[float, typer.Option(min=0, help="A corpus that takes less is drawn once.")] = 4.0,
-    cache: Cache = None,
+    cache: options.Cache = None,
     ray: Ray = False,
     ray_address: RayAddress = None,
 ) -> None:

@@ -18,7 +18,7 @@ class Accelerator(StrEnum):
 
 
 class Size(StrEnum):
-    """Of a network of the registry."""
+    """Of a network: as published, or reduced so that two cores train it."""
 
     full = "full"
     small = "small"

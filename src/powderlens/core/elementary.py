@@ -15,6 +15,7 @@ freely granted, provided that this notice is preserved."
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any, overload
 
 import numpy as np
@@ -27,7 +28,10 @@ LARGEST, SMALLEST = 709.782712893384, -745.1332191019411
 """Beyond them exp is infinite, or zero."""
 ROOT_HALF = 0.7071067811865476
 MANY = 4096
-"""More numbers at a time are left to compiled code, which is ten times as fast from some thousands on."""
+COMPILER = "numba"
+"""More numbers at a time are left to compiled code, which is ten times as fast from some thousands on, where the
+compiler is loaded already: loading it takes longer than a pattern does, and `identify` goes without. The bytes are the
+same."""
 HALF_PI_1, HALF_PI_2, HALF_PI_3 = 1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624879595063154e-21
 """pi / 2 in three parts, the first two of 33 bits: whole multiples of them up to 2^20 are exact."""
 PER_HALF_PI = 6.36619772367581382433e-01
@@ -52,14 +56,8 @@ def exp_reduced(high, low):  # type: ignore[no-untyped-def]
     """exp(high - low) for |high - low| up to ln 2 / 2."""
     r = high - low
     t = r * r
-    c = r - t * (
-        1.66666666666666019037e-01
-        + t
-        * (
-            -2.77777777770155933842e-03
-            + t * (6.61375632143793436117e-05 + t * (-1.65339022054652515390e-06 + t * 4.13813679705723846039e-08))
-        )
-    )
+    c = 6.61375632143793436117e-05 + t * (-1.65339022054652515390e-06 + t * 4.13813679705723846039e-08)
+    c = r - t * (1.66666666666666019037e-01 + t * (-2.77777777770155933842e-03 + t * c))
     return 1.0 - ((low - (r * c) / (2.0 - c)) - high)
 
 
@@ -68,10 +66,9 @@ def log_reduced(f, k):  # type: ignore[no-untyped-def]
     s = f / (2.0 + f)
     z = s * s
     w = z * z
-    r = w * (3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01)) + z * (
-        6.666666666666735130e-01
-        + w * (2.857142874366239149e-01 + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01))
-    )
+    even = w * (3.999999999940941908e-01 + w * (2.222219843214978396e-01 + w * 1.531383769920937332e-01))
+    odd = 2.857142874366239149e-01 + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)
+    r = even + z * (6.666666666666735130e-01 + w * odd)
     half = 0.5 * f * f
     return k * LN2_HIGH - ((half - (s * (half + r) + k * LN2_LOW)) - f)
 
@@ -80,28 +77,17 @@ def sine_reduced(x, tail):  # type: ignore[no-untyped-def]
     """sin(x + tail) for |x| up to pi / 4."""
     z = x * x
     v = z * x
-    r = 8.33333333332248946124e-03 + z * (
-        -1.98412698298579493134e-04
-        + z * (2.75573137070700676789e-06 + z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10))
-    )
+    r = 2.75573137070700676789e-06 + z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)
+    r = 8.33333333332248946124e-03 + z * (-1.98412698298579493134e-04 + z * r)
     return x - ((z * (0.5 * tail - v * r) - tail) + v * 1.66666666666666324348e-01)
 
 
 def cosine_reduced(x, tail):  # type: ignore[no-untyped-def]
     """cos(x + tail) for |x| up to pi / 4."""
     z = x * x
-    r = z * (
-        4.16666666666666019037e-02
-        + z
-        * (
-            -1.38888888888741095749e-03
-            + z
-            * (
-                2.48015872894767294178e-05
-                + z * (-2.75573143513906633035e-07 + z * (2.08757232129817482790e-09 + z * -1.13596475577881948265e-11))
-            )
-        )
-    )
+    r = -2.75573143513906633035e-07 + z * (2.08757232129817482790e-09 + z * -1.13596475577881948265e-11)
+    r = -1.38888888888741095749e-03 + z * (2.48015872894767294178e-05 + z * r)
+    r = z * (4.16666666666666019037e-02 + z * r)
     half = 0.5 * z
     whole = 1.0 - half
     return whole + (((1.0 - whole) - half) + (z * r - x * tail))
@@ -121,48 +107,20 @@ def atan_reduced(x):  # type: ignore[no-untyped-def]
     """x - atan(x) for |x| up to 7 / 16."""
     z = x * x
     w = z * z
-    even = z * (
-        3.33333333333329318027e-01
-        + w
-        * (
-            1.42857142725034663711e-01
-            + w
-            * (
-                9.09088713343650656196e-02
-                + w * (6.66107313738753120669e-02 + w * (4.97687799461593236017e-02 + w * 1.62858201153657823623e-02))
-            )
-        )
-    )
-    odd = w * (
-        -1.99999999998764832476e-01
-        + w
-        * (
-            -1.11111104054623557880e-01
-            + w * (-7.69187620504482999495e-02 + w * (-5.83357013379057348645e-02 + w * -3.65315727442169155270e-02))
-        )
-    )
+    even = 6.66107313738753120669e-02 + w * (4.97687799461593236017e-02 + w * 1.62858201153657823623e-02)
+    even = 1.42857142725034663711e-01 + w * (9.09088713343650656196e-02 + w * even)
+    even = z * (3.33333333333329318027e-01 + w * even)
+    odd = -7.69187620504482999495e-02 + w * (-5.83357013379057348645e-02 + w * -3.65315727442169155270e-02)
+    odd = w * (-1.99999999998764832476e-01 + w * (-1.11111104054623557880e-01 + w * odd))
     return x * (even + odd)
 
 
 def asin_reduced(t):  # type: ignore[no-untyped-def]
     """asin(x) / x - 1 of t = x^2, for |x| up to 1/2."""
-    p = t * (
-        1.66666666666666657415e-01
-        + t
-        * (
-            -3.25565818622400915405e-01
-            + t
-            * (
-                2.01212532134862925881e-01
-                + t * (-4.00555345006794114027e-02 + t * (7.91534994289814532176e-04 + t * 3.47933107596021167570e-05))
-            )
-        )
-    )
-    q = 1.0 + t * (
-        -2.40339491173441421878e00
-        + t * (2.02094576023350569471e00 + t * (-6.88283971605453293030e-01 + t * 7.70381505559019352791e-02))
-    )
-    return p / q
+    p = -4.00555345006794114027e-02 + t * (7.91534994289814532176e-04 + t * 3.47933107596021167570e-05)
+    p = -3.25565818622400915405e-01 + t * (2.01212532134862925881e-01 + t * p)
+    q = 2.02094576023350569471e00 + t * (-6.88283971605453293030e-01 + t * 7.70381505559019352791e-02)
+    return t * (1.66666666666666657415e-01 + t * p) / (1.0 + t * (-2.40339491173441421878e00 + t * q))
 
 
 @overload
@@ -177,7 +135,7 @@ def exp(x: ArrayLike | float) -> Floats | float:
         whole = round(float(x) * PER_LN2)
         return math.ldexp(exp_reduced(float(x) - whole * LN2_HIGH, whole * LN2_LOW), whole)
     x = np.asarray(x, np.float64)
-    if x.size > MANY:
+    if x.size > MANY and COMPILER in sys.modules:
         from powderlens.core.elementary_compiled import exp_array
 
         exp_array(x.ravel(), (out := np.empty(x.size)))
@@ -203,7 +161,7 @@ def log(x: ArrayLike | float) -> Floats | float:
             mantissa, whole = mantissa + mantissa, whole - 1
         return float(log_reduced(mantissa - 1.0, float(whole)))
     x = np.asarray(x, np.float64)
-    if x.size > MANY:
+    if x.size > MANY and COMPILER in sys.modules:
         from powderlens.core.elementary_compiled import log_array
 
         log_array(x.ravel(), (out := np.empty(x.size)))
@@ -229,7 +187,7 @@ def sin_cos(x: ArrayLike | float) -> tuple[Floats | float, Floats | float]:
         sine, cosine = sine_reduced(rest, tail), cosine_reduced(rest, tail)
         return ((sine, cosine), (cosine, -sine), (-sine, -cosine), (-cosine, sine))[whole % 4]
     x = np.asarray(x, np.float64)
-    if x.size > MANY:
+    if x.size > MANY and COMPILER in sys.modules:
         from powderlens.core.elementary_compiled import sin_cos_array
 
         sin_cos_array(x.ravel(), (sine := np.empty(x.size)), (cosine := np.empty(x.size)))

@@ -7,7 +7,7 @@ is true, and counts what else crosses over, promised or not.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.corpus.splits import COMPOSITIONS, CRYSTALS, IDS, PATTERNS, TYPES, composition_key, promises
 from powderlens.crystal.duplicates import find_duplicates
+from powderlens.crystals.compare import numbered
 from powderlens.crystals.table import CrystalTable
 
 if TYPE_CHECKING:
-    from powderlens.corpus.store.corpus import Corpus
+    from powderlens.corpus.store.drawn import DrawnCorpus
 
 MEASURES = {
     "rows": "The same row of the table in two parts",
@@ -91,7 +92,7 @@ class Audit:
         return {"broken": self.broken, **asdict(self)}
 
 
-def audit_corpus(corpus: Corpus) -> Audit:
+def audit_corpus(corpus: DrawnCorpus) -> Audit:
     """Audit the split of a corpus; see `audit`."""
     split = corpus.manifest["split"]
     numbers = {part: corpus.numbers(part) for part in corpus.parts}
@@ -130,9 +131,9 @@ def audit(
     kinds = {
         "rows": np.arange(len(table)),
         "duplicates": find_duplicates(list(table.column("bucket")), table.structure),
-        "types": _numbered(table.column("structure_type")),
-        "compositions": _numbered(composition_key(formula) for formula in table.column("formula")),
-        "systems": _numbered(zip(map(_system, table.column("elements")), table.space_group.tolist(), strict=True)),
+        "types": numbered(table.column("structure_type")),
+        "compositions": numbered(composition_key(formula) for formula in table.column("formula")),
+        "systems": numbered(zip(map(_system, table.column("elements")), table.space_group.tolist(), strict=True)),
     }
     ids = table.ids
     return Audit(
@@ -189,12 +190,6 @@ def _members(kinds: NDArray[np.int64], rows: NDArray[np.int64]) -> dict[int, lis
     for row, kind in zip(rows.tolist(), kinds[rows].tolist(), strict=True):
         found[kind].append(row)
     return found
-
-
-def _numbered(keys: Iterable[Hashable]) -> NDArray[np.int64]:
-    """The first row with the same key, for each row."""
-    first: dict[Hashable, int] = {}
-    return np.array([first.setdefault(key, row) for row, key in enumerate(keys)], dtype=np.int64)
 
 
 def _system(elements: Sequence[str]) -> str:

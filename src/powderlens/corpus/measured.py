@@ -21,9 +21,9 @@ import numpy as np
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.core.files import file_sha256
 from powderlens.corpus.measured_labels import label_of
+from powderlens.corpus.store.corpus import MEASURED
 from powderlens.corpus.store.manifest import Manifest
-from powderlens.corpus.store.stored import MEASURED
-from powderlens.corpus.store.stored_write import Item, StoredWriter
+from powderlens.corpus.store.stored_write import StoredPattern, StoredWriter
 from powderlens.pattern.formats.dif import Dif, is_dif, read_dif
 from powderlens.pattern.formats.opxrd import read_opxrd
 from powderlens.pattern.formats.rruff_set import WAVELENGTH_A, RruffSet, read_rruff_set
@@ -38,7 +38,7 @@ _NUMBER = re.compile(r"(?<![A-Za-z])[-+]?\d+(?:[.,]\d+)*(?:e[-+]?\d+)?")
 REFUSED_SHOWN = 200
 """Names of files in the manifest, beside the counts."""
 
-Found = Iterator[tuple[str, Callable[[], Item]]]
+Found = Iterator[tuple[str, Callable[[], StoredPattern]]]
 """Name of a file, and what reads it or says why not."""
 
 
@@ -66,12 +66,13 @@ def import_measured(
         raise InputError(f"a table of labels goes with --format folder; {form} files carry their own labels")
     fallback = None if wavelength is None else parse_radiation(wavelength).wavelength_A
     if source.suffix == ".npz" and form == "rruff":
-        found: Found = _set(read_rruff_set(source))
+        patterns = read_rruff_set(source)
+        found: Found = ((patterns.name(i), partial(_set_item, patterns, i)) for i in range(len(patterns)))
         origin: dict[str, Any] = {"name": source.name, "sha256": file_sha256(source)}
     else:
         files = _files(source)
         origin = {"name": source.resolve().name, "files": len(files), "sha256": _sum(files, source)}
-        found = _READERS[form](source, files, labels)
+        found = _found(form, source, files, labels or source / "labels.csv")
     reasons: Counter[str] = Counter()
     refused: list[dict[str, str]] = []
     with StoredWriter(output, kind=MEASURED, form=form, axis="two_theta_deg") as writer:
@@ -84,6 +85,16 @@ def import_measured(
                 reasons[_NUMBER.sub("N", reason)] += 1
                 refused.append({"file": name, "reason": reason})
         return writer.finish(reasons, refused=refused[:REFUSED_SHOWN], source=origin)
+
+
+def _found(form: str, source: Path, files: list[Path], labels: Path) -> Found:
+    if form == "folder":
+        return ((row.file, partial(_folder_item, row, source)) for row in read_label_table(labels))
+    if form == "rruff":
+        return _rruff(source, files)
+    if form == "dif":
+        return _each(files, source, _dif_item)
+    return _each((path for path in files if path.suffix == ".json"), source, _opxrd_item)
 
 
 def _files(source: Path) -> list[Path]:
@@ -120,35 +131,27 @@ def _reason(error: Exception, path: Path) -> str:
     return text.split(";")[0][:200] or type(error).__name__
 
 
-def _item(pattern: Pattern, identity: str, stated: Stated, said: dict[str, Any] | None = None) -> Item:
-    label = label_of(stated)
-    return Item(
+def _item(pattern: Pattern, identity: str, stated: Stated, said: dict[str, Any] | None = None) -> StoredPattern:
+    return StoredPattern(
         id=identity,
-        name=label.name,
-        formula=label.formula,
-        space_group=label.space_group,
-        crystal_system=label.crystal_system,
-        cell=label.cell,
-        niggli=label.niggli,
         wavelength_A=pattern.wavelength_A,
         axis=pattern.two_theta_deg,
         intensity=pattern.intensity,
         record=None if said is None else json.dumps(said, ensure_ascii=False),
+        **vars(label_of(stated)),
     )
 
 
-def _set(patterns: RruffSet) -> Found:
-    for i in range(len(patterns)):
-        yield patterns.name(i), partial(_set_item, patterns, i)
+def _each(files: Iterable[Path], source: Path, read: Callable[[Path, Path], StoredPattern]) -> Found:
+    return ((_name(path, source), partial(read, path, source)) for path in files)
 
 
-def _set_item(patterns: RruffSet, i: int) -> Item:
+def _set_item(patterns: RruffSet, i: int) -> StoredPattern:
     return _item(patterns.pattern(i), patterns.name(i), patterns.stated(i))
 
 
-def _rruff(source: Path, files: list[Path], labels: Path | None) -> Found:
+def _rruff(source: Path, files: list[Path]) -> Found:
     """RRUFF's text files; DIF files among them give the group and the cell of the sample with the same number."""
-    del labels
     texts, difs = [], dict[str, Dif]()
     for path in files:
         if not is_dif(path):
@@ -161,11 +164,10 @@ def _rruff(source: Path, files: list[Path], labels: Path | None) -> Found:
         sample = dif.sample or _sample_in(path.name)
         if sample:
             difs.setdefault(sample, dif)
-    for path in texts:
-        yield _name(path, source), partial(_rruff_item, path, source, difs)
+    return _each(texts, source, partial(_rruff_item, difs=difs))
 
 
-def _rruff_item(path: Path, source: Path, difs: dict[str, Dif]) -> Item:
+def _rruff_item(path: Path, source: Path, difs: dict[str, Dif]) -> StoredPattern:
     pattern = read_pattern(path)
     header = {key: value for key, value in pattern.metadata.items() if key != "header"}
     sample = header.get("rruffid")
@@ -189,13 +191,7 @@ def _sample_in(name: str) -> str | None:
     return found[0] if found else None
 
 
-def _dif(source: Path, files: list[Path], labels: Path | None) -> Found:
-    del labels
-    for path in files:
-        yield _name(path, source), partial(_dif_item, path, source)
-
-
-def _dif_item(path: Path, source: Path) -> Item:
+def _dif_item(path: Path, source: Path) -> StoredPattern:
     """Lines of a DIF file as a pattern: each line's intensity on the two nearest points of a 0.01 degree grid."""
     dif = read_dif(path)
     first = np.floor(min(5.0, dif.two_theta_deg[0] - 1) / DIF_STEP_DEG)
@@ -211,35 +207,13 @@ def _dif_item(path: Path, source: Path) -> Item:
     return replace(_item(pattern, _identity(path, source), stated, {"dif": dif.head}), calculated=True)
 
 
-def _folder(source: Path, files: list[Path], labels: Path | None) -> Found:
-    table = labels or source / "labels.csv"
-    del files
-    for row in read_label_table(table):
-        yield row.file, partial(_folder_item, row, source)
-
-
-def _folder_item(row: Row, source: Path) -> Item:
+def _folder_item(row: Row, source: Path) -> StoredPattern:
     pattern = read_pattern(source / row.file, row.wavelength)
     header = {key: value for key, value in pattern.metadata.items() if key != "header"}
     identity = Path(row.file).with_suffix("").as_posix()
     return _item(pattern, identity, row.stated(), {"header": header, "table": row.rest})
 
 
-def _opxrd(source: Path, files: list[Path], labels: Path | None) -> Found:
-    del labels
-    for path in files:
-        if path.suffix == ".json":
-            yield _name(path, source), partial(_opxrd_item, path, source)
-
-
-def _opxrd_item(path: Path, source: Path) -> Item:
+def _opxrd_item(path: Path, source: Path) -> StoredPattern:
     pattern, stated, said = read_opxrd(path)
     return _item(pattern, _identity(path, source), stated, said)
-
-
-_READERS: dict[str, Callable[[Path, list[Path], Path | None], Found]] = {
-    "rruff": _rruff,
-    "dif": _dif,
-    "folder": _folder,
-    "opxrd": _opxrd,
-}

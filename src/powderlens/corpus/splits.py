@@ -1,4 +1,4 @@
-"""Splits of a corpus into parts, each with a sentence that says what it holds apart.
+"""Splits into parts, each with a sentence that says what it holds apart, and the split of reflection tables.
 
 `powderlens.corpus.audit` checks that sentence against the crystals themselves.
 """
@@ -9,7 +9,7 @@ import csv
 import hashlib
 import re
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from itertools import pairwise
 from math import gcd
@@ -23,6 +23,7 @@ from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256
 from powderlens.core.random import check_seed
 from powderlens.crystal.duplicates import find_duplicates
+from powderlens.crystals.columns import lists
 from powderlens.crystals.table import CrystalTable
 
 IN_LIBRARY = {"train": 30, "validation": 1, "test": 2}
@@ -32,8 +33,12 @@ OUT_OF_LIBRARY = {"train": 70, "validation": 10, "test": 20}
 STRUCTURE_TYPE = {"train": 70, "test": 30}
 """Hundredths of the structure types. Source: Schopmans et al. (ML4pXRDs), Digital Discovery 2, 1414 (2023)."""
 
+PARTS = ("train", "validation", "test")
+HELD_OUT_PERCENT = {"validation": 1, "test": 2}
+"""Hundredths of the chemical systems that reflection tables hold out."""
+
+IN = "in-library"
 PATTERNS, IDS, CRYSTALS, TYPES, COMPOSITIONS = "patterns", "ids", "crystals", "structure types", "compositions"
-HOLDS_APART = (PATTERNS, IDS, CRYSTALS, TYPES, COMPOSITIONS)
 """What a split can promise not to have on two sides; patterns always."""
 
 PART = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -83,13 +88,12 @@ class Split:
         rows = np.flatnonzero(chosen.any(axis=1))
         counts = chosen[rows].sum(axis=1)
         conditions = np.nonzero(chosen[rows])[1].astype(np.int16)
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
         about = {"split": self.name, "part": part, "statement": self.statement}
         return pa.table(
             {
                 "id": pa.array([ids[row] for row in rows.tolist()], pa.string()),
                 "crystal": pa.array(rows.astype(np.int32)),
-                "conditions": pa.ListArray.from_arrays(pa.array(offsets), pa.array(conditions)),
+                "conditions": lists(conditions, counts),
             }
         ).replace_schema_metadata(about)
 
@@ -101,12 +105,14 @@ class Split:
 
 def split_names() -> tuple[str, ...]:
     """The splits that `make_split` knows by name."""
-    return tuple(_MAKERS)
+    return IN, *_DEALT
 
 
 def promises(name: str) -> tuple[str, ...]:
-    """What a split holds apart, some of `HOLDS_APART`; one that is not known by name, as a list, its crystals."""
-    return _PROMISES.get(name, (PATTERNS, CRYSTALS))
+    """What a split holds apart, such as `CRYSTALS`; one that is not known by name, as a list, its crystals."""
+    if name == IN:
+        return (PATTERNS,)
+    return _DEALT[name].promises if name in _DEALT else (PATTERNS, CRYSTALS)
 
 
 def make_split(name: str, table: CrystalTable, per_crystal: int, seed: int) -> Split:
@@ -125,9 +131,18 @@ def make_split(name: str, table: CrystalTable, per_crystal: int, seed: int) -> S
         raise InputError(f"per_crystal {per_crystal}: a crystal has at least 1 pattern")
     if name.endswith(".csv"):
         return _listed(Path(name), table, per_crystal)
-    if name not in _MAKERS:
-        raise InputError(f"split {name!r}: there are {', '.join(_MAKERS)}, or a .csv file with the columns id and part")
-    return _MAKERS[name](table, per_crystal, check_seed(seed))
+    if name not in split_names():
+        known = ", ".join(split_names())
+        raise InputError(f"split {name!r}: there are {known}, or a .csv file with the columns id and part")
+    check_seed(seed)
+    if name == IN:
+        return _in_library(len(table), per_crystal)
+    rule = _DEALT[name]
+    keys = rule.keys(table)
+    order = rule.order(keys, seed)
+    counts = _counts(len(order), rule.shares, "crystals, types or compositions", name)
+    part_of_key = dict(zip(order, _repeated(counts).tolist(), strict=True))
+    return _of_crystals(name, rule.statement, tuple(counts), [part_of_key[key] for key in keys], per_crystal)
 
 
 def composition_key(formula: str) -> str:
@@ -143,80 +158,79 @@ def composition_key(formula: str) -> str:
     return " ".join(f"{element}{count / total:.3f}" for element, count in sorted(counts.items()))
 
 
-def _in_library(table: CrystalTable, per_crystal: int, seed: int) -> Split:
-    del seed  # conditions are random already, and so is any choice of them
-    counts = _counts(per_crystal, IN_LIBRARY, "conditions of each crystal", "in-library")
-    one = np.repeat(np.arange(len(counts), dtype=np.int8), list(counts.values()))
+@dataclass(frozen=True)
+class _Dealt:
+    """A split that deals the crystals of one key together.
+
+    Attributes:
+        statement: see `Split`.
+        promises: see `promises`.
+        keys: the key of each crystal.
+        shares: hundredths of the keys for each part.
+        order: the keys in the order in which they are dealt, from the keys and the seed.
+    """
+
+    statement: str
+    promises: tuple[str, ...]
+    keys: Callable[[CrystalTable], list[str]]
+    shares: dict[str, int] = field(default_factory=lambda: OUT_OF_LIBRARY)
+    order: Callable[[Sequence[str], int], list[str]] = lambda keys, seed: _shuffled(keys, seed)
+
+
+def _types(table: CrystalTable) -> list[str]:
+    return joined(table.column("structure_type"), _kinds(table))
+
+
+def _compositions(table: CrystalTable) -> list[str]:
+    return joined([composition_key(formula) for formula in table.column("formula")], table.column("bucket"))
+
+
+def _kinds(table: CrystalTable) -> list[str]:
+    """For each crystal the smallest id of those that it equals: duplicates are dealt together."""
+    first = find_duplicates(list(table.column("bucket")), table.structure)
+    return joined(table.ids, [str(row) for row in first.tolist()])
+
+
+_DEALT = {
+    "out-of-library": _Dealt(
+        "No crystal is in two parts, under whatever id or setting; crystals were dealt at random (70/10/20), "
+        "so compositions and structure types are shared.",
+        (PATTERNS, CRYSTALS),
+        _kinds,
+    ),
+    "out-of-library-consecutive": _Dealt(
+        "No id is in two parts: the first 70 % of the ids, the next 10 % and the last 20 %; compositions, "
+        "structure types and crystals under two ids are shared.",
+        (PATTERNS, IDS),
+        lambda table: table.ids,
+        order=lambda ids, seed: sorted(ids, key=_natural),
+    ),
+    "structure-type": _Dealt(
+        "No structure type (anonymous formula, space group and Wyckoff sequence) is in two parts, and no "
+        "crystal under another id: 70 % of the types are in train, 30 % in test.",
+        (PATTERNS, CRYSTALS, TYPES),
+        _types,
+        STRUCTURE_TYPE,
+    ),
+    "composition": _Dealt(
+        "No composition is in two parts, and of crystals with shared or part-filled sites no set of "
+        "elements: 70 % of the compositions are in train, 10 % in validation, 20 % in test.",
+        (PATTERNS, CRYSTALS, COMPOSITIONS),
+        _compositions,
+    ),
+}
+
+
+def _in_library(crystals: int, per_crystal: int) -> Split:
+    counts = _counts(per_crystal, IN_LIBRARY, "conditions of each crystal", IN)
     shares = "/".join(map(str, counts.values()))
     return Split(
-        name="in-library",
+        name=IN,
         statement=f"Every crystal is in every part ({shares} of its {per_crystal} conditions): no pattern is in two "
         "parts, crystals are shared by all.",
         names=tuple(counts),
-        part_of=np.broadcast_to(one, (len(table), per_crystal)),
+        part_of=np.broadcast_to(_repeated(counts), (crystals, per_crystal)),
     )
-
-
-def _out_of_library(table: CrystalTable, per_crystal: int, seed: int) -> Split:
-    keys = _kinds(table)
-    return Split(
-        name="out-of-library",
-        statement="No crystal is in two parts, under whatever id or setting; crystals were dealt at random (70/10/20), "
-        "so compositions and structure types are shared.",
-        names=tuple(OUT_OF_LIBRARY),
-        part_of=_dealt(_shuffled(keys, seed), OUT_OF_LIBRARY, keys, per_crystal, "out-of-library"),
-    )
-
-
-def _consecutive(table: CrystalTable, per_crystal: int, seed: int) -> Split:
-    del seed  # nothing is shuffled
-    return Split(
-        name="out-of-library-consecutive",
-        statement="No id is in two parts: the first 70 % of the ids, the next 10 % and the last 20 %; compositions, "
-        "structure types and crystals under two ids are shared.",
-        names=tuple(OUT_OF_LIBRARY),
-        part_of=_dealt(
-            sorted(table.ids, key=_natural), OUT_OF_LIBRARY, table.ids, per_crystal, "out-of-library-consecutive"
-        ),
-    )
-
-
-def _structure_type(table: CrystalTable, per_crystal: int, seed: int) -> Split:
-    types = joined(list(table.column("structure_type")), _kinds(table))
-    return Split(
-        name="structure-type",
-        statement="No structure type (anonymous formula, space group and Wyckoff sequence) is in two parts, and no "
-        "crystal under another id: 70 % of the types are in train, 30 % in test.",
-        names=tuple(STRUCTURE_TYPE),
-        part_of=_dealt(_shuffled(types, seed), STRUCTURE_TYPE, types, per_crystal, "structure-type"),
-    )
-
-
-def _composition(table: CrystalTable, per_crystal: int, seed: int) -> Split:
-    keys = joined([composition_key(formula) for formula in table.column("formula")], list(table.column("bucket")))
-    return Split(
-        name="composition",
-        statement="No composition is in two parts, and of crystals with shared or part-filled sites no set of "
-        "elements: 70 % of the compositions are in train, 10 % in validation, 20 % in test.",
-        names=tuple(OUT_OF_LIBRARY),
-        part_of=_dealt(_shuffled(keys, seed), OUT_OF_LIBRARY, keys, per_crystal, "composition"),
-    )
-
-
-_MAKERS: dict[str, Callable[[CrystalTable, int, int], Split]] = {
-    "in-library": _in_library,
-    "out-of-library": _out_of_library,
-    "out-of-library-consecutive": _consecutive,
-    "structure-type": _structure_type,
-    "composition": _composition,
-}
-
-_PROMISES = {
-    "in-library": (PATTERNS,),
-    "out-of-library-consecutive": (PATTERNS, IDS),
-    "structure-type": (PATTERNS, CRYSTALS, TYPES),
-    "composition": (PATTERNS, CRYSTALS, COMPOSITIONS),
-}
 
 
 def _listed(path: Path, table: CrystalTable, per_crystal: int) -> Split:
@@ -226,15 +240,20 @@ def _listed(path: Path, table: CrystalTable, per_crystal: int) -> Split:
     if not found:
         raise InputError(f"{path}: not one of its {len(part_of_id)} ids is a crystal of the corpus; compare the ids")
     names = tuple(sorted(found, key=lambda part: (part != "train", part != "validation", part)))
-    at = np.array([-1 if part is None else names.index(part) for part in listed], dtype=np.int8)
-    out = int((at < 0).sum())
-    return Split(
-        name=path.name,
-        statement=f"As {path.name} lists the crystals (sha256 {file_sha256(path)[:16]}): no crystal is in two parts; "
-        f"{out} crystals of the corpus are in none.",
-        names=names,
-        part_of=np.broadcast_to(at[:, None], (len(table), per_crystal)),
+    statement = (
+        f"As {path.name} lists the crystals (sha256 {file_sha256(path)[:16]}): no crystal is in two parts; "
+        f"{listed.count(None)} crystals of the corpus are in none."
     )
+    at = [-1 if part is None else names.index(part) for part in listed]
+    return _of_crystals(path.name, statement, names, at, per_crystal)
+
+
+def _of_crystals(
+    name: str, statement: str, names: tuple[str, ...], part_of_crystal: Sequence[int], per_crystal: int
+) -> Split:
+    """A split that leaves the patterns of a crystal together."""
+    part_of = np.array(part_of_crystal, np.int8)[:, None]
+    return Split(name, statement, names, np.broadcast_to(part_of, (len(part_of), per_crystal)))
 
 
 def _read_list(path: Path) -> dict[str, str]:
@@ -261,12 +280,6 @@ def _read_list(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read ({error}); give a csv file with the columns id and part") from None
     return parts
-
-
-def _kinds(table: CrystalTable) -> list[str]:
-    """For each crystal the smallest id of those that it equals: duplicates are dealt together."""
-    first = find_duplicates(list(table.column("bucket")), table.structure)
-    return joined(table.ids, [str(row) for row in first.tolist()])
 
 
 def joined(first: Sequence[str], second: Sequence[str]) -> list[str]:
@@ -298,16 +311,6 @@ def _shuffled(keys: Sequence[str], seed: int) -> list[str]:
     return sorted(set(keys), key=lambda key: hashlib.sha256(f"{seed}|{key}".encode()).digest())
 
 
-def _dealt(
-    order: Sequence[str], shares: dict[str, int], keys: Sequence[str], per_crystal: int, name: str
-) -> NDArray[np.int8]:
-    """(crystals, per_crystal): the keys of `order` dealt to the parts by share, each crystal with its key."""
-    counts = _counts(len(order), shares, "crystals, types or compositions", name)
-    at = dict(zip(order, np.repeat(np.arange(len(counts)), list(counts.values())).tolist(), strict=True))
-    parts = np.array([at[key] for key in keys], dtype=np.int8)
-    return np.broadcast_to(parts[:, None], (len(keys), per_crystal))
-
-
 def _counts(total: int, shares: dict[str, int], what: str, name: str) -> dict[str, int]:
     """How many of a total each part receives: at least one, the first the rest."""
     if total < len(shares):
@@ -318,8 +321,35 @@ def _counts(total: int, shares: dict[str, int], what: str, name: str) -> dict[st
     return {first: total - sum(counts.values()), **counts}
 
 
+def _repeated(counts: dict[str, int]) -> NDArray[np.int8]:
+    """The place of each part, as often as it has a share."""
+    return np.repeat(np.arange(len(counts), dtype=np.int8), list(counts.values()))
+
+
 def _natural(identity: str) -> list[tuple[int, int, str]]:
     """Sorts "mp-9" before "mp-10"."""
     return [
         (0, int(word), "") if word.isdigit() else (1, 0, word) for word in re.split(r"([0-9]+)", identity) if word != ""
     ]
+
+
+def split_of(elements: str, space_group: int) -> str:
+    """Part of all crystals that share their set of elements and their space group, from any database.
+
+    So repeated determinations of a phase stay on one side; a solid solution with one more element is another system,
+    and may stand on the other side of its end member. The choice is a hash, so it needs no file and stays when crystals
+    are added.
+    """
+    bucket = int.from_bytes(hashlib.sha256(f"{elements}|{space_group}".encode()).digest()[:4], "big") % 100
+    low = 0
+    for part, percent in HELD_OUT_PERCENT.items():
+        if low <= bucket < low + percent:
+            return part
+        low += percent
+    return "train"
+
+
+def split_indices(elements: Sequence[str], space_groups: Sequence[int]) -> dict[str, NDArray[np.int64]]:
+    """Row numbers of each part."""
+    parts = np.array([split_of(e, int(g)) for e, g in zip(elements, space_groups, strict=True)])
+    return {part: np.flatnonzero(parts == part) for part in PARTS}

@@ -13,8 +13,9 @@ from powderlens.core.errors import MissingExtraError, StructureError
 from powderlens.crystal.displacement import believable, u_from_beta
 from powderlens.crystal.elements import ELEMENTS, NUMBER, element_from_text
 from powderlens.crystal.expand import MERGE_DISTANCE_A, check_metric, check_sites, expand_sites, without_repeats
+from powderlens.crystal.from_sites import symmetric_cell, whole_cell
 from powderlens.crystal.operators import operators_from_triplets, space_group_number
-from powderlens.crystal.structure import Structure, check_lattice, lattice_from_cell, right_handed
+from powderlens.crystal.structure import Structure, check_lattice, lattice_from_cell
 
 if TYPE_CHECKING:
     from ase import Atoms
@@ -78,19 +79,8 @@ def from_pymatgen(source: Any) -> Structure:
             occupancy.append(float(filled))
     if not elements:
         raise StructureError("pymatgen: no atoms")
-    lattice, places = right_handed(
-        np.array(source.lattice.matrix, dtype=float), np.array(frac, dtype=float).reshape(-1, 3)
-    )
-    check_sites(lattice, elements, places, np.array(occupancy))
-    return Structure(
-        lattice=lattice,
-        elements=tuple(elements),
-        frac=places,
-        occupancy=np.array(occupancy),
-        u_iso_A2=np.full(len(elements), np.nan),
-        name=str(source.reduced_formula),
-        source="pymatgen",
-    )
+    lattice = np.array(source.lattice.matrix, dtype=float)
+    return whole_cell(lattice, elements, frac, occupancy, name=str(source.reduced_formula), source="pymatgen")
 
 
 def to_ase(structure: Structure) -> Atoms:
@@ -148,17 +138,8 @@ def from_ase(source: Any) -> Structure:
             elements.append(element)
             frac.append(places[i])
             occupancy.append(float(filled))
-    lattice, moved = right_handed(lattice, np.array(frac, dtype=float).reshape(-1, 3))
-    check_sites(lattice, elements, moved, np.array(occupancy))
-    return Structure(
-        lattice=lattice,
-        elements=tuple(elements),
-        frac=moved,
-        occupancy=np.array(occupancy),
-        u_iso_A2=np.full(len(elements), np.nan),
-        name=str(source.symbols) if elements else "",
-        source="ase",
-    )
+    name = str(source.symbols) if elements else ""
+    return whole_cell(lattice, elements, frac, occupancy, name=name, source="ase")
 
 
 def to_gemmi(structure: Structure) -> gemmi.SmallStructure:
@@ -196,8 +177,8 @@ def from_gemmi(source: Any) -> Structure:
     if source.spacegroup is None:
         source.determine_and_set_spacegroup("s.h2")
     texts = list(source.symops) or [operation.triplet() for operation in _gemmi_group(source).operations()]
-    rotations, translations = operators_from_triplets(texts)
-    check_metric(lattice, rotations)
+    operators = operators_from_triplets(texts)
+    check_metric(lattice, operators[0])
     elements = []
     for site in source.sites:
         name = site.element.name if site.element.atomic_number > 0 else None
@@ -208,34 +189,13 @@ def from_gemmi(source: Any) -> Structure:
     u_iso = np.array([site.u_iso for site in source.sites], dtype=float)
     tensors = np.array([site.aniso.as_mat33().tolist() for site in source.sites])
     tensors[~tensors.any(axis=(1, 2))] = np.nan
-    displacements = believable(u_iso, None if np.isnan(tensors).all() else tensors, lattice)
-    sites = without_repeats(
-        expand_sites(
-            lattice,
-            elements,
-            np.array([site.fract.tolist() for site in source.sites]),
-            np.array([site.occ for site in source.sites], dtype=float),
-            displacements.u_iso_A2,
-            displacements.beta,
-            rotations,
-            translations,
-        ),
-        lattice,
-    )
+    u_iso, beta, _ = believable(u_iso, None if np.isnan(tensors).all() else tensors, lattice)
+    frac = np.array([site.fract.tolist() for site in source.sites])
+    occupancy = np.array([site.occ for site in source.sites], dtype=float)
+    sites = without_repeats(expand_sites(lattice, elements, frac, occupancy, u_iso, beta, *operators), lattice)
     check_sites(lattice, sites.elements, sites.frac, sites.occupancy)
-    return Structure(
-        lattice=lattice,
-        elements=sites.elements,
-        frac=sites.frac,
-        occupancy=sites.occupancy,
-        u_iso_A2=sites.u_iso_A2,
-        beta=sites.beta,
-        rotations=rotations,
-        translations=translations,
-        space_group=space_group_number(rotations, translations),
-        name=source.name,
-        source="gemmi",
-    )
+    group = space_group_number(*operators)
+    return symmetric_cell(lattice, sites, operators, space_group=group, name=source.name, source="gemmi")
 
 
 def _gemmi_group(source: Any) -> gemmi.SpaceGroup:

@@ -49,6 +49,9 @@ class Candidate:
         return groups_at(self.symmetry, (LOOSE,))[0]
 
 
+Objection = Callable[[Candidate], str | None]
+
+
 @dataclass(frozen=True)
 class Rule:
     """One rule.
@@ -61,7 +64,7 @@ class Rule:
 
     name: str
     text: str
-    objection: Callable[[Candidate], str | None] | None
+    objection: Objection | None
 
 
 def declared_group(structure: Structure) -> int | None:
@@ -77,7 +80,21 @@ def declared_group(structure: Structure) -> int | None:
     return None
 
 
-def _of_kind(kind: str) -> Callable[[Candidate], str | None]:
+RULES: dict[str, Rule] = {}
+"""All rules by name."""
+
+
+def _rule(name: str, text: str) -> Callable[[Objection], Objection]:
+    """Makes a rule of what objects to a candidate."""
+
+    def added(objection: Objection) -> Objection:
+        RULES[name] = Rule(name, text, objection)
+        return objection
+
+    return added
+
+
+def _of_kind(kind: str) -> Objection:
     """What of one kind the source states and the crystal is not."""
 
     def objection(candidate: Candidate) -> str | None:
@@ -86,33 +103,61 @@ def _of_kind(kind: str) -> Callable[[Candidate], str | None]:
     return objection
 
 
+_rule(
+    "content",
+    f"formula, formula units and density are those that the source states, to {TOLERANCE:.0%}; hydrogen may be missing",
+)(_of_kind("content"))
+_rule(
+    "stated-symmetry",
+    "symbol, number and operators that the source states are of one group, in a setting that it makes clear",
+)(_of_kind("symmetry"))
+
+
+@_rule("atoms", f"at most {MAX_SITES} sites in the primitive cell; a shared site counts once")
 def _too_many_atoms(candidate: Candidate) -> str | None:
     sites = candidate.symmetry.primitive_sites
     return f"{sites} atoms" if sites > MAX_SITES else None
 
 
+@_rule(
+    "distances",
+    f"no two sites, together filled more than {FULL:g}, within {IMPOSSIBLE_A:g} A of each other (the shortest bond "
+    "known, H-H, has 0.74 A)",
+)
 def _too_close(candidate: Candidate) -> str | None:
     structure = candidate.structure
     shortest = float(shortest_distance_A(structure.lattice, structure.frac, structure.occupancy, IMPOSSIBLE_A))
     return f"{shortest:.3f} A" if shortest < IMPOSSIBLE_A else None
 
 
+@_rule("declared", f"the group that the source declares, where it declares one, is the one found at {SYMPREC_A:g} A")
 def _other_than_declared(candidate: Candidate) -> str | None:
     declared, found = declared_group(candidate.structure), candidate.symmetry.number
     return f"declared {declared}, found {found}" if declared not in (None, found) else None
 
 
+@_rule(
+    "broken-symmetry",
+    f"no higher group is nearly there: the group at {LOOSE[0]:g} A and {LOOSE[1]:g} degrees, at which the Materials "
+    f"Project records groups, is the one at {SYMPREC_A:g} A",
+)
 def _broken(candidate: Candidate) -> str | None:
     loose, found = candidate.loose_group, candidate.symmetry.number
     return f"{found}, loosely {loose or 'none'}" if loose != found else None
 
 
+@_rule("stable", "one group at " + ", ".join(f"({a:g} A, {b:g} degrees)" for a, b in STEPS))
 def _unstable(candidate: Candidate) -> str | None:
     found = candidate.symmetry.number
     groups = [*groups_at(candidate.symmetry, STEPS[:-1]), candidate.loose_group]
     return f"{found}, then {', '.join(str(g or 'none') for g in groups)}" if set(groups) != {found} else None
 
 
+@_rule(
+    "niggli",
+    "lengths and angles of the Niggli cell as given are those that its crystal system makes of it to a relative "
+    f"{NIGGLI_TOLERANCE:g}",
+)
 def _niggli_differs(candidate: Candidate) -> str | None:
     misfit = niggli_misfit(candidate.symmetry)
     if misfit <= NIGGLI_TOLERANCE:
@@ -120,63 +165,14 @@ def _niggli_differs(candidate: Candidate) -> str | None:
     return f"not {crystal_system(candidate.symmetry.number)} by {misfit:.2g}"
 
 
+@_rule("volume", f"conventional cell below {MAX_VOLUME_A3:,.0f} A^3")
 def _too_large(candidate: Candidate) -> str | None:
     volume = candidate.symmetry.standard.volume_A3
     return f"{volume:.0f} A^3" if volume >= MAX_VOLUME_A3 else None
 
 
-RULES: dict[str, Rule] = {
-    rule.name: rule
-    for rule in (
-        Rule(
-            "content",
-            f"formula, formula units and density are those that the source states, to {TOLERANCE:.0%}; hydrogen may be "
-            "missing",
-            _of_kind("content"),
-        ),
-        Rule(
-            "stated-symmetry",
-            "symbol, number and operators that the source states are of one group, in a setting that it makes clear",
-            _of_kind("symmetry"),
-        ),
-        Rule(
-            "atoms",
-            f"at most {MAX_SITES} sites in the primitive cell; a shared site counts once",
-            _too_many_atoms,
-        ),
-        Rule(
-            "distances",
-            f"no two sites, together filled more than {FULL:g}, within {IMPOSSIBLE_A:g} A of each other (the shortest "
-            "bond known, H-H, has 0.74 A)",
-            _too_close,
-        ),
-        Rule(
-            "declared",
-            f"the group that the source declares, where it declares one, is the one found at {SYMPREC_A:g} A",
-            _other_than_declared,
-        ),
-        Rule(
-            "broken-symmetry",
-            f"no higher group is nearly there: the group at {LOOSE[0]:g} A and {LOOSE[1]:g} degrees, at which the "
-            f"Materials Project records groups, is the one at {SYMPREC_A:g} A",
-            _broken,
-        ),
-        Rule(
-            "stable",
-            "one group at " + ", ".join(f"({a:g} A, {b:g} degrees)" for a, b in STEPS),
-            _unstable,
-        ),
-        Rule(
-            "niggli",
-            "lengths and angles of the Niggli cell as given are those that its crystal system makes of it to a "
-            f"relative {NIGGLI_TOLERANCE:g}",
-            _niggli_differs,
-        ),
-        Rule("volume", f"conventional cell below {MAX_VOLUME_A3:,.0f} A^3", _too_large),
-        Rule("duplicates", "the first of each set of equal crystals stays, in the order of the sources", None),
-    )
-}
-"""All rules by name."""
+DUPLICATES = "the first of each set of equal crystals stays, in the order of the sources"
+RULES["duplicates"] = Rule("duplicates", DUPLICATES, None)
 
 SOURCE_RULES = ("content", "stated-symmetry")
 """Rules by which a crystal is left out that its source contradicts; ours, and first in every protocol."""

@@ -51,7 +51,6 @@ class PrimitiveCrystal:
         kinds: (n,) index into `names` of each site.
         names: element sets of the sites in alphabetical order, such as ("Fe Mg", "O").
         occupancy: (n, m) shares of a site's elements, in alphabetical order, filled up with zeros.
-        first: a site of the rarest kind.
     """
 
     lattice: NDArray[np.float64]
@@ -59,7 +58,13 @@ class PrimitiveCrystal:
     kinds: NDArray[np.int64]
     names: tuple[str, ...]
     occupancy: NDArray[np.float64]
-    first: int
+
+    @cached_property
+    def first(self) -> int:
+        """A site of the rarest kind."""
+        counts = np.bincount(self.kinds)
+        counts[counts == 0] = len(self.kinds) + 1
+        return int(np.argmax(self.kinds == np.argmin(counts)))
 
     @cached_property
     def volume_A3(self) -> float:
@@ -83,7 +88,7 @@ class PrimitiveCrystal:
 
 
 @dataclass(frozen=True)
-class Fit:
+class Overlay:
     """How well one crystal lies on another: largest stretch, rms and largest distance of atoms in A."""
 
     stretch: float
@@ -124,20 +129,17 @@ def primitive_crystals(structure: Structure) -> list[PrimitiveCrystal]:
     """
     kinds, names, occupancy, rows = _site_kinds(structure)
     frac, lattice = _reduced(structure.lattice, structure.frac[rows])
-    first = _rarest(kinds)
+    whole = PrimitiveCrystal(lattice, frac, kinds, names, occupancy)
     found: list[PrimitiveCrystal] = []
     if np.gcd.reduce(np.bincount(kinds)) > 1:
         for limit_A in TRANSLATION_LIMITS_A:
-            smaller = _smaller_cell(lattice, frac, kinds, occupancy, first, limit_A)
-            if smaller is not None and (not found or len(smaller[1]) != len(found[-1].kinds)):
-                edges, places, kept = smaller
-                found.append(PrimitiveCrystal(edges, places, kinds[kept], names, occupancy[kept], _rarest(kinds[kept])))
-            elif smaller is None and not found:
-                found.append(PrimitiveCrystal(lattice, frac, kinds, names, occupancy, first))
-    return found or [PrimitiveCrystal(lattice, frac, kinds, names, occupancy, first)]
+            smaller = _smaller(whole, limit_A)
+            if not found or (smaller is not None and len(smaller.kinds) != len(found[-1].kinds)):
+                found.append(smaller or whole)
+    return found or [whole]
 
 
-def fit_of(a: PrimitiveCrystal, b: PrimitiveCrystal, *, stretch: float = STRETCH_LIMIT) -> Fit | None:
+def fit_of(a: PrimitiveCrystal, b: PrimitiveCrystal, *, stretch: float = STRETCH_LIMIT) -> Overlay | None:
     """How b lies on a, or None where it does not within the limits of this module."""
     if a.signature != b.signature or abs(np.log(a.volume_A3 / b.volume_A3)) > 3.1 * stretch:
         return None
@@ -145,7 +147,7 @@ def fit_of(a: PrimitiveCrystal, b: PrimitiveCrystal, *, stretch: float = STRETCH
         a.lattice, a.inverse, a.frac, a.kinds, a.occupancy, b.lattice, b.reach, b.frac, b.kinds, b.occupancy,
         a.first, stretch, ATOM_LIMIT_A, OCCUPANCY_LIMIT,
     )  # fmt: skip
-    return Fit(change, rms_A, farthest_A) if same else None
+    return Overlay(change, rms_A, farthest_A) if same else None
 
 
 def same_structure(a: Structure, b: Structure) -> bool:
@@ -188,19 +190,15 @@ def _first_of_each(rows: list[int], load: Callable[[int], Structure]) -> Iterato
             forms = primitive_crystals(load(index))
         except StructureError:
             continue
-        matches = [
-            earlier
-            for form in forms
-            for earlier in (
-                next((i for i, other in known.get(form.signature, ()) if fit_of(other, form) is not None), None),
-            )
-            if earlier is not None
-        ]
-        if matches:
-            yield index, min(matches)
-            continue
-        for form in forms:
-            known.setdefault(form.signature, []).append((index, form))
+        alike = [(i, other, form) for form in forms for i, other in known.get(form.signature, ())]
+        # In the order of the crystals, so that the first that fits is the earliest.
+        for earlier, other, form in sorted(alike, key=lambda pair: pair[0]):
+            if fit_of(other, form) is not None:
+                yield index, earlier
+                break
+        else:
+            for form in forms:
+                known.setdefault(form.signature, []).append((index, form))
 
 
 def _any_fit(a: list[PrimitiveCrystal], b: list[PrimitiveCrystal]) -> bool:
@@ -232,12 +230,6 @@ def _site_kinds(
     return kinds, names, occupancy, np.array([rows[0] for rows in sites])
 
 
-def _rarest(kinds: NDArray[np.int64]) -> int:
-    counts = np.bincount(kinds)
-    counts[counts == 0] = len(kinds) + 1
-    return int(np.argmax(kinds == np.argmin(counts)))
-
-
 def _reduced(
     lattice: NDArray[np.float64], frac: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -250,16 +242,10 @@ def _reduced(
     return np.ascontiguousarray(moved % 1.0), np.array(basis)
 
 
-def _smaller_cell(
-    lattice: NDArray[np.float64],
-    frac: NDArray[np.float64],
-    kinds: NDArray[np.int64],
-    occupancy: NDArray[np.float64],
-    first: int,
-    limit_A: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]] | None:
-    """Lattice, coordinates (means over the translations) and kept rows of a primitive cell; None if it is one."""
-    shifts, images = pure_translations(frac, kinds, occupancy, lattice, limit_A, OCCUPANCY_LIMIT, first)
+def _smaller(whole: PrimitiveCrystal, limit_A: float) -> PrimitiveCrystal | None:
+    """A crystal in a primitive cell, its coordinates means over the translations; None if its cell is one."""
+    frac, kinds, occupancy = whole.frac, whole.kinds, whole.occupancy
+    shifts, images = pure_translations(frac, kinds, occupancy, whole.lattice, limit_A, OCCUPANCY_LIMIT, whole.first)
     count = len(shifts)
     if count == 1 or len(frac) % count:
         return None
@@ -273,5 +259,5 @@ def _smaller_cell(
         return None
     rest = frac[images[:, kept]] - steps[:, None, :] - frac[kept]
     places = frac[kept] + (rest - np.round(rest)).mean(axis=0)
-    moved, edges = _reduced(basis @ lattice, places @ np.linalg.inv(basis))
-    return edges, moved, kept
+    moved, edges = _reduced(basis @ whole.lattice, places @ np.linalg.inv(basis))
+    return PrimitiveCrystal(edges, moved, kinds[kept], whole.names, occupancy[kept])

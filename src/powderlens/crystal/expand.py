@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.elementary import lengths, product, turned
 from powderlens.core.errors import StructureError
+from powderlens.crystal.operators import Operators
 from powderlens.crystal.structure import FULLEST, MAX_ATOMS, Doubt, Structure
 
 MERGE_DISTANCE_A = 0.05
@@ -108,7 +109,7 @@ def expand_sites(
         here, tensor = images[i], None if beta is None else beta[i]
         first = np.arange(m)
         if near[i].sum() > 1:
-            special, stabiliser = _special(frac[i], occupancy[i], lattice, rotations, translations)
+            special, stabiliser = _special(frac[i], occupancy[i], lattice, (rotations, translations))
             if len(stabiliser) > 1:
                 here = turned(rotations, special) + translations
                 first = _first_of_each(here, lattice, MERGE_DISTANCE_A, m // len(stabiliser))
@@ -134,38 +135,35 @@ def expand_sites(
 
 
 def _special(
-    place: NDArray[np.float64],
-    occupancy: float,
-    lattice: NDArray[np.float64],
-    rotations: NDArray[np.int64],
-    translations: NDArray[np.float64],
+    place: NDArray[np.float64], occupancy: float, lattice: NDArray[np.float64], operators: Operators
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """The special position that a site means, and which operators keep it there."""
-    if 2 * occupancy > FULL and (found := _settled(place, lattice, rotations, translations)) is not None:
+    if 2 * occupancy > FULL and (found := _settled(place, lattice, operators)) is not None:
         return found
-    images = turned(rotations, place) + translations
+    images = _images(place, operators)
     stabiliser = np.flatnonzero(_coincide(images - place, lattice, MERGE_DISTANCE_A))
     return _mean_image(place, images[stabiliser]), stabiliser
 
 
 def _settled(
-    place: NDArray[np.float64],
-    lattice: NDArray[np.float64],
-    rotations: NDArray[np.int64],
-    translations: NDArray[np.float64],
+    place: NDArray[np.float64], lattice: NDArray[np.float64], operators: Operators
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]] | None:
     """Where a site comes to rest that is moved to the mean of its near images again and again; None if nowhere.
 
     Near an axis the nearest images are not yet all of those about it: each step brings more of them within reach.
     """
     for _ in range(STEPS):
-        images = turned(rotations, place) + translations
+        images = _images(place, operators)
         place = _mean_image(place, images[_coincide(images - place, lattice, IMPOSSIBLE_A)])
-        apart = _distances(turned(rotations, place) + translations - place, lattice)
+        apart = _distances(_images(place, operators) - place, lattice)
         stabiliser = np.flatnonzero(apart < IMPOSSIBLE_A)
         if (apart[stabiliser] < RESTING_A).all():
             return place, stabiliser
     return None
+
+
+def _images(place: NDArray[np.float64], operators: Operators) -> NDArray[np.float64]:
+    return turned(operators[0], place) + operators[1]
 
 
 def _mean_image(place: NDArray[np.float64], images: NDArray[np.float64]) -> NDArray[np.float64]:

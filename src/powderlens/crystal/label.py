@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -195,19 +194,6 @@ def find_symmetry(structure: Structure, symprec_A: float = SYMPREC_A) -> Symmetr
         _dataset=dataset,
         _rows_of=_runs(order, np.cumsum(np.bincount(site_of_row))),
     )
-
-
-def find_space_groups(structures: Iterable[Structure], symprec_A: float = SYMPREC_A) -> Iterator[int | None]:
-    """Space-group numbers of many structures, the number alone; None where the search fails.
-
-    About 0.4 ms for a cell of 20 atoms. See `find_symmetry`.
-    """
-    for structure in structures:
-        first, _, kinds = _sites(structure)
-        try:
-            yield _search(structure, first, kinds, symprec_A)[0].number
-        except StructureError:
-            yield None
 
 
 def group_and_basis(structure: Structure, symprec_A: float) -> tuple[int, NDArray[np.float64]]:

@@ -53,6 +53,30 @@ def nearest(place, kind, weights, frac, kinds, occupancy, lattice, limit_A, weig
 
 
 @_compiled
+def _laid(  # type: ignore[no-untyped-def]
+    frac_a, kinds, occupancy_a, frac_b, kinds_b, occupancy_b, lattice, first, trial, limit_A, weight_limit, met, steps
+):
+    """Whether the shift from atom `first` of a to atom `trial` of b brings each atom of a near one of its kind in b.
+
+    Writes into met (n,) which atom that is, and into steps (n, 3) the rest of the way to it.
+    """
+    n = len(kinds)
+    place = np.empty(3)
+    taken = np.zeros(n, np.bool_)
+    for i in range(n):
+        for c in range(3):
+            place[c] = frac_a[i, c] + frac_b[trial, c] - frac_a[first, c]
+        j, steps[i, 0], steps[i, 1], steps[i, 2] = nearest(
+            place, kinds[i], occupancy_a[i], frac_b, kinds_b, occupancy_b, lattice, limit_A, weight_limit, taken
+        )
+        if j < 0:
+            return False
+        taken[j] = True
+        met[i] = j
+    return True
+
+
+@_compiled
 def pure_translations(frac, kinds, occupancy, lattice, limit_A, weight_limit, first):  # type: ignore[no-untyped-def]
     """Translations that lay a crystal on itself, each atom within `limit_A` of one of its kind.
 
@@ -72,31 +96,20 @@ def pure_translations(frac, kinds, occupancy, lattice, limit_A, weight_limit, fi
     shifts = np.zeros((n, 3))
     images = np.empty((n, n), np.int32)
     images[0] = np.arange(n)
+    steps = np.empty((n, 3))
     count = 1
-    place = np.empty(3)
     for trial in range(n):
         if trial == first or kinds[trial] != kinds[first]:
             continue
-        taken = np.zeros(n, np.bool_)
-        mean = np.zeros(3)
-        whole = True
-        for i in range(n):
+        if _laid(
+            frac, kinds, occupancy, frac, kinds, occupancy, lattice, first, trial, limit_A, weight_limit,
+            images[count], steps,
+        ):  # fmt: skip
             for c in range(3):
-                place[c] = frac[i, c] + frac[trial, c] - frac[first, c]
-            j, v0, v1, v2 = nearest(
-                place, kinds[i], occupancy[i], frac, kinds, occupancy, lattice, limit_A, weight_limit, taken
-            )
-            if j < 0:
-                whole = False
-                break
-            taken[j] = True
-            images[count, i] = j
-            mean[0] += v0
-            mean[1] += v1
-            mean[2] += v2
-        if whole:
-            for c in range(3):
-                shifts[count, c] = frac[trial, c] - frac[first, c] + mean[c] / n
+                total = 0.0
+                for i in range(n):
+                    total += steps[i, c]
+                shifts[count, c] = frac[trial, c] - frac[first, c] + total / n
             count += 1
     return shifts[:count].copy(), images[:count].copy()
 
@@ -166,30 +179,19 @@ def _atoms_match(  # type: ignore[no-untyped-def]
 ):
     """Whether a shift of the origin lays the atoms of b on those of a, in one cell whose rows are `lattice`."""
     n = len(kinds)
-    place = np.empty(3)
+    met = np.empty(n, np.int32)
     steps = np.empty((n, 3))
     for trial in range(n):
-        if kinds_b[trial] != kinds[first]:
+        # The atom that sets the origin is itself off by up to the limit.
+        if kinds_b[trial] != kinds[first] or not _laid(
+            frac_a, kinds, occupancy_a, frac_b, kinds_b, occupancy_b, lattice, first, trial, 2 * limit_A, weight_limit,
+            met, steps,
+        ):  # fmt: skip
             continue
-        taken = np.zeros(n, np.bool_)
         mean = np.zeros(3)
-        whole = True
         for i in range(n):
             for c in range(3):
-                place[c] = frac_a[i, c] + frac_b[trial, c] - frac_a[first, c]
-            # The atom that sets the origin is itself off by up to the limit.
-            j, v0, v1, v2 = nearest(
-                place, kinds[i], occupancy_a[i], frac_b, kinds_b, occupancy_b, lattice, 2 * limit_A, weight_limit, taken
-            )
-            if j < 0:
-                whole = False
-                break
-            taken[j] = True
-            steps[i, 0], steps[i, 1], steps[i, 2] = v0, v1, v2
-            for c in range(3):
                 mean[c] += steps[i, c] / n
-        if not whole:
-            continue
         worst = total = 0.0
         for i in range(n):
             square = 0.0
@@ -207,21 +209,9 @@ def _atoms_match(  # type: ignore[no-untyped-def]
 
 @_compiled
 def match(  # type: ignore[no-untyped-def]
-    lattice_a,
-    inverse_a,
-    frac_a,
-    kinds_a,
-    occupancy_a,
-    lattice_b,
-    reach_b,
-    frac_b,
-    kinds_b,
-    occupancy_b,
-    first,
-    stretch,
-    limit_A,
-    weight_limit,
-):
+    lattice_a, inverse_a, frac_a, kinds_a, occupancy_a, lattice_b, reach_b, frac_b, kinds_b, occupancy_b, first,
+    stretch, limit_A, weight_limit,
+):  # fmt: skip
     """Lay a primitive cell on another: every choice of axes, either hand, every origin.
 
     Args:

@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import StructureError
 
+Operators = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""(m, 3, 3) rotations, acting on fractional columns, and (m, 3) translations."""
+
 SEITZ_DENOMINATOR = 24
 """gemmi keeps operators as integers in units of 1/24."""
 
 
-def operators_from_triplets(triplets: Iterable[str]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def operators_from_triplets(triplets: Iterable[str]) -> Operators:
     """Operators from texts such as "-y,x-y,z+1/3".
 
     Args:

@@ -112,6 +112,15 @@ def _distance2(a, b, lattice):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _move(place, rotation, translation, image):  # type: ignore[no-untyped-def]
+    """Write the image of a place under an operator."""
+    for k in range(3):
+        image[k] = translation[k]
+        for j in range(3):
+            image[k] += rotation[k, j] * place[j]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _heads(frac, kind, rotations, translations, lattice, limit_A):  # type: ignore[no-untyped-def]
     """(n,) first row of each one's orbit; -1 where the image of a row meets no row of its kind.
 
@@ -124,10 +133,7 @@ def _heads(frac, kind, rotations, translations, lattice, limit_A):  # type: igno
         if head[i] >= 0:
             continue
         for g in range(m):
-            for k in range(3):
-                image[k] = translations[g, k]
-                for j in range(3):
-                    image[k] += rotations[g, k, j] * frac[i, j]
+            _move(frac[i], rotations[g], translations[g], image)
             met = -1
             for j in range(i, n):
                 may_be = (head[j] == i or (head[j] < 0 and met < 0)) and kind[j] == kind[i]
@@ -152,10 +158,8 @@ def _images(frac, multiplicity, rotations, translations, lattice, limit_A, total
     for i in range(len(frac)):
         start = made
         for g in range(len(rotations)):
+            _move(frac[i], rotations[g], translations[g], image)
             for k in range(3):
-                image[k] = translations[g, k]
-                for j in range(3):
-                    image[k] += rotations[g, k, j] * frac[i, j]
                 image[k] -= np.floor(image[k])
                 if image[k] > 1 - 1e-9:
                     image[k] = 0.0

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from powderlens.core.elementary import cholesky, product
 from powderlens.core.errors import StructureError
 from powderlens.crystal.operators import primitive_basis
-from powderlens.crystal.structure import Structure, cell_from_lattice
-
-Cell = tuple[float, float, float, float, float, float]
+from powderlens.crystal.structure import Cell, Structure, cell_from_lattice
 
 
 def primitive_lattice(structure: Structure) -> NDArray[np.float64]:

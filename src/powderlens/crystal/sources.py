@@ -23,12 +23,14 @@ from powderlens.crystal.formats.cif_text import decoded
 from powderlens.crystal.formats.materials_project import (
     is_document,
     iter_materials_project,
+    json_of,
     materials_project_structure,
     record_structure,
     text_lines,
 )
 from powderlens.crystal.formats.optimade import iter_optimade
 from powderlens.crystal.formats.poscar import poscar_structure
+from powderlens.crystal.from_sites import attempt
 from powderlens.crystal.read import is_cif_name, is_poscar_name, read_structure
 from powderlens.crystal.structure import BAD_RECORD, Reject, Structure
 
@@ -121,10 +123,7 @@ def _sqlite(path: Path) -> Iterator[Structure | Reject]:
 def _lines(path: Path) -> Iterator[Structure | Reject]:
     """Lines are OPTIMADE's where the first is its header or an entry with attributes."""
     with closing(text_lines(path)) as lines:
-        try:
-            first = json.loads(next((line for line in lines if line.strip()), "null"))
-        except (ValueError, RecursionError):
-            first = None
+        first, _ = json_of(next((line for line in lines if line.strip()), "null"))
     if isinstance(first, dict) and ("x-optimade" in first or "attributes" in first):
         return _optimade_lines(path)
     return iter_materials_project(path)
@@ -133,11 +132,9 @@ def _lines(path: Path) -> Iterator[Structure | Reject]:
 def _optimade_lines(path: Path) -> Iterator[Structure | Reject]:
     name = name_of(path)
     for number, line in enumerate(text_lines(path), start=1):
-        try:
-            entry = json.loads(line) if line.strip() else {}
-        except (ValueError, RecursionError) as error:
-            deep = isinstance(error, RecursionError)
-            yield Reject(f"{name}:line {number}", f"record: {'nested too deep' if deep else 'not JSON'}")
+        entry, problem = json_of(line) if line.strip() else ({}, "")
+        if problem:
+            yield Reject(f"{name}:line {number}", problem)
             continue
         if isinstance(entry, dict) and ("x-optimade" in entry or entry.get("type", "structures") != "structures"):
             continue
@@ -210,10 +207,8 @@ def _texts(files: Iterable[tuple[str, bytes | str]], prefix: str) -> Iterator[St
                 blocks = cif_blocks(text)
                 for block, read in blocks:
                     own = source if len(blocks) == 1 else printable(f"{source}#{block}")
-                    try:
-                        yield replace(read(), source=own)
-                    except BAD_RECORD as error:
-                        yield Reject.record(own, error)
+                    made = attempt(own, read)
+                    yield made if isinstance(made, Reject) else replace(made, source=own)
             else:
                 yield replace(poscar_structure(text), source=source)
         except BAD_RECORD as error:

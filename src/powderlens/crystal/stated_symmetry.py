@@ -7,7 +7,7 @@ Tables of symbols and settings: gemmi, after International Tables A (2016) and B
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,10 +19,8 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import StructureError
 from powderlens.crystal.expand import Sites, check_metric
-from powderlens.crystal.operators import check_group, operators_from_triplets, space_group_number
+from powderlens.crystal.operators import Operators, check_group, operators_from_triplets, space_group_number
 from powderlens.crystal.structure import Doubt
-
-Operators = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 _SUFFIXES = {"s": "1", "z": "2", "o1": "1", "o2": "2", "1": "1", "2": "2", "h": "H", "hr": "H", "r": "R", "rs": "R"}
 """How files mark origin (ICSD: S and Z) and axes of a rhombohedral group; the values are gemmi's."""
@@ -74,7 +72,7 @@ class Chosen(NamedTuple):
 
     operators: Operators
     sites: Sites
-    doubts: tuple[Doubt, ...]
+    doubts: Sequence[Doubt]
 
 
 class _Candidate(NamedTuple):
@@ -141,7 +139,7 @@ def choose(
     if best.origin and len(good) != 1:
         which = f"origin of {stated.symbol or stated.number} not stated, choice {best.origin} taken"
         doubts.append(Doubt("symmetry", which))
-    return Chosen(best.operators, reading.sites, tuple(doubts))
+    return Chosen(best.operators, reading.sites, doubts)
 
 
 def _candidates(stated: Stated) -> Iterator[_Candidate]:

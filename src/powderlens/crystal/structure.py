@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from powderlens.core.elementary import arccos, determinant, inverse, lengths, sin_cos
 from powderlens.core.errors import StructureError
 
+Cell = tuple[float, float, float, float, float, float]
+"""a, b, c in angstrom and alpha, beta, gamma in degrees."""
+
 MAX_ATOMS = 20_000
 
 EDGES_A = (0.1, 10_000.0)
@@ -106,21 +109,15 @@ def _check_edges(edges_A: NDArray[np.float64]) -> None:
             raise StructureError(f"cell vector of {edge:g} A; {EDGES_A[0]:g} to {EDGES_A[1]:g} A are possible")
 
 
-def cell_from_lattice(lattice: NDArray[np.float64]) -> tuple[float, float, float, float, float, float]:
+def cell_from_lattice(lattice: NDArray[np.float64]) -> Cell:
     """Cell parameters (A, degrees) of a (3, 3) lattice whose rows are the cell vectors."""
     edges = lengths(lattice)
     first, second = [1, 0, 0], [2, 2, 1]
     x, y, z = (lattice[first] * lattice[second]).T
     cosines = (x + y + z) / (edges[first] * edges[second])
-    angles = np.degrees(arccos(np.clip(cosines, -1.0, 1.0)))
-    return (
-        float(edges[0]),
-        float(edges[1]),
-        float(edges[2]),
-        float(angles[0]),
-        float(angles[1]),
-        float(angles[2]),
-    )
+    alpha, beta, gamma = np.degrees(arccos(np.clip(cosines, -1.0, 1.0))).tolist()
+    a, b, c = edges.tolist()
+    return a, b, c, alpha, beta, gamma
 
 
 class Doubt(NamedTuple):
@@ -239,7 +236,7 @@ class Structure:
         )
 
     @property
-    def cell(self) -> tuple[float, float, float, float, float, float]:
+    def cell(self) -> Cell:
         """a, b, c in angstrom; alpha, beta, gamma in degrees."""
         return cell_from_lattice(self.lattice)
 

@@ -7,8 +7,9 @@ within composition and space group, as AlphaDiffract likens databases; and the s
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,39 +29,6 @@ MEASURES = {
     "fingerprint": "alike by fingerprint, composition and space group the same",
     "type": "structure type and composition the same",
 }
-
-
-@dataclass(frozen=True)
-class Crystals:
-    """Columns of a collection, one entry a crystal, and a way to get at each.
-
-    Attributes:
-        buckets: from `crystal.duplicates.bucket_of`.
-        formulas: composition as text.
-        space_groups: (n,) numbers.
-        types: from `crystal.structure_type`.
-        load: gives a crystal by its index.
-    """
-
-    buckets: Sequence[str]
-    formulas: Sequence[str]
-    space_groups: Sequence[int]
-    types: Sequence[str]
-    load: Callable[[int], Structure]
-
-    @classmethod
-    def of_table(cls, table: CrystalTable) -> Crystals:
-        """What a table of crystals holds."""
-        return cls(
-            buckets=table.column("bucket"),
-            formulas=table.column("formula"),
-            space_groups=table.space_group.tolist(),
-            types=table.column("structure_type"),
-            load=table.structure,
-        )
-
-    def __len__(self) -> int:
-        return len(self.buckets)
 
 
 @dataclass(frozen=True)
@@ -96,7 +64,7 @@ class Overlap:
         return asdict(self)
 
 
-def compare(a: Crystals, b: Crystals) -> dict[str, Overlap]:
+def compare(a: CrystalTable, b: CrystalTable) -> dict[str, Overlap]:
     """Overlap of two collections by each of `MEASURES`.
 
     Args:
@@ -109,14 +77,16 @@ def compare(a: Crystals, b: Crystals) -> dict[str, Overlap]:
     Source: the division into unique and equivalent, alone and common, follows AlphaDiffract, supplement 2.
     """
 
-    def load(index: int) -> Structure:
-        return a.load(index) if index < len(a) else b.load(index - len(a))
+    def both(name: str) -> list[Any]:
+        return [*a.column(name), *b.column(name)]
 
-    formulas, groups = [*a.formulas, *b.formulas], [*a.space_groups, *b.space_groups]
+    def load(index: int) -> Structure:
+        return a.structure(index) if index < len(a) else b.structure(index - len(a))
+
     kinds = {
-        "exact": find_duplicates([*a.buckets, *b.buckets], load),
-        "fingerprint": _alike([*zip(formulas, groups, strict=True)], load),
-        "type": _numbered([*zip(formulas, [*a.types, *b.types], strict=True)]),
+        "exact": find_duplicates(both("bucket"), load),
+        "fingerprint": _alike([*zip(both("formula"), both("space_group"), strict=True)], load),
+        "type": numbered(zip(both("formula"), both("structure_type"), strict=True)),
     }
     return {measure: overlap(kinds[measure][: len(a)], kinds[measure][len(a) :]) for measure in MEASURES}
 
@@ -140,7 +110,7 @@ def overlap(a: NDArray[np.int64], b: NDArray[np.int64]) -> Overlap:
     )
 
 
-def _numbered(keys: Sequence[Hashable]) -> NDArray[np.int64]:
+def numbered(keys: Iterable[Hashable]) -> NDArray[np.int64]:
     """The index of the first of its like for each key."""
     first: dict[Hashable, int] = {}
     return np.array([first.setdefault(key, index) for index, key in enumerate(keys)], dtype=np.int64)
@@ -167,5 +137,5 @@ def _alike(keys: Sequence[Hashable], load: Callable[[int], Structure]) -> NDArra
             points = np.array(prints)
             apart = pdist(points) / np.sqrt(points.shape[1])
             labels = fcluster(linkage(apart, "complete"), FINGERPRINT_LIMIT, "distance")
-            kinds[usable] = np.array(usable)[_numbered(labels.tolist())]
+            kinds[usable] = np.array(usable)[numbered(labels.tolist())]
     return kinds

@@ -26,15 +26,17 @@ from numpy.typing import NDArray
 
 import powderlens
 from powderlens.core.errors import InputError
-from powderlens.core.files import atomic_write, file_sha256, make_folder
+from powderlens.core.files import atomic_write, file_sha256
+from powderlens.core.parts import parts_folder
+from powderlens.core.tables import check_parquet, commonest_first, main_reasons, write_beside
 from powderlens.crystal.curation import Rule, chosen_rules
 from powderlens.crystal.duplicates import find_duplicates
 from powderlens.crystal.label import SYMPREC_A
 from powderlens.crystal.sources import files_of, iter_objects, open_source
 from powderlens.crystal.structure import Reject, Structure
-from powderlens.crystals.curate_part import BLOCK, Block, Task, part_schema, read_rejects
+from powderlens.crystals.curate_part import BLOCK, CrystalBlock, part_schema, read_rejects
 from powderlens.crystals.curate_workers import work
-from powderlens.crystals.table import SCHEMA, CrystalTable, check_name, write_crystals
+from powderlens.crystals.table import CALLED, SCHEMA, CrystalTable, write_crystals
 
 REPEATED = "identity: listed before"
 EXAMPLES = 5
@@ -43,7 +45,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Source:
+class CrystalSource:
     """Where crystals come from.
 
     Attributes:
@@ -57,7 +59,7 @@ class Source:
     open: Callable[[], Iterator[Structure | Reject]]
 
     @classmethod
-    def of_path(cls, path: str | Path) -> Source:
+    def of_path(cls, path: str | Path) -> CrystalSource:
         """A database, folder or archive; see `crystal.sources.open_source`.
 
         Raises:
@@ -73,13 +75,13 @@ class Source:
         return cls(path.resolve().name, digest, lambda: open_source(path))
 
     @classmethod
-    def of_objects(cls, objects: Sequence[object], name: str = "python") -> Source:
+    def of_objects(cls, objects: Sequence[object], name: str = "python") -> CrystalSource:
         """Objects of pymatgen, ASE, gemmi, the mp-api client or powderlens; see `crystal.sources.iter_objects`."""
         return cls(name, None, lambda: iter_objects(objects, name))
 
 
 def curate(
-    sources: Sequence[Source],
+    sources: Sequence[CrystalSource],
     output: Path,
     *,
     protocol: str,
@@ -106,7 +108,7 @@ def curate(
     Raises:
         InputError: what is asked for cannot be had; a source is not whole; not one crystal is kept.
     """
-    check_name(output)
+    check_parquet(output, CALLED)
     rules = chosen_rules(protocol, without)
     if not output.parent.is_dir():
         raise InputError(f"{output}: no directory {output.parent}; make it first")
@@ -114,8 +116,7 @@ def curate(
         raise InputError("no source: name at least one database, folder or archive")
     settings = _settings(sources, protocol, rules, without, limit)
     folder = _parts_folder(output, settings, progress)
-    tasks = _tasks(sources, limit, rules, folder)
-    work(tasks, workers, progress)
+    work(_blocks(sources, limit, rules, folder), workers, progress)
     manifest = _join(sources, rules, settings, folder, output, progress)
     shutil.rmtree(folder)
     return manifest
@@ -127,7 +128,7 @@ def rejects_path(output: Path) -> Path:
 
 
 def _settings(
-    sources: Sequence[Source], protocol: str, rules: Sequence[Rule], without: Collection[str], limit: int | None
+    sources: Sequence[CrystalSource], protocol: str, rules: Sequence[Rule], without: Collection[str], limit: int | None
 ) -> dict[str, Any]:
     """What the result depends on, and nothing else."""
     return {
@@ -151,28 +152,22 @@ def _parts_folder(output: Path, settings: dict[str, Any], progress: Progress) ->
     """The folder of the parts; those made under other settings are thrown away."""
     folder = output.with_name(output.name + ".parts")
     key = json.dumps({**settings, "block": BLOCK, "columns": SCHEMA.names}, indent=2)
-    kept = folder / "settings.json"
+    anew = f"{folder.name} was made with other settings or sources: starting anew"
     keep = all(source["sha256"] for source in settings["sources"])
-    if folder.is_dir() and not (keep and kept.is_file() and kept.read_text() == key):
-        progress(f"{folder.name} was made with other settings or sources: starting anew")
-        shutil.rmtree(folder)
-    make_folder(folder)
-    with atomic_write(kept) as aside:
-        aside.write_text(key)
-    for left in folder.glob(".*"):
-        left.unlink()
-    return folder
+    return parts_folder(folder, key, anew=lambda: progress(anew), keep=keep)
 
 
-def _tasks(sources: Sequence[Source], limit: int | None, rules: Sequence[Rule], folder: Path) -> Iterator[Task]:
+def _blocks(
+    sources: Sequence[CrystalSource], limit: int | None, rules: Sequence[Rule], folder: Path
+) -> Iterator[CrystalBlock]:
     """The blocks that are still to be done, in order."""
     names = tuple(rule.name for rule in rules if rule.objection is not None)
     number = 0
     for position, source in enumerate(sources):
-        items = islice(source.open(), limit)
-        while block := list(islice(items, BLOCK)):
+        crystals = islice(source.open(), limit)
+        while items := list(islice(crystals, BLOCK)):
             path = folder / f"part-{number:06d}.parquet"
-            yield Task(Block(number, position, block), names, path)
+            yield CrystalBlock(number, position, items, names, path)
             number += 1
 
 
@@ -187,7 +182,7 @@ class _Refused:
 
 
 def _join(
-    sources: Sequence[Source],
+    sources: Sequence[CrystalSource],
     rules: Sequence[Rule],
     settings: dict[str, Any],
     folder: Path,
@@ -228,8 +223,7 @@ def _join(
     kept = table.select(SCHEMA.names).filter(pa.array(open_rows))
     counts = _counts(sources, total, refused)
     if len(kept) == 0:
-        why = "; ".join(f"{name} ({n})" for name, n in list(counts["rejects"].items())[:3]) or "there are none"
-        raise InputError(f"no crystal of {counts['crystals_in']} is kept: {why}")
+        raise InputError(f"no crystal of {counts['crystals_in']} is kept: {main_reasons(counts['rejects'])}")
     progress(f"writing {len(kept):,} crystals")
     write_crystals(kept, output)
     _write_rejects(sources, refused, rejects_path(output))
@@ -240,8 +234,7 @@ def _join(
         "examples": _examples(refused),
         "sha256": file_sha256(output),
     }
-    with atomic_write(output.with_suffix(".json")) as aside:
-        aside.write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_beside(output, manifest, ensure_ascii=False)
     return manifest
 
 
@@ -264,24 +257,22 @@ def _duplicates(table: pa.Table, open_rows: NDArray[np.bool_]) -> tuple[NDArray[
     return first, int(follows.sum())
 
 
-def _counts(sources: Sequence[Source], total: Counter[int], refused: Sequence[_Refused]) -> dict[str, Any]:
+def _counts(sources: Sequence[CrystalSource], total: Counter[int], refused: Sequence[_Refused]) -> dict[str, Any]:
     """In, kept and rejects by reason, altogether and by source; they add up."""
     by_source = []
     for position, source in enumerate(sources):
         reasons = Counter(entry.rule for entry in refused if entry.source == position)
         kept = total[position] - reasons.total()
-        by_source.append({"name": source.name, "in": total[position], "kept": kept, "rejects": _sorted(reasons)})
+        by_source.append(
+            {"name": source.name, "in": total[position], "kept": kept, "rejects": commonest_first(reasons)}
+        )
     reasons = Counter(entry.rule for entry in refused)
     return {
         "crystals_in": total.total(),
         "crystals_kept": total.total() - reasons.total(),
-        "rejects": _sorted(reasons),
+        "rejects": commonest_first(reasons),
         "by_source": by_source,
     }
-
-
-def _sorted(reasons: Counter[str]) -> dict[str, int]:
-    return dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _examples(refused: Sequence[_Refused]) -> dict[str, list[str]]:
@@ -293,7 +284,7 @@ def _examples(refused: Sequence[_Refused]) -> dict[str, list[str]]:
     return dict(sorted(examples.items()))
 
 
-def _write_rejects(sources: Sequence[Source], refused: Iterable[_Refused], path: Path) -> None:
+def _write_rejects(sources: Sequence[CrystalSource], refused: Iterable[_Refused], path: Path) -> None:
     with atomic_write(path) as aside, aside.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.DictWriter(handle, ["source", "id", "rule", "detail"], lineterminator="\n")
         writer.writeheader()

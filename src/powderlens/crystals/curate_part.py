@@ -29,19 +29,20 @@ _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 @dataclass(frozen=True)
-class Block:
-    """Crystals of one source that lie next to each other: number of the block, place of the source, the crystals."""
+class CrystalBlock:
+    """Crystals of one source that lie next to each other.
+
+    Attributes:
+        number: of the block.
+        source: its place among the sources.
+        items: the crystals.
+        rules: that they are put to.
+        path: where the part goes.
+    """
 
     number: int
     source: int
     items: list[Structure | Reject]
-
-
-@dataclass(frozen=True)
-class Task:
-    """A block, the rules that it is put to, and where its part goes."""
-
-    block: Block
     rules: tuple[str, ...]
     path: Path
 
@@ -51,32 +52,33 @@ def part_schema() -> pa.Schema:
     return SCHEMA.append(pa.field("part_source", pa.int16())).append(pa.field("failed", pa.list_(pa.string())))
 
 
-def make_part(task: Task, *, stuck: Sequence[int] = (), starting: Callable[[int], None] = lambda index: None) -> None:
+def make_part(
+    block: CrystalBlock, *, stuck: Sequence[int] = (), starting: Callable[[int], None] = lambda index: None
+) -> None:
     """Work on a block and write its part.
 
     Args:
-        task: what is to be done.
+        block: what is to be done.
         stuck: places in the block of crystals that have brought an earlier attempt to its end.
         starting: called with the place of each crystal before it is worked on.
     """
     rows: list[dict[str, Any]] = []
     rejects: list[tuple[int, str, str, str]] = []
-    source = task.block.source
-    for index, item in enumerate(task.block.items):
+    for index, item in enumerate(block.items):
         if isinstance(item, Reject):
-            rejects.append((source, item.source, *_unreadable(item.reason)))
+            rejects.append((block.source, item.source, *_unreadable(item.reason)))
             continue
         if index in stuck:
-            rejects.append((source, item.source, "symmetry: the search does not end or breaks down", ""))
+            rejects.append((block.source, item.source, "symmetry: the search does not end or breaks down", ""))
             continue
         starting(index)
         try:
-            rows.append({**_row(item, task.rules), "part_source": source})
+            rows.append({**_row(item, block.rules), "part_source": block.source})
         except (PowderlensError, ValueError, np.linalg.LinAlgError) as error:
-            rejects.append((source, item.source, f"symmetry: {_reason(item, error)}", ""))
+            rejects.append((block.source, item.source, f"symmetry: {_reason(item, error)}", ""))
     table = pa.Table.from_pylist(rows, schema=part_schema())
     table = table.replace_schema_metadata({_REJECTS: json.dumps(rejects)})
-    with atomic_write(task.path) as aside:
+    with atomic_write(block.path) as aside:
         pq.write_table(table, aside, compression="zstd", compression_level=1)
 
 

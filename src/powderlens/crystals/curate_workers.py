@@ -9,7 +9,7 @@ from pathlib import Path
 
 from powderlens.core.errors import PowderlensError
 from powderlens.core.pool import WorkerDiedError, as_done, begin
-from powderlens.crystals.curate_part import Task, make_part
+from powderlens.crystals.curate_part import CrystalBlock, make_part
 
 PATIENCE_S = 300
 """Processor time after which a crystal is given up; the slowest of the shared databases takes some seconds."""
@@ -17,20 +17,20 @@ PATIENCE_S = 300
 REPORT_S = 5.0
 
 
-def work(tasks: Iterable[Task], workers: int, progress: Callable[[str], None]) -> None:
-    """Make the part of every task that has none yet.
+def work(blocks: Iterable[CrystalBlock], workers: int, progress: Callable[[str], None]) -> None:
+    """Make the part of every block that has none yet.
 
     Args:
-        tasks: made as they are needed, a few ahead.
+        blocks: made as they are needed, a few ahead.
         workers: processes; 0 works in this one.
         progress: told how far it is, every few seconds.
     """
     report = _Report(progress)
-    todo = _missing(tasks, report)
+    todo = _missing(blocks, report)
     if workers == 0:
-        for task in todo:
-            make_part(task, stuck=_stuck(task))
-            report.done(task)
+        for block in todo:
+            make_part(block, stuck=_stuck(block))
+            report.done(block)
     else:
         _pooled(todo, workers, report)
     report.finish()
@@ -43,10 +43,10 @@ class _Report:
         self.say, self.seen, self.found = say, 0, 0
         self.began = self.told = time.monotonic()
 
-    def done(self, task: Task, *, before: bool = False) -> None:
-        """A task is done, or was before."""
-        self.seen += len(task.block.items)
-        self.found += before * len(task.block.items)
+    def done(self, block: CrystalBlock, *, before: bool = False) -> None:
+        """A block is done, or was before."""
+        self.seen += len(block.items)
+        self.found += before * len(block.items)
         if time.monotonic() - self.told > REPORT_S:
             self.told = time.monotonic()
             self._tell()
@@ -61,38 +61,38 @@ class _Report:
         self.say(f"{self.seen:,} crystals{already}; {rate:.0f} a second")
 
 
-def _missing(tasks: Iterable[Task], report: _Report) -> Iterator[Task]:
-    for task in tasks:
-        if task.path.is_file():
-            report.done(task, before=True)
+def _missing(blocks: Iterable[CrystalBlock], report: _Report) -> Iterator[CrystalBlock]:
+    for block in blocks:
+        if block.path.is_file():
+            report.done(block, before=True)
         else:
-            yield task
+            yield block
 
 
-def _pooled(todo: Iterator[Task], workers: int, report: _Report) -> None:
+def _pooled(todo: Iterator[CrystalBlock], workers: int, report: _Report) -> None:
     """Work in processes. When one dies, the blocks under way are done one by one, which shows who is to blame."""
     while (suspects := _until_one_dies(todo, workers, report)) is not None:
-        for task in suspects:
-            if task.path.is_file():
-                report.done(task)
+        for block in suspects:
+            if block.path.is_file():
+                report.done(block)
                 continue
-            while _until_one_dies(iter([task]), 1, report) is not None:
-                _note_stuck(task)
+            while _until_one_dies(iter([block]), 1, report) is not None:
+                _note_stuck(block)
 
 
-def _until_one_dies(todo: Iterator[Task], workers: int, report: _Report) -> list[Task] | None:
-    """Work on tasks in processes: None when all are done, or those that were under way when a process died."""
+def _until_one_dies(todo: Iterator[CrystalBlock], workers: int, report: _Report) -> list[CrystalBlock] | None:
+    """Work on blocks in processes: None when all are done, or those that were under way when a process died."""
     try:
-        for task, _ in as_done(_one, todo, workers, start=_begin):
-            report.done(task)
+        for block, _ in as_done(_one, todo, workers, start=_begin):
+            report.done(block)
     except WorkerDiedError as died:
         return died.suspects
     return None
 
 
-def _one(task: Task) -> None:
+def _one(block: CrystalBlock) -> None:
     """In a worker: make a part; the place of the crystal in hand is on disk, should this process die of it."""
-    note = _note(task)
+    note = _note(block)
     with open(note, "w", encoding="ascii") as handle:
 
         def starting(index: int) -> None:
@@ -101,7 +101,7 @@ def _one(task: Task) -> None:
             handle.flush()
             signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE_S)
 
-        make_part(task, stuck=_stuck(task), starting=starting)
+        make_part(block, stuck=_stuck(block), starting=starting)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     note.unlink(missing_ok=True)
 
@@ -112,24 +112,24 @@ def _begin() -> None:
     signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
 
 
-def _note(task: Task) -> Path:
-    return task.path.with_suffix(".now")
+def _note(block: CrystalBlock) -> Path:
+    return block.path.with_suffix(".now")
 
 
-def _note_stuck(task: Task) -> None:
+def _note_stuck(block: CrystalBlock) -> None:
     """Add the crystal that a dead worker had in hand to those that are left out.
 
     Raises:
         PowderlensError: it had none in hand.
     """
-    note = _note(task)
+    note = _note(block)
     index = note.read_text(encoding="ascii").strip() if note.is_file() else ""
     if not index:
         raise PowderlensError("a worker ended before its first crystal; is there memory enough? Give the command again")
-    with open(task.path.with_suffix(".stuck"), "a", encoding="ascii") as handle:
+    with open(block.path.with_suffix(".stuck"), "a", encoding="ascii") as handle:
         handle.write(index + "\n")
 
 
-def _stuck(task: Task) -> list[int]:
-    path = task.path.with_suffix(".stuck")
+def _stuck(block: CrystalBlock) -> list[int]:
+    path = block.path.with_suffix(".stuck")
     return [int(line) for line in path.read_text(encoding="ascii").split()] if path.is_file() else []

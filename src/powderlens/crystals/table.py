@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from powderlens.core.elementary import product
 from powderlens.core.errors import InputError, StructureError
 from powderlens.core.files import atomic_write
+from powderlens.core.tables import check_parquet
 from powderlens.crystal.composition import anonymous_formula, elements_of
 from powderlens.crystal.curation import declared_group
 from powderlens.crystal.duplicates import bucket_of
@@ -27,41 +28,13 @@ from powderlens.crystal.orbits import asymmetric_unit, expand
 from powderlens.crystal.reduce import niggli_cell
 from powderlens.crystal.structure import Structure, lattice_from_cell
 from powderlens.crystal.structure_type import structure_type
+from powderlens.crystals.columns import flat, read_schemas, whole
 from powderlens.symmetry.extinction import extinction_class
 from powderlens.symmetry.groups import bravais_lattice, crystal_system, point_group
 from powderlens.symmetry.settings import operators
 
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("source", pa.string()),
-        ("name", pa.string()),
-        ("formula", pa.string()),
-        ("anonymous_formula", pa.string()),
-        ("elements", pa.list_(pa.string())),
-        ("atoms", pa.int32()),
-        ("primitive_atoms", pa.int32()),
-        ("space_group", pa.int16()),
-        ("declared_space_group", pa.int16()),
-        ("crystal_system", pa.string()),
-        ("point_group", pa.string()),
-        ("bravais", pa.string()),
-        ("extinction_class", pa.int16()),
-        ("cell", pa.list_(pa.float64(), 6)),
-        ("niggli", pa.list_(pa.float64(), 6)),
-        ("volume_A3", pa.float64()),
-        ("wyckoff", pa.string()),
-        ("structure_type", pa.string()),
-        ("prototype", pa.string()),
-        ("bucket", pa.string()),
-        ("site_element", pa.list_(pa.string())),
-        ("site_frac", pa.list_(pa.float64())),
-        ("site_multiplicity", pa.list_(pa.int16())),
-        ("site_occupancy", pa.list_(pa.float64())),
-        ("site_u_iso_A2", pa.list_(pa.float64())),
-        ("site_beta", pa.list_(pa.float64())),
-    ]
-)
+SCHEMA = read_schemas(__package__)["crystals"]
+CALLED = "a table of crystals is a Parquet file"
 ROW_GROUP = 10_000
 _UPPER = ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2))
 
@@ -117,19 +90,9 @@ def write_crystals(table: pa.Table, path: Path) -> None:
     Raises:
         InputError: a path that does not end in `.parquet` or cannot be written to.
     """
-    check_name(path)
+    check_parquet(path, CALLED)
     with atomic_write(path) as aside:
         pq.write_table(table.combine_chunks(), aside, compression="zstd", row_group_size=ROW_GROUP)
-
-
-def check_name(path: Path) -> None:
-    """Refuse a name for a table that is not a Parquet file's.
-
-    Raises:
-        InputError: the path does not end in `.parquet`.
-    """
-    if path.suffix != ".parquet":
-        raise InputError(f"{path}: a table of crystals is a Parquet file; give it a name that ends in .parquet")
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,7 +150,7 @@ class CrystalTable:
         if name not in self._columns:
             column, kind = self._read(name), SCHEMA.field(name).type
             if pa.types.is_fixed_size_list(kind):
-                self._columns[name] = np.asarray(_flat(column)).reshape(-1, 6)
+                self._columns[name] = flat(column).reshape(-1, 6)
             elif pa.types.is_string(kind) or pa.types.is_list(kind):
                 self._columns[name] = column.to_pylist()
             else:
@@ -252,18 +215,18 @@ class CrystalTable:
 
     @cached_property
     def _sites(self) -> _Sites:
-        element = _whole(self._read("site_element"))
+        element = whole(self._read("site_element"))
         start = _starts(element)
         codes = element.flatten().dictionary_encode()
         total = int(start[-1])
         beta, has_beta = np.full((total, 3, 3), np.nan), np.zeros(self.rows, dtype=bool)
         u_iso = np.full(total, np.nan)
         lengths = np.diff(start)
-        known = _whole(self._read("site_u_iso_A2"))
-        u_iso[np.repeat(~_nulls(known), lengths)] = _numbers(known)
-        tensors = _whole(self._read("site_beta"))
+        known = whole(self._read("site_u_iso_A2"))
+        u_iso[np.repeat(~_nulls(known), lengths)] = flat(known)
+        tensors = whole(self._read("site_beta"))
         has_beta = ~_nulls(tensors)
-        six = _numbers(tensors).reshape(-1, 6)
+        six = flat(tensors).reshape(-1, 6)
         with_beta = np.repeat(has_beta, lengths)
         for k, (i, j) in enumerate(_UPPER):
             beta[with_beta, i, j] = beta[with_beta, j, i] = six[:, k]
@@ -271,9 +234,9 @@ class CrystalTable:
             start=start,
             names=codes.dictionary.to_pylist(),
             element=codes.indices.to_numpy(),
-            frac=_numbers(_whole(self._read("site_frac"))).reshape(-1, 3),
-            multiplicity=_numbers(_whole(self._read("site_multiplicity"))).astype(np.int64),
-            occupancy=_numbers(_whole(self._read("site_occupancy"))),
+            frac=flat(self._read("site_frac")).reshape(-1, 3),
+            multiplicity=flat(self._read("site_multiplicity")).astype(np.int64),
+            occupancy=flat(self._read("site_occupancy")),
             u_iso_A2=u_iso,
             has_beta=has_beta,
             beta=beta if has_beta.any() else np.empty((0, 3, 3)),
@@ -304,16 +267,6 @@ def _operators(number: int) -> tuple[NDArray[np.int64], NDArray[np.float64], NDA
     return rotations, translations, turns
 
 
-def _flat(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    """Values of a column of lists, one after the other."""
-    return np.concatenate([chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks] or [np.empty(0)])
-
-
-def _whole(column: pa.ChunkedArray) -> pa.ListArray:
-    joined = column.combine_chunks()
-    return pa.concat_arrays(joined.chunks) if isinstance(joined, pa.ChunkedArray) else joined
-
-
 def _starts(lists: pa.ListArray) -> NDArray[np.int64]:
     offsets = lists.offsets.to_numpy().astype(np.int64)
     return offsets - offsets[0]
@@ -321,10 +274,6 @@ def _starts(lists: pa.ListArray) -> NDArray[np.int64]:
 
 def _nulls(lists: pa.ListArray) -> NDArray[np.bool_]:
     return np.asarray(lists.is_null().to_numpy(zero_copy_only=False), dtype=bool)
-
-
-def _numbers(lists: pa.ListArray) -> NDArray[np.float64]:
-    return np.asarray(lists.flatten().to_numpy(zero_copy_only=False))
 
 
 def _text(value: object) -> str | None:

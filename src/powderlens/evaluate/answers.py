@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from powderlens.evaluate.metrics import NONE, class_column
 from powderlens.evaluate.record import Record
 from powderlens.symmetry.subgroups import distance_matrix
 
-SILENT = -1
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SILENT = NONE
 """In place of an answer that a network did not give; it counts as wrong."""
 
 
@@ -26,6 +30,7 @@ class Answers:
         truth: (n,) int64 class.
         predicted: (n,) int64 class, `SILENT` where there is no answer.
         unknown: how many patterns were left out as nothing is known of them.
+        columns: the table of predictions that all this was read from, n rows.
     """
 
     pattern: NDArray[np.int64]
@@ -33,6 +38,7 @@ class Answers:
     truth: NDArray[np.int64]
     predicted: NDArray[np.int64]
     unknown: int
+    columns: pa.Table
 
     @property
     def right(self) -> NDArray[np.bool_]:
@@ -46,27 +52,29 @@ class Answers:
         return np.where(self.predicted == SILENT, SILENT, table[np.maximum(self.predicted, 1) - 1, self.truth - 1])
 
 
-def read_answers(path: Path, record: Record, task: str) -> Answers:
+def read_answers(path: Path, record: Record, task: str, *more: str) -> Answers:
     """The answers of a record to one task.
 
     Args:
         path: of the record.
         record: what it holds.
         task: `crystal_system`, `space_group` or `extinction_class`, one of the record's.
+        more: columns of the task that are wanted besides: "top", "probability".
 
     Raises:
         InputError: the predictions are missing or not the record's.
     """
-    table = record.answers(path.parent, ["pattern", "crystal", f"{task}_true", f"{task}_predicted"])
-    truth = table[f"{task}_true"]
-    known = table.filter(truth.is_valid())
+    names = [f"{task}_{what}" for what in ("true", "predicted", *more)]
+    table = record.answers(path.parent, ["pattern", "crystal", *names])
+    known = table.filter(table[names[0]].is_valid())
     _, crystal = np.unique(known["crystal"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
     return Answers(
         pattern=known["pattern"].to_numpy(),
         crystal=crystal.astype(np.int64),
-        truth=known[f"{task}_true"].to_numpy().astype(np.int64),
-        predicted=known[f"{task}_predicted"].fill_null(SILENT).to_numpy().astype(np.int64),
-        unknown=truth.null_count,
+        truth=class_column(known, names[0]),
+        predicted=class_column(known, names[1]),
+        unknown=table.num_rows - known.num_rows,
+        columns=known,
     )
 
 
@@ -107,3 +115,14 @@ def share(values: NDArray[Any], crystal: NDArray[np.int64]) -> tuple[float, floa
         return float("nan"), float("nan")
     error = clustered_error(values, crystal)
     return float(np.mean(values)), float("nan") if error is None else error
+
+
+def scored(right: NDArray[np.bool_], crystal: NDArray[np.int64]) -> dict[str, Any]:
+    """What tables say of answers: `patterns`, `accuracy` and its `standard_error`.
+
+    Args:
+        right: (n,) whether each is right.
+        crystal: (n,) which crystal each is of.
+    """
+    accuracy, error = share(right, crystal)
+    return {"patterns": len(right), "accuracy": accuracy, "standard_error": error}

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256, make_folder
-from powderlens.corpus.exchange.export import open_any
 from powderlens.corpus.store.corpus import Corpus
-from powderlens.corpus.store.stored import StoredCorpus, is_stored
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.evaluate.inference_time import inference_time
 from powderlens.evaluate.metrics import class_figures, lattice_figures, list_column
-from powderlens.evaluate.record import Protocol, Record, made_here, write_record
+from powderlens.evaluate.record import Record, SplitProtocol, made_here, write_record
 from powderlens.evaluate.separation import derive_protocol, describe_part, open_trained
 from powderlens.evaluate.training_run import TRAIN, Learnt, losses_of, read_run, record_name, training_of
 from powderlens.train.components.checkpoint import load_network
@@ -76,7 +75,7 @@ def evaluate_network(
     tested = describe_part(opened, part)
     source = open_trained(run.learnt, opened, trained_on)
     found = derive_protocol(run.learnt, opened, part, source, protocol)
-    trained = source if isinstance(source, Corpus) else None
+    trained = source if isinstance(source, DrawnCorpus) else None
     name = name or record_name(run, tested.corpus, part, found, passes)
     table = make_folder(folder) / f"{name}.parquet"
     told = predict_part(network, opened, part, table, machine, floor=about["floor"], passes=passes, device=device)
@@ -90,7 +89,6 @@ def evaluate_network(
         lattice = lattice_figures(answers, cell, of)
     learnt = {} if trained is None else {one: describe_part(trained, one) for one in trained.parts}
     chosen = run.recipe.network
-    here = made_here(torch.cuda.get_device_name(device) if device.startswith("cuda") else "")
     record = Record(
         format=1,
         name=name,
@@ -110,11 +108,8 @@ def evaluate_network(
         lattice=lattice,
         inference=inference_time(network, device) if timing else None,
         predictions_sha256=file_sha256(table),
-        command=command or f"powderlens evaluate {checkpoint.resolve().name} --on {tested.corpus}:{part}",
-        date=here["date"],
-        powderlens=here["powderlens"],
-        python=here["python"],
-        hardware=here["hardware"],
+        command=command or f"powderlens evaluate {checkpoint.resolve().name} --on {tested.name}",
+        **made_here(torch.cuda.get_device_name(device) if device.startswith("cuda") else ""),
     )
     write_record(folder / f"{name}.json", record)
     return record
@@ -141,15 +136,16 @@ def check_test(
     _check_protocol(protocol)
     learns = (trained_on or corpus) if recipe.data.kind == "corpus" else None
     if learns is None:
-        opened = open_any(corpus)
+        opened = Corpus.open(corpus)
         learnt = Learnt.by(recipe, None, None)
         if trained_on is not None and trained_on.is_file() and learnt.kind == "synthetic":
             learnt = replace(learnt, files=(file_sha256(trained_on),))
     else:
-        if is_stored(learns):
-            kind = StoredCorpus.open(learns).kind
-            raise InputError(f"{learns}: its patterns are {kind} and are not learnt; name a drawn corpus, --trained-on")
         first = Corpus.open(learns)
+        if not isinstance(first, DrawnCorpus):
+            raise InputError(
+                f"{learns}: its patterns are {first.kind} and are not learnt; name a drawn corpus, --trained-on"
+            )
         opened = open_corpus(corpus, first.grid)
         learnt = Learnt.by(recipe, learns.resolve().name, first.manifest["sha256"])
     part = part or default_part(opened)
@@ -158,13 +154,13 @@ def check_test(
     return learns
 
 
-def default_part(corpus: Corpus | StoredCorpus) -> str:
+def default_part(corpus: Corpus) -> str:
     """The part that is tested when none is named: "all" of stored and measured patterns, else "test".
 
     Raises:
         InputError: a split without such a part.
     """
-    if isinstance(corpus, StoredCorpus):
+    if not isinstance(corpus, DrawnCorpus):
         return "all"
     if "test" not in corpus.parts:
         raise InputError(f"{corpus.path}: no part test; name one of {', '.join(corpus.parts)} as CORPUS:PART")
@@ -172,11 +168,11 @@ def default_part(corpus: Corpus | StoredCorpus) -> str:
 
 
 def _check_protocol(protocol: str | None) -> None:
-    if protocol not in (None, *get_args(Protocol)):
-        raise InputError(f"protocol {protocol!r}: there are {', '.join(get_args(Protocol))}")
+    if protocol not in (None, *get_args(SplitProtocol)):
+        raise InputError(f"protocol {protocol!r}: there are {', '.join(get_args(SplitProtocol))}")
 
 
-def _naive(trained: Corpus | None, true_cells: NDArray[np.float32]) -> tuple[NDArray[np.float64], str]:
+def _naive(trained: DrawnCorpus | None, true_cells: NDArray[np.float32]) -> tuple[NDArray[np.float64], str]:
     """(6,) mean Niggli cell of the patterns that were learnt, where they are at hand, and whose mean it is."""
     if trained is None:
         known = true_cells[np.isfinite(true_cells).all(axis=1)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.split import split_indices
+from powderlens.corpus.splits import split_indices
 from powderlens.corpus.store.reflection_table import ReflectionTable
 from powderlens.corpus.stream.from_crystals import CrystalStream, origin, sampling_weights
 from powderlens.corpus.stream.stream import FloorStream
@@ -49,25 +50,23 @@ def evaluate_held_out(
         CrystalStream(table, rows, weights, load_protocol(protocol), size=BATCH, seed=seed, grid=model.grid)
     )
     at = np.arange(model.grid.points)
-    groups, systems, cells, parts = [], [], [], []
-    for i in range(0, patterns, BATCH):
-        batch = stream.draw(np.arange(i, min(i + BATCH, patterns)))
-        said = model(batch.patterns, (at >= batch.measured[:, :1]) & (at < batch.measured[:, 1:]))
-        groups.append(_softmax(said["space_group"]))
-        systems.append(_softmax(said["crystal_system"]))
-        cells.append(said["lattice"])
-        parts.append(batch)
-    group, system, cell = np.concatenate(groups), np.concatenate(systems), np.concatenate(cells)
-    true_group = np.concatenate([b.space_group for b in parts]).astype(np.int64) - 1
-    true_system = np.concatenate([b.crystal_system for b in parts]).astype(np.int64)
-    true_cell = np.concatenate([b.niggli for b in parts]).astype(float)
-    origins = np.array([origin(table.ids[i]) for b in parts for i in b.crystal])
+    batches = [stream.draw(np.arange(i, min(i + BATCH, patterns))) for i in range(0, patterns, BATCH)]
+    said = [model(batch.patterns, (at >= batch.measured[:, :1]) & (at < batch.measured[:, 1:])) for batch in batches]
+    group, system, cell = (
+        np.concatenate([one[task] for one in said]).astype(float)
+        for task in ("space_group", "crystal_system", "lattice")
+    )
+    group, system = softmax(group, axis=1), softmax(system, axis=1)
+    true_group = np.concatenate([batch.space_group for batch in batches]).astype(np.int64) - 1
+    true_system = np.concatenate([batch.crystal_system for batch in batches]).astype(np.int64)
+    true_cell = np.concatenate([batch.niggli for batch in batches]).astype(float)
+    origins = np.array([origin(table.ids[i]) for batch in batches for i in batch.crystal])
 
     def figures(at: NDArray[np.int64]) -> dict[str, object]:
         return {
             "patterns": len(at),
             **classification(system[at], group[at], true_group[at], true_system[at]),
-            "niggli": lattice(cell[at].astype(float), true_cell[at], true_cell.mean(axis=0)),
+            "niggli": lattice(cell[at], true_cell[at], true_cell.mean(axis=0)),
         }
 
     return {
@@ -78,8 +77,3 @@ def evaluate_held_out(
         "all": figures(np.arange(patterns)),
         "by_database": {name: figures(np.flatnonzero(origins == name)) for name in sorted(set(origins))},
     }
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    powers = np.exp(logits.astype(float) - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

@@ -23,17 +23,17 @@ from powderlens.core.files import atomic_write, file_sha256, make_folder
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Protocol = Literal["in-library", "out-of-library", "structure-type", "composition", "measured", "listed"]
+SplitProtocol = Literal["in-library", "out-of-library", "structure-type", "composition", "measured", "listed"]
 """What the tested patterns have in common with those of the training, see docs/EVALUATION.md."""
 
 
-class Part(BaseModel):
+class RecordPart(BaseModel):
     """Common to all parts of a record: frozen, and nothing unknown in it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class CorpusPart(Part):
+class CorpusPart(RecordPart):
     """Which patterns: `sha256` is that of the corpus's manifest body, as `corpus info` prints it."""
 
     corpus: str
@@ -46,8 +46,13 @@ class CorpusPart(Part):
     crystals: int | None = Field(description="None likewise, and where they never repeat")
     patterns: int
 
+    @property
+    def name(self) -> str:
+        """CORPUS:PART, as commands and tables have it."""
+        return f"{self.corpus}:{self.part}"
 
-class CurvePoint(Part):
+
+class CurvePoint(RecordPart):
     """A validation during training; None for what was not measured."""
 
     step: int
@@ -60,7 +65,7 @@ class CurvePoint(Part):
     accuracy: dict[str, float] = Field(description="task -> share of right answers in the validation part")
 
 
-class Training(Part):
+class Training(RecordPart):
     """How the network came to its weights."""
 
     recipe: dict[str, Any] = Field(description="the whole configuration, as `run.json` has it")
@@ -79,7 +84,7 @@ class Training(Part):
     powderlens: str
 
 
-class Inference(Part):
+class Inference(RecordPart):
     """Time of the forward pass on ready tensors, evaluation mode, median of repeated calls, milliseconds a pattern."""
 
     batch_1_ms: float
@@ -88,7 +93,7 @@ class Inference(Part):
     device: str
 
 
-class ClassFigures(Part):
+class ClassFigures(RecordPart):
     """Of one task with classes, over the patterns whose truth is known; a missing answer counts as wrong.
 
     Macro means run over the classes that occur in truth or prediction, as SimXRD has it.
@@ -106,7 +111,7 @@ class ClassFigures(Part):
     majority: float = Field(description="accuracy of always answering the most frequent class of the tested part")
 
 
-class LatticeFigures(Part):
+class LatticeFigures(RecordPart):
     """Of the Niggli cell (a, b, c in A, alpha, beta, gamma in degrees), beside the mean of the training part.
 
     All are of the patterns that were answered, the six numbers in turn; r2 is 1 - SS(error) / SS(about their mean),
@@ -124,7 +129,7 @@ class LatticeFigures(Part):
     naive_of: str = Field("the training part", description="whose mean that is")
 
 
-class Record(Part):
+class Record(RecordPart):
     """One network x corpus x protocol x seed."""
 
     format: Literal[1]
@@ -136,7 +141,7 @@ class Record(Part):
     tasks: tuple[str, ...]
     loss: dict[str, str] = Field(description="task -> loss, with its number where it has one: gemd=2")
     seed: int
-    protocol: Protocol
+    protocol: SplitProtocol
     training: Training
     tested: CorpusPart
     missing: dict[str, int] = Field(description="reason -> patterns without an answer or a truth")

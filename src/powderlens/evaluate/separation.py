@@ -9,17 +9,18 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256
-from powderlens.corpus.store.corpus import Corpus
-from powderlens.corpus.store.stored import MEASURED, StoredCorpus
+from powderlens.corpus.store.corpus import MEASURED, Corpus
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.crystal.duplicates import find_duplicates
-from powderlens.evaluate.record import CorpusPart, Protocol
+from powderlens.crystal.structure import Structure
+from powderlens.evaluate.record import CorpusPart, SplitProtocol
 from powderlens.evaluate.training_run import Learnt
 from powderlens.generate.statistics import CrystalStatistics
 
-Trained = Corpus | CrystalStatistics
+Trained = DrawnCorpus | CrystalStatistics
 """What a network has learnt from: crystals, or what is known of many."""
 
-OF_SPLIT: dict[str, Protocol] = {
+OF_SPLIT: dict[str, SplitProtocol] = {
     "in-library": "in-library",
     "out-of-library": "out-of-library",
     "out-of-library-consecutive": "out-of-library",
@@ -30,8 +31,8 @@ OF_SPLIT: dict[str, Protocol] = {
 
 
 def derive_protocol(
-    learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Trained | None, wanted: str | None
-) -> Protocol:
+    learnt: Learnt, tested: Corpus, part: str, trained: Trained | None, wanted: str | None
+) -> SplitProtocol:
     """The protocol under which a network answers patterns.
 
     Patterns of the corpus that was learnt: what its split holds apart; "listed" for the part that was learnt or that
@@ -61,7 +62,7 @@ def derive_protocol(
 
 
 def shared_crystals(
-    trained: Corpus, learnt: NDArray[np.int64], tested: Corpus, asked: NDArray[np.int64]
+    trained: DrawnCorpus, learnt: NDArray[np.int64], tested: DrawnCorpus, asked: NDArray[np.int64]
 ) -> list[tuple[str, str]]:
     """Crystals of a test that were learnt, under the same id or another, in whatever setting.
 
@@ -74,31 +75,29 @@ def shared_crystals(
     Returns:
         Id in the training and id in the test of each tested crystal that is among the learnt ones.
     """
-    ids_a, ids_b = ([corpus.crystals.ids[row] for row in rows] for corpus, rows in ((trained, learnt), (tested, asked)))
-    buckets_a, buckets_b = (
-        [corpus.crystals.column("bucket")[row] for row in rows] for corpus, rows in ((trained, learnt), (tested, asked))
-    )
-    both = set(buckets_a) & set(buckets_b)
-    kept_a = [i for i, bucket in enumerate(buckets_a) if bucket in both]
-    kept_b = [i for i, bucket in enumerate(buckets_b) if bucket in both]
-    first = find_duplicates(
-        [buckets_a[i] for i in kept_a] + [buckets_b[i] for i in kept_b],
-        lambda i: (
-            trained.crystals.structure(int(learnt[kept_a[i]]))
-            if i < len(kept_a)
-            else tested.crystals.structure(int(asked[kept_b[i - len(kept_a)]]))
-        ),
-    )
-    known = set(ids_a)
-    found = {one: one for one in ids_b if one in known}
-    kind_of = {int(kind): ids_a[kept_a[at]] for at, kind in reversed(list(enumerate(first[: len(kept_a)])))}
-    for at, kind in zip(kept_b, first[len(kept_a) :].tolist(), strict=True):
-        if kind in kind_of:
-            found.setdefault(ids_b[at], kind_of[kind])
+    places = [(corpus.crystals, int(row)) for corpus, rows in ((trained, learnt), (tested, asked)) for row in rows]
+    ids = [crystals.ids[row] for crystals, row in places]
+    buckets = [crystals.column("bucket")[row] for crystals, row in places]
+    many = len(learnt)
+    both = set(buckets[:many]) & set(buckets[many:])
+    kept = [i for i, bucket in enumerate(buckets) if bucket in both]
+
+    def structure(i: int) -> Structure:
+        crystals, row = places[kept[i]]
+        return crystals.structure(row)
+
+    known = set(ids[:many])
+    found = {one: one for one in ids[many:] if one in known}
+    learnt_as: dict[int, str] = {}  # kind of crystal -> its first id in the training
+    for i, kind in zip(kept, find_duplicates([buckets[i] for i in kept], structure).tolist(), strict=True):
+        if i < many:
+            learnt_as.setdefault(kind, ids[i])
+        elif kind in learnt_as:
+            found.setdefault(ids[i], learnt_as[kind])
     return [(learnt_id, tested_id) for tested_id, learnt_id in found.items()]
 
 
-def describe_part(corpus: Corpus | StoredCorpus, part: str) -> CorpusPart:
+def describe_part(corpus: Corpus, part: str) -> CorpusPart:
     """A part of a corpus as a record has it.
 
     Raises:
@@ -106,27 +105,23 @@ def describe_part(corpus: Corpus | StoredCorpus, part: str) -> CorpusPart:
     """
     numbers = corpus.numbers(part)
     manifest = corpus.manifest
-    if isinstance(corpus, Corpus):
-        drawn_by = corpus.protocol.name
-    else:
-        drawn_by = MEASURED if corpus.kind == MEASURED else str(manifest["format"])
     return CorpusPart(
         corpus=corpus.path.resolve().name,
         sha256=manifest["sha256"],
         part=part,
-        protocol_of_patterns=drawn_by,
+        protocol_of_patterns=corpus.made_by,
         crystals=len(np.unique(corpus.crystal_of(numbers))),
         patterns=len(numbers),
     )
 
 
-def open_trained(learnt: Learnt, tested: Corpus | StoredCorpus, folder: Path | None) -> Trained | None:
+def open_trained(learnt: Learnt, tested: Corpus, folder: Path | None) -> Trained | None:
     """What was learnt: the tested corpus, the given one, or the given statistics; None where it is not at hand.
 
     Raises:
         InputError: the given one is another than that of the run.
     """
-    if isinstance(tested, Corpus) and tested.manifest["sha256"] == learnt.sha256:
+    if isinstance(tested, DrawnCorpus) and tested.manifest["sha256"] == learnt.sha256:
         return tested
     if folder is None:
         return None
@@ -137,7 +132,7 @@ def open_trained(learnt: Learnt, tested: Corpus | StoredCorpus, folder: Path | N
         return statistics
     if learnt.corpus is None:
         raise InputError(f"{folder}: the recipe's data are {learnt.kind}, it learns no corpus; leave --trained-on out")
-    given = Corpus.open(folder)
+    given = DrawnCorpus.open(folder)
     if given.manifest["sha256"] != learnt.sha256:
         raise InputError(
             f"{folder}: not the corpus that was learnt ({learnt.corpus}, sha256 {str(learnt.sha256)[:16]}); give that "
@@ -146,13 +141,13 @@ def open_trained(learnt: Learnt, tested: Corpus | StoredCorpus, folder: Path | N
     return given
 
 
-def _found(learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Trained | None) -> Protocol:
-    if isinstance(tested, StoredCorpus) and tested.kind == MEASURED:
+def _found(learnt: Learnt, tested: Corpus, part: str, trained: Trained | None) -> SplitProtocol:
+    if tested.kind == MEASURED:
         return "measured"
     name = tested.path.name
     if tested is trained:
         return "listed" if part in learnt.parts else OF_SPLIT.get(tested.manifest["split"]["name"], "listed")
-    if isinstance(tested, StoredCorpus):
+    if not isinstance(tested, DrawnCorpus):
         raise InputError(
             f"{name}: an imported corpus has no structures, so nobody knows whether its crystals were learnt; "
             "--protocol listed takes it knowingly"
@@ -180,7 +175,7 @@ def _found(learnt: Learnt, tested: Corpus | StoredCorpus, part: str, trained: Tr
     return "out-of-library"
 
 
-def _of_other_types(trained: CrystalStatistics, tested: Corpus, part: str) -> Protocol:
+def _of_other_types(trained: CrystalStatistics, tested: DrawnCorpus, part: str) -> SplitProtocol:
     types = tested.crystals.column("structure_type")
     asked = {types[row] for row in np.unique(tested.crystal_of(tested.numbers(part))).tolist()}
     if known := sorted(asked - set(trained.leave_out_types)):

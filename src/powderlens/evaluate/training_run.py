@@ -120,6 +120,7 @@ def training_of(run: Run, step: int, parts: Mapping[str, CorpusPart], more: str 
         more: what else chose settings, in words.
     """
     machine, outcome, data = run.about["machine"], run.outcome, run.recipe.data
+    devices = "" if machine["devices"] == 1 else f" x {machine['devices']}"
     validated = data.validation if data.kind == "corpus" else "validation"
     return Training(
         recipe=run.about["recipe"],
@@ -133,7 +134,7 @@ def training_of(run: Run, step: int, parts: Mapping[str, CorpusPart], more: str 
         chosen_by="; ".join(filter(None, (_chosen_by(run), more))),
         checkpoint_step=step,
         curve=tuple(_curve(run.folder / "metrics.csv")),
-        hardware=f"{machine['device']}{_times(machine['devices'])}, {machine['threads']} threads "
+        hardware=f"{machine['device']}{devices}, {machine['threads']} threads "
         f"({machine['processor']}, {machine['cores']} cores)",
         torch=machine["torch"],
         powderlens=run.about["powderlens"],
@@ -214,19 +215,14 @@ def _chosen_by(run: Run) -> str:
 
 def _part(run: Run, part: str) -> CorpusPart:
     """What `run.json` itself says of a part."""
-    data = run.about["data"]
-    seen = data["patterns"].get(part, run.outcome["patterns"])
-    if run.corpus is not None:
-        name, digest, protocol, crystals = run.corpus, data["sha256"], None, None
-    else:
-        name, digest, protocol = (
-            run.recipe.data.kind,
-            sha256(json.dumps(data, sort_keys=True).encode()).hexdigest(),
-            data["protocol"],
-        )
-        crystals = data.get("crystals", {}).get(part)
+    data, drawn = run.about["data"], run.corpus is None  # patterns drawn without end have no corpus
     return CorpusPart(
-        corpus=name, sha256=digest, part=part, protocol_of_patterns=protocol, crystals=crystals, patterns=seen
+        corpus=run.corpus or run.recipe.data.kind,
+        sha256=sha256(json.dumps(data, sort_keys=True).encode()).hexdigest() if drawn else data["sha256"],
+        part=part,
+        protocol_of_patterns=data["protocol"] if drawn else None,
+        crystals=data.get("crystals", {}).get(part) if drawn else None,
+        patterns=data["patterns"].get(part, run.outcome["patterns"]),
     )
 
 
@@ -270,18 +266,10 @@ def _read(folder: Path, name: str, given: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
-        why = (
-            "the run has not ended; go on with `powderlens train --resume`"
-            if name == "outcome.json"
-            else (
-                "not the folder of a run, or a checkpoint outside of it, and a record says how the network was trained"
-            )
-        )
+        why = "not the folder of a run, or a checkpoint outside of it, and a record says how the network was trained"
+        if name == "outcome.json":
+            why = "the run has not ended; go on with `powderlens train --resume`"
         raise InputError(f"{given}: {why}") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from None
     return dict(content)
-
-
-def _times(devices: int) -> str:
-    return "" if devices == 1 else f" x {devices}"

@@ -24,7 +24,7 @@ class Group(NamedTuple):
     probability: float
 
 
-class Phase(NamedTuple):
+class KnownPhase(NamedTuple):
     """A known phase; `score` is the similarity of profiles (0 to 1), `probability` that it is this phase or its like.
 
     `lines` are its 2theta in degrees at the pattern's wavelength and its intensities (strongest 1).
@@ -65,7 +65,7 @@ class Answer:
     space_group: list[Group]
     lattice: dict[str, float]
     lattice_source: str
-    phases: list[Phase]
+    phases: list[KnownPhase]
     leans_on: str | None = None
     warnings: list[str] = field(default_factory=list)
 
@@ -77,22 +77,17 @@ class Answer:
             "model": self.model,
             "evidence": self.evidence,
             "warnings": list(self.warnings),
-            "crystal_system": [{"name": s.name, "probability": round(s.probability, 6)} for s in self.crystal_system],
-            "space_group": [
-                {"number": g.number, "symbol": g.symbol, "probability": round(g.probability, 6)}
-                for g in self.space_group[: max(groups, 10)]
-            ],
+            "crystal_system": [_rounded(system) for system in self.crystal_system],
+            "space_group": [_rounded(group) for group in self.space_group[: max(groups, 10)]],
             "lattice": {**{k: round(v, 4) for k, v in self.lattice.items()}, "cell": "niggli"},
             "lattice_source": self.lattice_source,
             "leans_on": self.leans_on,
-            "phases": [
-                {
-                    "name": p.name,
-                    "formula": p.formula,
-                    "source": p.source,
-                    "score": round(p.score, 4),
-                    "probability": round(p.probability, 6),
-                }
-                for p in self.phases
-            ],
+            "phases": [_rounded(phase) for phase in self.phases],
         }
+
+
+def _rounded(candidate: System | Group | KnownPhase) -> dict[str, object]:
+    """The fields of a candidate as they are written, without lines."""
+    digits = {"score": 4, "probability": 6}
+    fields = {name: value for name, value in candidate._asdict().items() if name != "lines"}
+    return {name: round(value, digits[name]) if name in digits else value for name, value in fields.items()}

@@ -30,6 +30,9 @@ GROUPS = 230
 SYSTEM_OF_GROUP = np.array(SYSTEM_OF[1:])
 GROUP_TO_SYSTEM = np.eye(7)[SYSTEM_OF_GROUP]
 
+_PART_OF = {"crystal_system": "system_logits", "extinction_class": "class_logits", "lattice": "niggli"}
+"""Where the answer to a task goes in a `Prediction`."""
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Prediction:
@@ -58,15 +61,11 @@ class Prediction:
         parts: dict[str, NDArray[Any]] = {}
         for task in tasks:
             said = answers[task.name]
-            if task.name == "crystal_system":
-                parts["system_logits"] = said
-            elif task.name == "space_group":
+            if task.name == "space_group":
                 parts["group_logits"] = np.full((len(said), GROUPS), -np.inf, said.dtype)
                 parts["group_logits"][:, np.array(task.classes) - 1] = said
-            elif task.name == "extinction_class":
-                parts["class_logits"] = said
-            elif task.name == "lattice":
-                parts["niggli"] = said
+            elif task.name in _PART_OF:
+                parts[_PART_OF[task.name]] = said
         return cls(**parts)
 
     def take(self, at: Any) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.cell import CELL_NAMES
 from powderlens.core.errors import InputError, PatternError, PowderlensError
-from powderlens.identification.answer import Answer, Group, Phase, System
+from powderlens.identification.answer import Answer, Group, KnownPhase, System
 from powderlens.identification.evidence import EVIDENCE, Evidence, Prediction, join, system_belief, weights_for
 from powderlens.library.search import Matches, Search
 from powderlens.library.table import LibraryTable
@@ -25,6 +25,7 @@ from powderlens.pattern.grid import Grid, convert_two_theta
 from powderlens.pattern.pattern import MIN_POINTS, Pattern
 from powderlens.pattern.prepare import Prepared, prepare
 from powderlens.pattern.read import read_pattern
+from powderlens.pattern.wavelength import parse_radiation
 from powderlens.symmetry.groups import SYSTEMS, symbol
 
 SHOWN_PHASES, DRAWN_PHASES = 10, 3
@@ -185,24 +186,17 @@ class Identifier:
         group, phase = join(prediction, matches, self.weights)
         system = system_belief(group, prediction, self.weights)
         niggli = None if prediction is None else prediction.niggli
-        return [
-            self._one(
-                one,
-                Belief(
-                    system[i],
-                    group[i],
-                    phase[i],
-                    None if matches is None else matches.take(np.array([i])),
-                    None if niggli is None else niggli[i],
-                ),
-            )
-            for i, one in enumerate(asked)
-        ]
+        answers = []
+        for i, one in enumerate(asked):
+            near = None if matches is None else matches.take(np.array([i]))
+            cell = None if niggli is None else niggli[i]
+            answers.append(self._one(one, Belief(system[i], group[i], phase[i], near, cell)))
+        return answers
 
     def _one(self, asked: Asked, belief: Belief) -> Answer:
         pattern = asked.pattern
         assert pattern.wavelength_A is not None
-        phases: list[Phase] = []
+        phases: list[KnownPhase] = []
         leans_on = None
         cell, cell_from = belief.niggli, "none" if belief.niggli is None else "network"
         if belief.matches is not None and self.search is not None:
@@ -252,7 +246,7 @@ class Identifier:
         assert self.search is not None
         return str(self.search.table.name[row]) or str(self.search.table.formula[row])
 
-    def _phase(self, row: np.int64, score: float, probability: float, wavelength_A: float | None) -> Phase:
+    def _phase(self, row: np.int64, score: float, probability: float, wavelength_A: float | None) -> KnownPhase:
         """A phase of the library; its lines at a wavelength, or without lines."""
         assert self.search is not None
         table, lines = self.search.table, None
@@ -261,7 +255,8 @@ class Identifier:
             angle = convert_two_theta(np.degrees(2 * np.arcsin(0.5 / d_A)), 1.0, wavelength_A)
             reached = np.isfinite(angle)
             lines = (angle[reached], intensity[reached])
-        return Phase(self._name(row), str(table.formula[row]), str(table.source[row]), score, probability, lines)
+        formula, source = str(table.formula[row]), str(table.source[row])
+        return KnownPhase(self._name(row), formula, source, score, probability, lines)
 
 
 def _remarks(model: Model, evidence: Evidence, *, calibrated: bool) -> list[str]:
@@ -334,10 +329,6 @@ def identify(
     if not isinstance(pattern, Pattern):
         pattern = read_pattern(pattern, wavelength=wavelength)
     elif wavelength is not None:
-        from dataclasses import replace
-
-        from powderlens.pattern.wavelength import parse_radiation
-
         radiation = parse_radiation(wavelength)
         pattern = replace(pattern, wavelength_A=radiation.wavelength_A, radiation=radiation)
     weights = find_weights(model)

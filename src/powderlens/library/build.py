@@ -20,13 +20,13 @@ from powderlens.library.table import (
     UNKNOWN_U_A2,
     WAVELENGTH_A,
     WEAKEST,
-    Entry,
+    LibraryPhase,
     LibraryTable,
     join_entries,
 )
 
 
-def library_entry(structure: Structure) -> Entry:
+def library_entry(structure: Structure) -> LibraryPhase:
     """Lines of one phase under copper K-alpha, strongest first, families at one angle joined.
 
     Raises:
@@ -46,7 +46,7 @@ def library_entry(structure: Structure) -> Entry:
     total = np.add.reduceat(intensity, start)
     keep = np.argsort(-total)[:MAX_LINES]
     keep = keep[total[keep] >= WEAKEST * total.max()]
-    return Entry(
+    return LibraryPhase(
         name=labelled.name,
         formula=labelled.formula,
         source=labelled.source,
@@ -59,7 +59,7 @@ def library_entry(structure: Structure) -> Entry:
 
 def build_library(items: Iterable[Structure | Reject]) -> tuple[LibraryTable, Counter[str]]:
     """A library of all structures that can be drawn, and the others counted by reason."""
-    entries: list[Entry] = []
+    entries: list[LibraryPhase] = []
     rejects: Counter[str] = Counter()
     for item in items:
         if isinstance(item, Reject):

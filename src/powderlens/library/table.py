@@ -24,7 +24,7 @@ UNKNOWN_U_A2 = 0.010
 """Displacement given to atoms whose structure states none: without one, lines at high angle come out too strong."""
 
 
-class Entry(NamedTuple):
+class LibraryPhase(NamedTuple):
     """What the table keeps of one phase."""
 
     name: str
@@ -99,7 +99,7 @@ class LibraryTable:
         return table
 
 
-def join_entries(entries: Iterable[Entry]) -> LibraryTable:
+def join_entries(entries: Iterable[LibraryPhase]) -> LibraryTable:
     """The table of many entries."""
     rows = list(entries)
     if not rows:

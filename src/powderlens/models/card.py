@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from powderlens.core.errors import InputError
 from powderlens.models.task import Task
@@ -17,6 +17,7 @@ FORMAT = 2
 """Of a card as JSON; raised when an older program could misread a newer one."""
 
 Size = Literal["full", "small"]
+Made = TypeVar("Made", "Weights", "Card")
 Preprocessing = Literal["max100", "max1", "sqrt_max1", "min0_max100"]
 
 PREPROCESSING: dict[Preprocessing, str] = {
@@ -100,7 +101,7 @@ class Card:
     source_licence: str
     points: int
     min_points: int
-    fixed_points: bool
+    fixed_points: bool = False
     preprocessing: Preprocessing
     grid: str
     trained_on: str
@@ -113,6 +114,10 @@ class Card:
     no_gradient: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     weights: Weights | None = None
+
+    def __post_init__(self) -> None:
+        if self.preprocessing not in PREPROCESSING:
+            raise ValueError(f"preprocessing {self.preprocessing!r}")
 
     @property
     def id(self) -> str:
@@ -146,26 +151,20 @@ class Card:
             )
         try:
             weights = content.get("weights")
-            made = _made(cls, content["architecture"], weights=None if weights is None else _weights(weights))
-            if made.preprocessing not in PREPROCESSING:
-                raise ValueError(f"preprocessing {made.preprocessing!r}")
+            return _made(cls, content["architecture"], weights=None if weights is None else _weights(weights))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"{source}: not the card of a model ({str(error).splitlines()[0]})") from None
-        return made
 
 
 def _weights(content: Mapping[str, Any]) -> Weights:
-    tasks = tuple(Task(one["name"], one["kind"], one["outputs"], tuple(one["classes"])) for one in content["tasks"])
-    for task in tasks:
-        if task.kind == "classes" and len(task.classes) != task.outputs:
-            raise ValueError(f"{len(task.classes)} classes of {task.name} for {task.outputs} outputs")
+    tasks = tuple(map(Task.from_dict, content["tasks"]))
     made = _made(Weights, content, tasks=tasks, grid=Grid(**content["grid"]))
     if made.size not in get_args(Size) or not isinstance(made.name, str) or not isinstance(made.training, Mapping):
         raise ValueError(f"weights {made.name!r} of size {made.size!r}")
     return made
 
 
-def _made(kind: Any, content: Mapping[str, Any], **parts: Any) -> Any:
+def _made(kind: type[Made], content: Mapping[str, Any], **parts: Any) -> Made:
     """A record of what JSON holds; lists become tuples, and keys that it does not know are left out."""
     known = {one.name for one in fields(kind)}
     plain = {name: tuple(v) if isinstance(v, list) else v for name, v in content.items() if name in known}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -49,16 +49,8 @@ def load_torch(model: str | Path = DEFAULT_MODEL, *, network: str | None = None)
         if network != card.name:
             raise InputError(f"{path}: holds weights of {card.name}, not of {network}")
         resolve(network, imports=True)
-    made = build(
-        card.name,
-        weights.tasks,
-        points=weights.grid.points,
-        mask=weights.mask,
-        as_published=weights.as_published,
-        size=weights.size,
-        options=weights.options,
-        seed=0,
-    )
+    how: dict[str, Any] = {name: getattr(weights, name) for name in ("mask", "as_published", "size", "options")}
+    made = build(card.name, weights.tasks, points=weights.grid.points, seed=0, **how)
     state = _safetensors(path) if path.suffix == TORCH else _onnx(path, card, set(made.state_dict()))
     try:
         missing, unexpected = made.load_state_dict(state, strict=False)

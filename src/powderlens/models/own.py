@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +75,8 @@ class Own:
             macs_M=0.0,
             options=tuple(getattr(made_by, "options", ())),
         )
+        if hasattr(made_by, "head"):
+            self.head = lambda features, outputs, **how: made_by.head(features, outputs)
         if hasattr(made_by, "lattice_head"):
             self.lattice_head = lambda features, **how: made_by.lattice_head(features)
         if hasattr(made_by, "cell"):
@@ -107,13 +108,6 @@ class Own:
                 "its forward must return (patterns, features)"
             )
         return body
-
-    def head(self, features: int, outputs: int, *, as_published: bool, small: bool) -> Any:
-        """Its own head, or one dense layer."""
-        from torch import nn
-
-        own = getattr(self.made_by, "head", None)
-        return nn.Linear(features, outputs) if own is None else own(features, outputs)
 
 
 def find_own(name: str, *, imports: bool = False) -> Own | None:
@@ -150,6 +144,8 @@ def find_object(name: str, group: str, option: str, *, imports: bool) -> Any:
         InputError: a module that is not there, fails, has no such attribute, or is not to be imported.
     """
     if ":" not in name:
+        from importlib.metadata import entry_points  # 15 ms that no network of the package needs
+
         found = [point for point in entry_points(group=group) if point.name == name]
         if not found:
             return None

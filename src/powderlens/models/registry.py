@@ -5,7 +5,8 @@ A network's file, `powderlens/models/FAMILY/NAME.py`, holds what `build` calls:
 - `body(points, *, as_published, small, **options) -> nn.Module`: (b, 1, points) to (b, features), with the attribute
   `features`; with the attribute `channels = 2`, (b, 2, points), intensity and mask; and optionally with a method
   `for_outputs(outputs)` that is told how many classes each classification has;
-- `head(features, outputs, *, as_published, small) -> nn.Module`: (b, features) to logits (b, outputs);
+- optionally `head(features, outputs, *, as_published, small) -> nn.Module`: (b, features) to logits (b, outputs); else
+  it is one dense layer;
 - optionally `lattice_head(features, *, as_published, small) -> nn.Module`: (b, features) to raw (b, 6), where
   `head(features, 6, as_published=False, small=small)` would not do;
 - optionally `cell(raw_B6) -> Tensor`: raw lattice output to A and degrees, instead of `network.bounded_cell`.
@@ -22,18 +23,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from powderlens.core.errors import InputError
-from powderlens.models.alphadiffract.cards import CARDS as ALPHADIFFRACT
 from powderlens.models.card import Card, Size
-from powderlens.models.ml4pxrds.cards import CARDS as ML4PXRDS
+from powderlens.models.cards import FAMILIES, family_cards
 from powderlens.models.own import OWN, find_own
-from powderlens.models.powderlens.cards import CARDS as POWDERLENS
-from powderlens.models.simxrd.cards import CARDS as SIMXRD
 from powderlens.models.task import Task
 
 if TYPE_CHECKING:
     from powderlens.models.network import Network
 
-_CARDS: dict[str, Card] = {card.name: card for card in (*SIMXRD, *ML4PXRDS, *ALPHADIFFRACT, *POWDERLENS)}
+_CARDS: dict[str, Card] = {card.name: card for family in FAMILIES for card in family_cards(family)}
 
 NAMES: tuple[str, ...] = tuple(_CARDS)
 """Every network, in the order of the tables."""
@@ -130,36 +128,22 @@ def check_build(
     return known
 
 
-def count_parameters(
-    name: str,
-    tasks: Sequence[Task],
-    *,
-    points: int,
-    mask: bool = False,
-    as_published: bool = False,
-    size: Size = "full",
-    options: Mapping[str, Any] | None = None,
-) -> int:
+def count_parameters(name: str, tasks: Sequence[Task], **how: Any) -> int:
     """Trainable parameters of a network, counted on one that is built without memory for them; needs torch.
 
     Args:
         name: as for `build`.
         tasks: as for `build`.
-        points: as for `build`.
-        mask: as for `build`.
-        as_published: as for `build`.
-        size: as for `build`.
-        options: as for `build`.
+        how: the others of `build`.
 
     Raises:
         InputError: see `check_build`.
     """
-    how: dict[str, Any] = {"points": points, "mask": mask, "as_published": as_published, "size": size}
-    check_build(name, tasks, options=options, **how)
+    check_build(name, tasks, **how)
     import torch
 
     with torch.device("meta"):
-        network = build(name, tasks, options=options, **how)
+        network = build(name, tasks, **how)
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
@@ -196,6 +180,7 @@ def build(
     known = check_build(name, tasks, points=points, mask=mask, as_published=as_published, size=size, options=options)
     import torch
 
+    from powderlens.models.dense import linear_head
     from powderlens.models.network import Network, bounded_cell
 
     own = find_own(name)
@@ -208,13 +193,13 @@ def build(
         body = file.body(length, **how, **(options or {}))
         if hasattr(body, "for_outputs"):
             body.for_outputs(tuple(task.outputs for task in tasks if task.kind == "classes"))
-        heads = {}
+        head, heads = getattr(file, "head", linear_head), {}
         for task in tasks:
             if task.kind == "classes":
-                heads[task.name] = file.head(body.features, task.outputs, **how)
+                heads[task.name] = head(body.features, task.outputs, **how)
             elif hasattr(file, "lattice_head"):
                 heads[task.name] = file.lattice_head(body.features, **how)
             else:
-                heads[task.name] = file.head(body.features, task.outputs, **{**how, "as_published": False})
+                heads[task.name] = head(body.features, task.outputs, **{**how, "as_published": False})
     cell = getattr(file, "cell", bounded_cell)
     return Network(known, body, heads, tasks, points=points, length=length, cell=cell, mask=mask)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +32,18 @@ class Task:
     kind: Literal["classes", "lattice"]
     outputs: int
     classes: tuple[int, ...] = ()
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Task:
+        """Of what JSON holds of one (`dataclasses.asdict`).
+
+        Raises:
+            ValueError: other classes than outputs.
+        """
+        task = cls(content["name"], content["kind"], content["outputs"], tuple(content["classes"]))
+        if task.kind == "classes" and len(task.classes) != task.outputs:
+            raise ValueError(f"{len(task.classes)} classes of {task.name} for {task.outputs} outputs")
+        return task
 
     def labels(self, space_groups: ArrayLike) -> NDArray[np.int64]:
         """Index of the right output for patterns of known space group.

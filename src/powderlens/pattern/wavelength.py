@@ -51,11 +51,6 @@ class Radiation:
         """Whether this is the radiation of a wavelength, to a millionth."""
         return wavelength_A is not None and abs(wavelength_A / self.wavelength_A - 1) <= SAME_WAVELENGTH
 
-    @property
-    def is_doublet(self) -> bool:
-        """True when K-alpha-2 is present."""
-        return self.ka2_A is not None
-
 
 def check_wavelength(wavelength_A: float, stated: str | None = None) -> float:
     """The wavelength itself when it is between 0.05 and 10 A.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError, PatternError
 from powderlens.core.files import atomic_write
@@ -31,21 +33,36 @@ def write_pattern(pattern: Pattern, path: str | os.PathLike[str]) -> None:
     extension = Path(path).suffix.lower()
     if extension not in _EXTENSIONS:
         raise InputError(f"{os.fspath(path)}: a pattern is not written as {extension!r}; use .xy, .xye or .csv")
-    columns = [pattern.two_theta_deg, pattern.intensity]
-    names = ["two_theta_deg", "intensity"]
+    columns = {"two_theta_deg": pattern.two_theta_deg, "intensity": pattern.intensity}
     if extension == ".xye" and pattern.sigma is None:
         raise PatternError(f"{os.fspath(path)}: no uncertainties to write as xye; use .xy")
     if pattern.sigma is not None and extension != ".xy":
-        columns.append(pattern.sigma)
-        names.append("sigma")
-    separator = "," if extension == ".csv" else " "
-    head = []
+        columns["sigma"] = pattern.sigma
+    comments = []
     if pattern.wavelength_A is not None:
-        head.append(f"# wavelength_A = {pattern.wavelength_A:.8f}")
+        comments.append(f"wavelength_A = {pattern.wavelength_A:.8f}")
     if pattern.source:
-        head.append("# source: " + " ".join(pattern.source.split()))
-    head.append(separator.join(names) if extension == ".csv" else "# " + " ".join(names))
+        comments.append("source: " + " ".join(pattern.source.split()))
+    write_columns(path, columns, comments)
+
+
+def write_columns(
+    path: str | os.PathLike[str], columns: Mapping[str, NDArray[np.float64]], comments: Sequence[str]
+) -> None:
+    """Write comments, names and columns; with commas where the name ends in .csv, else with blanks.
+
+    Args:
+        path: the file, replaced if it exists.
+        columns: (n,) numbers by name: the first with 6 decimals, the others with 9 significant figures.
+        comments: lines above them.
+
+    Raises:
+        InputError: a place that cannot be written to.
+    """
+    commas = Path(path).suffix.lower() == ".csv"
+    head = [f"# {line}" for line in comments]
+    head.append(",".join(columns) if commas else "# " + " ".join(columns))
     form = ["%.6f"] + ["%.9g"] * (len(columns) - 1)
     with atomic_write(path) as aside, aside.open("w", encoding="utf-8", newline="\n") as out:
         out.write("\n".join(head) + "\n")
-        np.savetxt(out, np.column_stack(columns), fmt=form, delimiter=separator)
+        np.savetxt(out, np.column_stack(list(columns.values())), fmt=form, delimiter="," if commas else " ")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.symmetry.groups import system_index
 from powderlens.symmetry.settings import TWELFTHS, operators
+from powderlens.symmetry.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -89,6 +88,4 @@ def _shifts_of_rotation(number: int) -> tuple[tuple[NDArray[np.int64], NDArray[n
 
 @lru_cache(maxsize=1)
 def _table() -> list[list[list[str]]]:
-    text = (files("powderlens.symmetry") / "data" / "conditions.json").read_text(encoding="utf-8")
-    table: list[list[list[str]]] = json.loads(text)["conditions"]
-    return table
+    return read_table("conditions", "conditions")

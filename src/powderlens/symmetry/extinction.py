@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 
 from powderlens.symmetry.conditions import ReflectionCondition, reflection_conditions
 from powderlens.symmetry.groups import system_index
+from powderlens.symmetry.tables import read_table
 
 LAUE_CLASSES = ("-1", "2/m", "mmm", "4/m", "4/mmm", "-3", "-3m", "6/m", "6/mmm", "m-3", "m-3m")
 """The eleven Laue classes in the order of their space-group numbers."""
@@ -59,10 +58,9 @@ def laue_class(number: int) -> str:
 @lru_cache(maxsize=1)
 def extinction_classes() -> tuple[ExtinctionClass, ...]:
     """All 120 classes in the order of their ids; docs/EXTINCTION.md lists them."""
-    text = (files("powderlens.symmetry") / "data" / "extinction.json").read_text(encoding="utf-8")
     return tuple(
         ExtinctionClass(id=members[0], symbol=symbol, laue_class=laue_class(members[0]), groups=tuple(members))
-        for symbol, members in json.loads(text)["classes"]
+        for symbol, members in read_table("extinction", "classes")
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import cache
 
 from powderlens.core.errors import InputError
-from powderlens.symmetry.hm_symbols import SYMBOLS
+from powderlens.symmetry.tables import read_table
 
 SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
 """Crystal systems in the order of their space-group numbers."""
@@ -61,7 +62,12 @@ def symbol(number: int) -> str:
         InputError: not a space-group number.
     """
     system_index(number)
-    return SYMBOLS[number - 1]
+    return _symbols()[number - 1]
+
+
+@cache
+def _symbols() -> list[str]:
+    return " ".join(read_table("symbols", "symbols")).split()
 
 
 def point_group(number: int) -> str:

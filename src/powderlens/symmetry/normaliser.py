@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
-from importlib.resources import files
 from types import MappingProxyType
 
 from powderlens.symmetry.groups import system_index
+from powderlens.symmetry.tables import read_table
 from powderlens.symmetry.wyckoff import wyckoff_positions
 
 
@@ -57,6 +56,4 @@ def wyckoff_sets(number: int) -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def _table() -> list[list[str]]:
     """For each group the permutations that generate all others, as the images of the letters in order."""
-    text = (files("powderlens.symmetry") / "data" / "normaliser.json").read_text(encoding="utf-8")
-    table: list[list[str]] = json.loads(text)["generators"]
-    return table
+    return read_table("normaliser", "generators")

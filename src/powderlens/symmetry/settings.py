@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 
 import gemmi
 import moyopy
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.symmetry.groups import system_index
+from powderlens.symmetry.tables import read_table
 
 TWELFTHS = 12
 """Every translation of every setting is a multiple of 1/12 of a cell vector."""
@@ -113,5 +112,4 @@ def _operators(number: int, setting: moyopy.Setting) -> tuple[NDArray[np.int64],
 
 @lru_cache(maxsize=1)
 def _all_settings() -> tuple[Setting, ...]:
-    text = (files("powderlens.symmetry") / "data" / "settings.json").read_text(encoding="utf-8")
-    return tuple(Setting(index, *row) for index, row in enumerate(json.loads(text)["settings"], start=1))
+    return tuple(Setting(index, *row) for index, row in enumerate(read_table("settings", "settings"), start=1))

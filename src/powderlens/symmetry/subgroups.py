@@ -5,18 +5,17 @@ scripts/make_subgroup_graph.py derives the table; docs/notes/subgroups.md tells 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from importlib.resources import files
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
+from powderlens.symmetry.tables import read_table
 
 GROUPS = 230
 
@@ -119,9 +118,7 @@ def _numbers(values: Sequence[int] | NDArray[Any], name: str) -> NDArray[np.int6
 
 @lru_cache(maxsize=1)
 def _rows() -> list[list[Any]]:
-    table = files("powderlens.symmetry").joinpath("data/subgroups.json").read_text(encoding="utf-8")
-    rows: list[list[Any]] = json.loads(table)["edges"]
-    return rows
+    return read_table("subgroups", "edges")
 
 
 def _edge(group: int, subgroup: int, kind: Literal["t", "k"], index: int, matrix: str, origin: str) -> Edge:

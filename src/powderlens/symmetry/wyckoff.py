@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from powderlens.core.elementary import turned
 from powderlens.symmetry.groups import system_index
 from powderlens.symmetry.settings import operators as operators
+from powderlens.symmetry.tables import read_table
 
 _TERM = re.compile(r"([+-]?)(\d*)([xyz])|([+-]?)(\d+)(?:/(\d+))?")
 _GRAIN = 24  # shifts are multiples of 1/24 of a cell vector
@@ -122,6 +121,4 @@ def _position(number: int, letter: str, site_symmetry: str, coordinates: str) ->
 @lru_cache(maxsize=1)
 def _table() -> list[list[list[str]]]:
     """For each group the letter, site symmetry and first site of every position."""
-    text = (files("powderlens.symmetry") / "data" / "wyckoff.json").read_text(encoding="utf-8")
-    table: list[list[list[str]]] = json.loads(text)["positions"]
-    return table
+    return read_table("wyckoff", "positions")

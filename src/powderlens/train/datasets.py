@@ -16,6 +16,7 @@ from powderlens.corpus.stream.workers import AHEAD, Start, StreamWorkers
 
 if TYPE_CHECKING:
     from powderlens.corpus.cluster.connect import Cluster
+    from powderlens.corpus.cluster.stream import ClusterStream
 
 T = TypeVar("T")
 
@@ -84,21 +85,22 @@ class StreamDataset(IterableDataset[T]):
                     f"{own} of the dataset inside {info.num_workers} of a DataLoader; give one or the other"
                 )
             yield from self._alone(self.next_batch + info.id, info.num_workers)
-        elif self.cluster is not None:
-            from powderlens.corpus.cluster.stream import ClusterStream
-
-            with ClusterStream(self.stream, self.cluster, first=self.next_batch, stop=self.stop) as drawn:
-                for batch in drawn:
-                    self.next_batch = drawn.next_batch
-                    yield self.convert(batch)
-        elif self.workers == 0:
+        elif self.workers == 0 and self.cluster is None:
             yield from self._alone(self.next_batch, 1)
         else:
-            options: dict[str, Any] = {"workers": self.workers, "ahead": self.ahead, "start": self.start}
-            with StreamWorkers(self.stream, first=self.next_batch, stop=self.stop, **options) as crew:
+            with self._crew() as crew:
                 for batch in crew:
                     self.next_batch = crew.next_batch
                     yield self.convert(batch)
+
+    def _crew(self) -> StreamWorkers | ClusterStream:
+        """Those that draw."""
+        span: dict[str, Any] = {"first": self.next_batch, "stop": self.stop}
+        if self.cluster is None:
+            return StreamWorkers(self.stream, workers=self.workers, ahead=self.ahead, start=self.start, **span)
+        from powderlens.corpus.cluster.stream import ClusterStream
+
+        return ClusterStream(self.stream, self.cluster, **span)
 
     def _alone(self, first: int, stride: int) -> Iterator[T]:
         i = first

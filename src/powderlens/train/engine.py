@@ -22,13 +22,12 @@ from torch.utils.data import DataLoader
 from powderlens import __version__
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, make_folder
-from powderlens.models.network import Network
 from powderlens.models.registry import build
 from powderlens.train.components.averaging import Averaging
 from powderlens.train.components.callbacks import Newest, Progress, Stops
 from powderlens.train.components.checkpoint import describe, read_checkpoint
 from powderlens.train.components.curve import Curve
-from powderlens.train.components.data import TrainingData, open_data, open_measured
+from powderlens.train.components.data import open_data, open_measured
 from powderlens.train.components.losses import TaskLoss
 from powderlens.train.components.machine import Machine, Report
 from powderlens.train.module import DivergedError, RunModule, columns
@@ -76,7 +75,7 @@ def train(
     torch.set_num_threads(machine.threads)
     data = open_data(recipe, corpus=corpus, tables=tables, machine=machine, report=report)
     shown, of_shown = (None, None) if measured is None else open_measured(recipe, measured, data)
-    network = _network(recipe, data)
+    network = build(tasks=data.tasks, points=data.grid.points, seed=recipe.seed, **recipe.network.model_dump())
     losses = [TaskLoss(t, recipe.tasks[t.name].loss, (data.counts or {}).get(t.name)) for t in data.tasks]
     about = describe(recipe, data.tasks, data.grid)
     run = {
@@ -135,7 +134,7 @@ def train(
     try:
         trainer.fit(
             module,
-            data.batches(first, total),
+            data.batches(first=first, stop=total),
             validation,
             ckpt_path=newest if first else None,
             weights_only=True,
@@ -153,21 +152,6 @@ def train(
 def _steps_between_validations(recipe: Recipe, epoch_steps: int) -> int:
     patterns = recipe.data.validate_patterns if isinstance(recipe.data, CorpusData) else None
     return epoch_steps if patterns is None else -(-patterns // recipe.batch)
-
-
-def _network(recipe: Recipe, data: TrainingData) -> Network:
-    """The network with fresh weights of the recipe's seed."""
-    chosen = recipe.network
-    return build(
-        chosen.name,
-        data.tasks,
-        points=data.grid.points,
-        mask=chosen.mask,
-        as_published=chosen.as_published,
-        size=chosen.size,
-        options=chosen.options,
-        seed=recipe.seed,
-    )
 
 
 def _trainer(recipe: Recipe, machine: Machine, **options: Any) -> lightning.Trainer:

@@ -19,17 +19,16 @@ from powderlens import __version__
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256
 from powderlens.corpus.store.corpus import Corpus, Labels
-from powderlens.corpus.store.stored import StoredCorpus, is_stored
-from powderlens.corpus.stream.stream import Batch, measured_points
+from powderlens.corpus.store.stored import StoredCorpus
+from powderlens.corpus.stream.stream import measured_points
 from powderlens.models.network import Network
 from powderlens.models.task import Task
 from powderlens.pattern.grid import Grid
 from powderlens.train.components.batches import Measured, mask_of
 from powderlens.train.components.checkpoint import load_network
-from powderlens.train.components.drawn import FEW, draw_part, draw_stored, part_stream
+from powderlens.train.components.drawn import FEW, batches_by, draw_part, draw_stored, part_stream
 from powderlens.train.components.machine import Machine
 from powderlens.train.components.targets import class_values, known, targets
-from powderlens.train.datasets import StreamDataset, same
 
 TOP = 10
 """Classes whose probabilities are kept."""
@@ -93,7 +92,7 @@ def predict(
 
 def predict_part(
     network: Network,
-    corpus: Corpus | StoredCorpus,
+    corpus: Corpus,
     part: str,
     output: Path,
     machine: Machine,
@@ -150,15 +149,13 @@ def predict_part(
     return {"patterns": len(numbers), "predicted": int(said.sum()), "missing": missing}
 
 
-def open_corpus(path: Path, grid: Grid) -> Corpus | StoredCorpus:
+def open_corpus(path: Path, grid: Grid) -> Corpus:
     """A corpus whose patterns lie on a network's grid.
 
     Raises:
         InputError: patterns that are drawn on another one.
     """
-    if is_stored(path):
-        return StoredCorpus.open(path, grid)
-    corpus = Corpus.open(path)
+    corpus = Corpus.open(path, grid)
     if corpus.grid != grid:
         raise InputError(
             f"{path}: its patterns are drawn at {_words(corpus.grid)}, and the network was trained at {_words(grid)}; "
@@ -240,7 +237,7 @@ def _empty(network: Network, labels: Labels, n: int) -> dict[str, Column]:
 
 
 def _draw(
-    corpus: Corpus | StoredCorpus,
+    corpus: Corpus,
     part: str,
     numbers: NDArray[np.int64],
     missing: dict[str, int],
@@ -263,14 +260,13 @@ def _draw(
                 yield rows[good], patterns[good], masks[good]
         return
     if machine.cache is not None:
-        held = draw_part(corpus, part, "float32", floor=floor, workers=machine.workers, cache=machine.cache)
+        held = draw_part(corpus, part, "float32", machine, floor=floor)
         for rows in batches:
             yield rows, np.array(held[rows]), measured_points(corpus.conditions(numbers[rows]), corpus.grid)
         return
     stream = part_stream(corpus, part, size=BATCH, floor=floor)
     if machine.workers and len(numbers) > FEW:
-        drawn = StreamDataset[Batch](stream, workers=machine.workers, stop=len(batches), convert=same)
-        for rows, batch in zip(batches, drawn, strict=True):
+        for rows, batch in zip(batches, batches_by(machine, stream, stop=len(batches)), strict=True):
             yield rows, batch.patterns[: len(rows)], batch.measured[: len(rows)]
         return
     for rows in batches:
@@ -313,12 +309,8 @@ def _put(
             columns[name][1][where] = True
 
 
-def _write(output: Path, corpus: Corpus | StoredCorpus, numbers: NDArray[np.int64], columns: dict[str, Column]) -> None:
-    if isinstance(corpus, Corpus):
-        ids = [corpus.crystals.column("id")[row] for row in corpus.crystal_of(numbers).tolist()]
-    else:
-        ids = corpus.rows(numbers, ["id"])["id"].to_pylist()
-    table = {"pattern": pa.array(numbers), "crystal": pa.array(ids, pa.string())}
+def _write(output: Path, corpus: Corpus, numbers: NDArray[np.int64], columns: dict[str, Column]) -> None:
+    table = {"pattern": pa.array(numbers), "crystal": pa.array(corpus.ids(numbers), pa.string())}
     for name, (values, there) in columns.items():
         mask = ~there
         if values.ndim == 1:

@@ -150,7 +150,8 @@ def with_choices(
         as_published: with its faults.
         mask: read which points were measured.
         tasks: these heads only. One that the recipe does not have learns by cross-entropy, the lattice by mean square.
-        loss: of all heads with classes: a name of `LOSSES`, or NAME=NUMBER as `gemd=2`; MODULE:FUNCTION for one's own.
+        loss: of all heads with classes: one of `CLASS_LOSSES`, or NAME=NUMBER as `gemd=2`; MODULE:FUNCTION for one's
+            own.
         averaging: average the weights with this decay.
         precision: a key or value of `PRECISIONS`.
         seed: another seed.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
@@ -73,19 +73,14 @@ class OwnLoss(Part):
 ClassLoss = CrossEntropy | Weighted | Smoothed | Focal | Gemd
 CellLoss = SquaredCell | LogHuberCell
 LossRecipe = ClassLoss | CellLoss | OwnLoss
-LOSSES: dict[str, type[ClassLoss] | type[CellLoss]] = {
-    "cross_entropy": CrossEntropy,
-    "weighted": Weighted,
-    "smoothed": Smoothed,
-    "focal": Focal,
-    "gemd": Gemd,
-    "squared": SquaredCell,
-    "log_huber": LogHuberCell,
-}
-"""Losses by the names that recipes use."""
 
-CELL_LOSSES = ("squared", "log_huber")
-CLASS_LOSSES = tuple(name for name in LOSSES if name not in CELL_LOSSES)
+
+def _kinds(losses: object) -> tuple[str, ...]:
+    """The names that recipes use of the losses of a union."""
+    return tuple(get_args(one.model_fields["kind"].annotation)[0] for one in get_args(losses))
+
+
+CLASS_LOSSES, CELL_LOSSES = _kinds(ClassLoss), _kinds(CellLoss)
 
 NUMBER_OF = {"smoothed": "smoothing", "focal": "gamma", "gemd": "mu"}
 """The one number of a loss that the command line can set."""

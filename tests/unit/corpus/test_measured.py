@@ -17,7 +17,7 @@ import pytest
 from powderlens.core.errors import InputError, WavelengthError
 from powderlens.corpus.measured import FORMATS, import_measured
 from powderlens.corpus.measured_labels import label_of
-from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.corpus.store.manifest import read_manifest, write_manifest
 from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.corpus.store.verify import verify
@@ -440,7 +440,7 @@ def test_measured_patterns_are_refused_as_training_data(measured: Path) -> None:
     assert batch.crystal_system.tolist() == [3, -1, 6]
     assert GRID.two_theta_deg[batch.patterns[:2].argmax(axis=1)] == pytest.approx([27, 40], abs=0.03)
     with pytest.raises(InputError, match="its patterns are measured, not drawn"):
-        Corpus.open(measured)
+        DrawnCorpus.open(measured)
 
 
 def test_a_measured_corpus_is_read_like_another(measured: Path) -> None:

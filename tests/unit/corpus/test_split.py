@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from powderlens.corpus.split import PARTS, split_indices, split_of
+from powderlens.corpus.splits import PARTS, split_indices, split_of
 from powderlens.corpus.store.reflection_table import ReflectionTable
 
 ELEMENTS = [

@@ -10,7 +10,7 @@ import pytest
 from powderlens.core.errors import StructureError
 from powderlens.crystal.displacement import u_equivalent
 from powderlens.crystal.expand import expand_sites
-from powderlens.crystal.label import find_space_groups, find_symmetry, with_symmetry, with_whole_symmetry
+from powderlens.crystal.label import find_symmetry, with_symmetry, with_whole_symmetry
 from powderlens.crystal.operators import check_group, operators_from_triplets
 from powderlens.crystal.reduce import niggli_cell, primitive_lattice
 from powderlens.crystal.structure import Structure, lattice_from_cell
@@ -150,10 +150,8 @@ def test_a_supercell_says_that_its_operators_are_not_all(capfd: pytest.CaptureFi
     assert logging.getLogger("moyo").handlers
 
 
-def test_numbers_in_bulk_and_none_where_the_search_fails() -> None:
+def test_a_search_that_fails_says_so() -> None:
     atop = Structure.from_cell((4, 4, 4, 90, 90, 90), ["Cu", "Cu"], [[0, 0, 0], [0.001, 0, 0]])
-    numbers = list(find_space_groups([crystal(14), atop, crystal(225)]))
-    assert (numbers[0], numbers[2]) == (14, 225)
     with pytest.raises(StructureError, match="no symmetry found"):
         find_symmetry(replace(atop, frac=np.array([[0, 0, 0], [0.0003, 0, 0]])), symprec_A=2.5)
 

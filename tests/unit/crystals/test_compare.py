@@ -4,24 +4,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from powderlens.crystal.duplicates import bucket_of
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
-from powderlens.crystal.structure_type import structure_type
-from powderlens.crystals.compare import MEASURES, Crystals, Part, Side, compare, overlap
+from powderlens.crystals.compare import MEASURES, Part, Side, compare, overlap
+from powderlens.crystals.table import SCHEMA, CrystalTable, crystal_row
 
 
-def collection(crystals: Sequence[Structure]) -> Crystals:
-    found = [find_symmetry(crystal) for crystal in crystals]
-    return Crystals(
-        buckets=[bucket_of(symmetry) for symmetry in found],
-        formulas=[crystal.formula for crystal in crystals],
-        space_groups=[symmetry.number for symmetry in found],
-        types=[structure_type(symmetry) for symmetry in found],
-        load=crystals.__getitem__,
-    )
+def collection(crystals: Sequence[Structure]) -> CrystalTable:
+    rows = [crystal_row(find_symmetry(crystal)) for crystal in crystals]
+    return CrystalTable.of(pa.Table.from_pylist(rows, schema=SCHEMA))
 
 
 def resized(crystal: Structure, factor: float) -> Structure:
@@ -57,7 +51,7 @@ def test_no_pair_of_a_cluster_is_beyond_the_limit(
     minerals: dict[str, Structure], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Four like crystals in a row, each near the next: the ends are no kin."""
-    monkeypatch.setattr("powderlens.crystals.compare.fingerprint", lambda crystal: crystal.lattice[0, :1])
+    monkeypatch.setattr("powderlens.crystals.compare.fingerprint", lambda crystal: np.sort(crystal.cell[:3])[1:2])
     row = [replace(minerals["Halite"], lattice=np.diag([5.3 + x, 5, 6])) for x in (0, 0.03, 0.07, 0.1)]
     assert compare(collection(row), collection([]))["fingerprint"].a == Side(4, 2, 2, 0)
 

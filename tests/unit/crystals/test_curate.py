@@ -20,7 +20,7 @@ from powderlens.core.files import file_sha256
 from powderlens.crystal.structure import Reject, Structure, lattice_from_cell
 from powderlens.crystals import curate as curate_module
 from powderlens.crystals import curate_part, curate_workers
-from powderlens.crystals.curate import Source, curate, rejects_path
+from powderlens.crystals.curate import CrystalSource, curate, rejects_path
 from powderlens.crystals.table import CrystalTable
 
 
@@ -57,7 +57,7 @@ def crystals(minerals: dict[str, Structure]) -> list[Structure | Reject]:
 
 
 def run(crystals: Sequence[object], output: Path, **more: Any) -> dict[str, Any]:
-    return curate([Source.of_objects(crystals, "test")], output, **{"protocol": "simxrd", "workers": 0, **more})
+    return curate([CrystalSource.of_objects(crystals, "test")], output, **{"protocol": "simxrd", "workers": 0, **more})
 
 
 SIMXRD = {
@@ -94,7 +94,7 @@ def test_the_rejects_add_up(
     crystals: list[Structure | Reject], tmp_path: Path, protocol: str, without: list[str]
 ) -> None:
     output = tmp_path / "t.parquet"
-    sources = [Source.of_objects(crystals, "test"), Source.of_objects(crystals[:2], "again")]
+    sources = [CrystalSource.of_objects(crystals, "test"), CrystalSource.of_objects(crystals[:2], "again")]
     manifest = curate(sources, output, protocol=protocol, without=without, workers=0)
     assert manifest["crystals_in"] == 13 == manifest["crystals_kept"] + sum(manifest["rejects"].values())
     for source in manifest["by_source"]:
@@ -147,7 +147,7 @@ def test_the_same_bytes_on_any_number_of_workers(database: Path, tmp_path: Path)
     for name, workers in (("a", 0), ("b", 1), ("c", 3)):
         output = tmp_path / name / "t.parquet"
         output.parent.mkdir()
-        curate([Source.of_path(database)], output, protocol="simxrd", workers=workers)
+        curate([CrystalSource.of_path(database)], output, protocol="simxrd", workers=workers)
         made.append({path.name: path.read_bytes() for path in output.parent.iterdir()})
     assert made[0] == made[1] == made[2]
     assert set(made[0]) == {"t.parquet", "t.json", "t.rejects.csv"}, "the parts are cleared away"
@@ -156,28 +156,28 @@ def test_the_same_bytes_on_any_number_of_workers(database: Path, tmp_path: Path)
 @pytest.mark.usefixtures("small_blocks")
 def test_what_was_done_is_not_done_again(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, output = tmp_path / "whole.parquet", tmp_path / "t.parquet"
-    curate([Source.of_path(database)], whole, protocol="alphadiffract", workers=0)
+    curate([CrystalSource.of_path(database)], whole, protocol="alphadiffract", workers=0)
     done: list[int] = []
 
-    def failing(task: curate_part.Task, **more: Any) -> None:
+    def failing(task: curate_part.CrystalBlock, **more: Any) -> None:
         if len(done) == 4:
             raise KeyboardInterrupt
-        done.append(task.block.number)
+        done.append(task.number)
         curate_part.make_part(task, **more)
 
     monkeypatch.setattr(curate_workers, "make_part", failing)
     with pytest.raises(KeyboardInterrupt):
-        curate([Source.of_path(database)], output, protocol="alphadiffract", workers=0)
+        curate([CrystalSource.of_path(database)], output, protocol="alphadiffract", workers=0)
     assert not output.exists()
     (output.with_name("t.parquet.parts") / ".half-written.parquet").write_text("half")
     again: list[int] = []
 
-    def counting(task: curate_part.Task, **more: Any) -> None:
-        again.append(task.block.number)
+    def counting(task: curate_part.CrystalBlock, **more: Any) -> None:
+        again.append(task.number)
         curate_part.make_part(task, **more)
 
     monkeypatch.setattr(curate_workers, "make_part", counting)
-    curate([Source.of_path(database)], output, protocol="alphadiffract", workers=0)
+    curate([CrystalSource.of_path(database)], output, protocol="alphadiffract", workers=0)
     assert (done, again) == ([0, 1, 2, 3], [4, 5, 6, 7, 8])
     assert output.read_bytes() == whole.read_bytes()
     assert output.with_suffix(".json").read_text() == whole.with_suffix(".json").read_text()
@@ -197,16 +197,16 @@ def test_parts_of_other_settings_are_not_used(
     with monkeypatch.context() as patched:
         patched.setattr(curate_module, "_join", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            curate([Source.of_path(database)], output, **settings)
+            curate([CrystalSource.of_path(database)], output, **settings)
     if change == "source":
         database.write_text("".join(database.read_text().splitlines(keepends=True)[:9]))
     settings |= {"protocol": {"protocol": "simxrd"}, "without": {"without": ["volume"]}, "limit": {"limit": 9}}.get(
         change, {}
     )
-    curate([Source.of_path(database)], output, **settings, progress=said.append)
+    curate([CrystalSource.of_path(database)], output, **settings, progress=said.append)
     assert any("starting anew" in message for message in said)
     fresh = tmp_path / "fresh.parquet"
-    curate([Source.of_path(database)], fresh, **settings)
+    curate([CrystalSource.of_path(database)], fresh, **settings)
     assert output.read_bytes() == fresh.read_bytes()
 
 
@@ -228,7 +228,7 @@ def five_times(self, task, *, before=False):
 
 
 curate_workers._Report.done = five_times
-sources = [curate.Source.of_path(Path(sys.argv[1]))]
+sources = [curate.CrystalSource.of_path(Path(sys.argv[1]))]
 curate.curate(sources, Path(sys.argv[2]), protocol="simxrd", workers=2)
 '''
 
@@ -254,10 +254,10 @@ def test_killed_and_given_again(
     for module in (curate_module, curate_part):
         monkeypatch.setattr(module, "BLOCK", 1)
     said: list[str] = []
-    curate([Source.of_path(database)], output, protocol="simxrd", workers=0, progress=said.append)
+    curate([CrystalSource.of_path(database)], output, protocol="simxrd", workers=0, progress=said.append)
     assert any("of them from before" in message for message in said)
     whole = tmp_path / "whole.parquet"
-    curate([Source.of_path(database)], whole, protocol="simxrd", workers=0)
+    curate([CrystalSource.of_path(database)], whole, protocol="simxrd", workers=0)
     assert output.read_bytes() == whole.read_bytes()
     assert rejects_path(output).read_bytes() == rejects_path(whole).read_bytes()
 
@@ -292,5 +292,5 @@ def test_a_source_that_is_not_whole_is_refused(database: Path, tmp_path: Path) -
     cut = tmp_path / "cut.jsonl.gz"
     cut.write_bytes(gzip.compress(database.read_bytes())[:-20])
     with pytest.raises(InputError, match="not a whole gzip file"):
-        curate([Source.of_path(cut)], tmp_path / "t.parquet", protocol="simxrd", workers=0)
+        curate([CrystalSource.of_path(cut)], tmp_path / "t.parquet", protocol="simxrd", workers=0)
     assert not (tmp_path / "t.parquet").exists()

@@ -9,7 +9,7 @@ import pytest
 from powderlens.core.errors import PowderlensError
 from powderlens.crystal.structure import Structure
 from powderlens.crystals import curate_part, curate_workers
-from powderlens.crystals.curate import Source, curate
+from powderlens.crystals.curate import CrystalSource, curate
 from powderlens.crystals.table import CrystalTable
 
 ELEMENTS = ("Fe", "Cu", "Ni", "Pd", "Po", "Al", "Ag", "Au")
@@ -45,11 +45,11 @@ def test_the_guilty_one_is_counted(
 ) -> None:
     monkeypatch.setattr("powderlens.crystals.curate.BLOCK", 2)
     # Whatever is compiled or loaded once is there before workers are made of this process: it counts as their time.
-    curate([Source.of_objects(metals[:1])], tmp_path / "warm.parquet", protocol="alphadiffract", workers=0)
+    curate([CrystalSource.of_objects(metals[:1])], tmp_path / "warm.parquet", protocol="alphadiffract", workers=0)
     monkeypatch.setattr(curate_workers, "PATIENCE_S", 0.5)
     dying(monkeypatch, {"Ni", "Ag"}, (lambda: os._exit(11)) if how == "crash" else endless)
     output = tmp_path / "t.parquet"
-    manifest = curate([Source.of_objects(metals)], output, protocol="alphadiffract", workers=2)
+    manifest = curate([CrystalSource.of_objects(metals)], output, protocol="alphadiffract", workers=2)
     assert CrystalTable.load(output).ids == [f"metal:{e}" for e in ELEMENTS if e not in ("Ni", "Ag")]
     assert manifest["rejects"] == {"symmetry: the search does not end or breaks down": 2}
     assert manifest["examples"] == {"symmetry: the search does not end or breaks down": ["metal:Ni", "metal:Ag"]}
@@ -67,7 +67,7 @@ def test_a_worker_ended_from_outside_costs_nothing(
             os._exit(9)
 
     dying(monkeypatch, {"Pd"}, once)
-    manifest = curate([Source.of_objects(metals)], tmp_path / "t.parquet", protocol="alphadiffract", workers=2)
+    manifest = curate([CrystalSource.of_objects(metals)], tmp_path / "t.parquet", protocol="alphadiffract", workers=2)
     assert manifest["crystals_kept"] == len(ELEMENTS)
 
 
@@ -76,14 +76,16 @@ def test_workers_that_cannot_begin_are_no_fault_of_a_crystal(
 ) -> None:
     monkeypatch.setattr(curate_workers, "_stuck", lambda task: os._exit(9))
     with pytest.raises(PowderlensError, match="before its first crystal"):
-        curate([Source.of_objects(metals)], tmp_path / "t.parquet", protocol="alphadiffract", workers=1)
+        curate([CrystalSource.of_objects(metals)], tmp_path / "t.parquet", protocol="alphadiffract", workers=1)
 
 
 def test_progress_is_told(metals: list[Structure], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("powderlens.crystals.curate.BLOCK", 2)
     monkeypatch.setattr(curate_workers, "REPORT_S", 0.0)
     said: list[str] = []
-    curate([Source.of_objects(metals)], tmp_path / "t.parquet", protocol="simxrd", workers=0, progress=said.append)
+    curate(
+        [CrystalSource.of_objects(metals)], tmp_path / "t.parquet", protocol="simxrd", workers=0, progress=said.append
+    )
     assert said[0].startswith("2 crystals; ")
     assert any("duplicates among 8 crystals" in line for line in said)
 

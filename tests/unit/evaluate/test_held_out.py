@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.split import split_indices
+from powderlens.corpus.splits import split_indices
 from powderlens.corpus.store.reflection_table import ReflectionTable
 from powderlens.evaluate.held_out import evaluate_held_out
 from powderlens.models.card import Weights

@@ -155,7 +155,7 @@ def test_settings_that_do_not_fit() -> None:
 
 def test_an_entry_point_of_an_installed_package(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     point = EntryPoint("mean", "my_networks:Mean", own.GROUP)
-    monkeypatch.setattr(own, "entry_points", lambda group: [point] if group == own.GROUP else [])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [point] if group == own.GROUP else [])
     assert card("mean").name == "mean"
     assert build("mean", TASKS, points=40).features == 5
     with pytest.raises(InputError, match="no network 'means'"):

@@ -20,7 +20,7 @@ def test_copper_doublet(text: str) -> None:
     assert radiation.name == "CuKa"
     assert (radiation.ka1_A, radiation.ka2_A) == (CU.ka1_A, CU.ka2_A)
     assert radiation.wavelength_A == pytest.approx((2 * 1.5405929 + 1.5444274) / 3, abs=1e-9)
-    assert radiation.is_doublet
+    assert radiation.ka2_ratio == 0.5
 
 
 @pytest.mark.parametrize("text", ["CuKa1", "Cu-Ka1", "cu k-alpha-1", "CuKα1", "CuKα₁", "Cu K-alpha1"])

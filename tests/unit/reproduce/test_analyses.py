@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from matplotlib.figure import Figure
 
 from powderlens.core.errors import InputError
 from powderlens.corpus.store.corpus import Corpus
@@ -25,7 +26,7 @@ from powderlens.reproduce.analyses import (
     parity,
     registry,
 )
-from powderlens.reproduce.analyses.base import Inputs, Result, carry_out, gather, labels, table_of
+from powderlens.reproduce.analyses.base import Inputs, Result, carry_out, labels, read_inputs
 
 Make = Callable[..., Path]
 
@@ -65,14 +66,14 @@ def test_labels_say_what_differs(make_record: Make, tmp_path: Path) -> None:
 
 
 def test_rows_of_different_columns() -> None:
-    table = table_of([{"a": 1}, {"a": 2, "b": "x"}])
-    assert table.to_pydict() == {"a": [1, 2], "b": [None, "x"]}
+    result = Result([{"a": 1}, {"a": 2, "b": "x"}], Figure(), [])
+    assert result.table.to_pydict() == {"a": [1, 2], "b": [None, "x"]}
 
 
 def test_what_a_kind_needs_and_what_it_does_not_take(make_record: Make, tmp_path: Path) -> None:
     nothing: dict[str, Any] = {"corpus": None, "runs": [], "patterns": [], "seed": 0}
     record = make_record(tmp_path)
-    assert len(gather(registry.kind("graph-distance"), [record], **nothing).records) == 1
+    assert len(read_inputs(registry.kind("graph-distance"), [record], **nothing).records) == 1
     for kind, records, more, message in (
         ("graph-distance", [], {}, "needs records"),
         ("parameter-interval", [record], {}, "needs --corpus"),
@@ -82,7 +83,7 @@ def test_what_a_kind_needs_and_what_it_does_not_take(make_record: Make, tmp_path
         ("t-sne", [record], {"corpus": tmp_path, "patterns": [1]}, "takes no --pattern"),
     ):
         with pytest.raises(InputError, match=message):
-            gather(registry.kind(kind), records, **{**nothing, **more})
+            read_inputs(registry.kind(kind), records, **{**nothing, **more})
 
 
 def test_three_files_are_written(make_record: Make, tmp_path: Path) -> None:
@@ -90,7 +91,7 @@ def test_three_files_are_written(make_record: Make, tmp_path: Path) -> None:
     result, files = carry_out(registry.kind("graph-distance"), given(made), tmp_path / "out", "svg")
     assert [file.name for file in files] == [f"graph-distance.{end}" for end in ("svg", "csv", "txt")]
     assert pa.csv.read_csv(files[1]).num_rows == result.table.num_rows
-    assert files[2].read_text().splitlines() == list(result.notes)
+    assert files[2].read_text().splitlines() == result.notes
     before = files[0].read_bytes()
     carry_out(registry.kind("graph-distance"), given(made), tmp_path / "out", "svg")
     assert files[0].read_bytes() == before, "the same figure is the same file"

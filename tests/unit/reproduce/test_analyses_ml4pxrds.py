@@ -305,8 +305,3 @@ def test_records_of_another_corpus_are_left_out(tmp_path: Path, small_corpus: Pa
     record = mineral_record(tmp_path, small_corpus, make_record)
     result = volume_and_sites.analyse(given(other, record, corpus=small_corpus.parent))
     assert result.notes[-1] == "1 of 2 records were tested on another corpus and are left out."
-
-
-def test_kolmogorov_smirnov():
-    assert descriptor_histograms.kolmogorov_smirnov(np.array([1.0, 2, 3, 4]), np.array([3.0, 4, 5, 6])) == 0.5
-    assert descriptor_histograms.kolmogorov_smirnov(np.array([1.0]), np.array([1.0])) == 0

@@ -76,18 +76,18 @@ def crystals(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_plan_that_ships_is_what_the_paper_asks_for() -> None:
     bench = load_bench("benchmark-small")
-    plain = list(bench.runs())
+    plain = list(bench.trials())
     assert len([each for each in plain if not each.variant.as_published]) == 42
     assert {each.variant.network for each in plain if each.variant.as_published} == {
         *(f"cnn{n}" for n in range(1, 9)), "mlp", "birnn", "bilstm", "bigru", "transformer",
     }  # fmt: skip
     assert bench.plan.crystals.known >= 1000
     assert bench.plan.crystals.per_crystal == 33
-    assert len({each.variant.network for each in bench.loss_runs()}) >= 6
-    assert {each.loss for each in bench.loss_runs()} == {"weighted", "smoothed", "focal"}
-    runs = [each.name for each in (*plain, *bench.loss_runs())]
+    assert len({each.variant.network for each in bench.loss_trials()}) >= 6
+    assert {each.loss for each in bench.loss_trials()} == {"weighted", "smoothed", "focal"}
+    runs = [each.name for each in (*plain, *bench.loss_trials())]
     assert len(set(runs)) == len(runs)
-    recipes = [bench.recipe_of(each, 1e-3) for each in bench.loss_runs()]
+    recipes = [bench.recipe_of(each, 1e-3) for each in bench.loss_trials()]
     assert {recipe.limits.patterns for recipe in recipes} == {bench.plan.budget.patterns}
 
 
@@ -136,7 +136,7 @@ def test_unseen_crystals_share_no_bucket_with_known_ones() -> None:
 def test_a_plan_that_cannot_be_done_is_refused(plan: Path, old: str, new: str, message: str) -> None:
     plan.write_text(PLAN.replace(old, new))
     with pytest.raises(InputError, match=message):
-        list(load_bench(plan).loss_runs())
+        list(load_bench(plan).loss_trials())
 
 
 def _words(plan: Path, crystals: Path, output: Path) -> list[str]:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from powderlens.core.errors import InputError
+from powderlens.corpus.measured_labels import Labelled
 from powderlens.crystal.structure import Reject, Structure
 from powderlens.pattern.formats.rruff_set import read_rruff_set
-from powderlens.reproduce.realism.development import Label, match_structures, nearest_structure
+from powderlens.reproduce.realism.development import match_structures, nearest_structure
 
 HEADER = "index,space_group,mineral_inferred,a_A,b_A,c_A,alpha_deg,beta_deg,gamma_deg,cell_accepted\n"
 HALITE = "0,225,Halite,5.6402,5.6402,5.6402,90,90,90,1\n"
@@ -28,7 +29,7 @@ def halites(minerals: dict[str, Structure]) -> list[Structure]:
 
 
 def test_the_nearest_cell_is_taken(halites: list[Structure]) -> None:
-    label = Label(0, "Halite", 225, (5.6402, 5.6402, 5.6402, 90.0, 90.0, 90.0))
+    label = Labelled(name="Halite", space_group=225, cell=(5.6402, 5.6402, 5.6402, 90.0, 90.0, 90.0))
     found = nearest_structure(label, halites)
     assert not isinstance(found, str)
     assert found[0].source == "c", "of two as near the first of the database"
@@ -37,7 +38,7 @@ def test_the_nearest_cell_is_taken(halites: list[Structure]) -> None:
     assert nearest_structure(replace(label, space_group=227), halites) == "only structures in other space groups"
     assert nearest_structure(label, []) == "no structure of that name"
     assert nearest_structure(replace(label, cell=None), halites) == "no cell accepted"
-    assert nearest_structure(replace(label, mineral=""), halites) == "no mineral known"
+    assert nearest_structure(replace(label, name=""), halites) == "no mineral known"
     turned = replace(label, cell=(5.6402, 5.6402, 5.6402, 90.0, 92.5, 90.0))
     assert nearest_structure(turned, halites) == "only structures with another cell"
 
@@ -48,7 +49,7 @@ def test_a_set_is_matched_and_everything_else_counted(tmp_path: Path, halites: l
     np.savez(tmp_path / "set.npz", intensity=np.arange(240, dtype=np.int16).reshape(4, 60))
     items = [Reject("x", "cell: not six numbers"), *halites, replace(halites[0], name="Sylvite")]
     matches, left, unread = match_structures(tmp_path / "set.npz", items)
-    assert [match.label.row for match in matches] == [0]
+    assert [match.row for match in matches] == [0]
     assert matches[0].structure.source == "c"
     assert matches[0].pattern.intensity.tolist() == list(range(60))
     assert left == {"no mineral known": 1, "no structure of that name": 1, "no cell accepted": 1}

@@ -18,7 +18,7 @@ from powderlens.reproduce.realism.appearance import STATISTICS
 from powderlens.reproduce.realism.development import match_structures
 from powderlens.reproduce.realism.realism import Sides, describe, evaluate_realism, side_by_side, tell_apart
 from powderlens.reproduce.realism.treatment import (
-    Scan,
+    Treated,
     averaged,
     measured_points,
     measured_scan,
@@ -89,7 +89,7 @@ def test_scanned_points_are_stored_one_by_one(bench: Protocol) -> None:
     simulated = simulated_scan(scans[1], bench, measured, quantum(kept), rng)
     coarse = simulated_scan(scans[1].reshape(-1, 2).mean(axis=1), bench, measured, quantum(kept), rng)
 
-    def distance(scan: Scan) -> float:
+    def distance(scan: Treated) -> float:
         """Kolmogorov and Smirnov's; 0.042 is passed once in a thousand times by equal ones."""
         here, there = np.sort(measured.intensity), np.sort(scan.intensity)
         at = np.concatenate([here, there])
@@ -117,7 +117,7 @@ def test_scanned_grid_and_storage(bench: Protocol) -> None:
 
 def test_what_is_negative_loses_its_sign_and_ranges_are_common(bench: Protocol) -> None:
     rng = np.random.default_rng(0)
-    like = Scan(np.array([20.0, 60.0]), np.ones(2))
+    like = Treated(np.array([20.0, 60.0]), np.ones(2))
     y = np.full(4250, -0.01)
     y[1500] = 1.0
     scan = simulated_scan(y, bench, like, 0.0, rng)
@@ -142,7 +142,7 @@ def test_blocks_and_floor() -> None:
     assert y.tolist() == [5 / 3, 50 / 3]
     assert quantum(np.array([0.0, 3.0, 500.0])) == 0.002
     assert quantum(np.array([0.5, 1.0])) == 0
-    bare = without_floor(Scan(np.arange(1000.0), np.where(np.arange(1000) % 100 == 0, 1.0, 0.2)))
+    bare = without_floor(Treated(np.arange(1000.0), np.where(np.arange(1000) % 100 == 0, 1.0, 0.2)))
     assert bare.intensity.max() == 1
     assert np.median(bare.intensity) == 0
 

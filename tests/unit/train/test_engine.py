@@ -21,7 +21,7 @@ import pytest
 import torch
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.split import split_indices
+from powderlens.corpus.splits import split_indices
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.reflection_table import ReflectionTable
 from powderlens.corpus.stream.from_crystals import CrystalStream, sampling_weights

@@ -35,7 +35,7 @@ def changed(recipe: Recipe) -> Recipe:
 
 
 def some(recipe: Recipe, corpus: Path, first: int = 0) -> list[Item]:
-    return list(open_data(recipe, corpus=corpus, machine=Machine(workers=0)).batches(first, STEPS))
+    return list(open_data(recipe, corpus=corpus, machine=Machine(workers=0)).batches(first=first, stop=STEPS))
 
 
 @pytest.mark.parametrize("which", ["cnn_recipe", "recipe"])
@@ -59,7 +59,7 @@ def test_the_engine_learns_what_a_plain_loop_learns(
     optimiser = kind(network.parameters(), lr=rate, betas=wanted.betas, weight_decay=decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, STEPS + 1, pct_start=0.3, final_div_factor=1000)
     norms, average = [], {}
-    for x_BL, mask_BL, answers in data.batches(0, STEPS):
+    for x_BL, mask_BL, answers in data.batches(first=0, stop=STEPS):
         assert (mask_BL is not None) == chosen.mask
         outputs = network(x_BL, mask_BL)
         loss = sum(
@@ -117,7 +117,7 @@ def test_held_and_drawn_patterns_have_the_same_masks_and_floors(
     plain = Corpus.open(corpus).draw(numbers)
     ends = Corpus.open(corpus).conditions(numbers)["last_deg"]
     assert ends.min() < 50 < ends.max()
-    for i, (one, other) in enumerate(zip(held.batches(0, 3), drawn.batches(0, 3), strict=True)):
+    for i, (one, other) in enumerate(zip(held.batches(first=0, stop=3), drawn.batches(first=0, stop=3), strict=True)):
         assert one[1] is not None
         assert other[1] is not None
         assert torch.equal(one[0], other[0])

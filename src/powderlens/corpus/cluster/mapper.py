@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -22,11 +23,7 @@ def on_cluster(cluster: Cluster) -> Mapper:
     A task whose worker or machine dies is done again by another. Files that a task names must be there under the same
     path on every machine.
     """
-
-    def mapped(function: Callable[[Any], Any], tasks: Iterable[Any], /) -> Iterator[Any]:
-        return _mapped(function, tasks, cluster.workers)
-
-    return mapped
+    return partial(_mapped, cluster.workers)
 
 
 def on_ray(address: str | None = None, *, workers: int | None = None) -> Mapper:
@@ -41,12 +38,12 @@ def on_ray(address: str | None = None, *, workers: int | None = None) -> Mapper:
         todo = iter(tasks)
         for first in todo:
             with open_cluster(address, workers=workers) as cluster:
-                yield from _mapped(function, chain([first], todo), cluster.workers)
+                yield from _mapped(cluster.workers, function, chain([first], todo))
 
     return mapped
 
 
-def _mapped(function: Callable[[Any], Any], tasks: Iterable[Any], workers: int) -> Iterator[Any]:
+def _mapped(workers: int, function: Callable[[Any], Any], tasks: Iterable[Any], /) -> Iterator[Any]:
     do: Any = ray.remote(num_cpus=1, max_retries=RETRIES, scheduling_strategy="SPREAD")(_do)
     expected, todo = versions(), iter(tasks)
     under_way: list[Any] = []

@@ -23,13 +23,16 @@ from numpy.typing import NDArray
 from powderlens import __version__
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, make_folder
+from powderlens.core.parts import make_parts
 from powderlens.core.pool import Mapper, here
-from powderlens.corpus.exchange.export_rows import axis_of, equal_lists, label_schema, labels, lists_of
+from powderlens.corpus.exchange.export_rows import label_schema, labels, lists_of
 from powderlens.corpus.exchange.export_simxrd import drawn_records, stored_records
 from powderlens.corpus.exchange.simxrd_records import write_records
 from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.corpus.store.manifest import NAME, Manifest, read_manifest, write_manifest
-from powderlens.corpus.store.stored import StoredCorpus, is_stored
+from powderlens.corpus.store.stored import StoredCorpus
+from powderlens.crystals.columns import equal_lists, parquet_writer
 
 FORMATS = ("parquet", "npy", "ase")
 DTYPES = ("float16", "float32")
@@ -42,21 +45,16 @@ JOB, PARTS, TABLES = ".export.json", ".parts", "patterns"
 FINAL = {"npy": "intensity.npy", "ase": "patterns.db"}
 UNITS = {"two_theta_deg": "degrees", "d_A": "A", "cell": "A and degrees", "niggli": "A and degrees"}
 
-Source = Corpus | StoredCorpus
-
 
 @dataclass(frozen=True)
-class Task:
+class ExportPart:
     """Patterns `first` to `first + count` of an export; all that a worker needs, but for the corpus."""
 
     index: int
     first: int
     count: int
     corpus: Path
-    corpus_sha256: str
-    form: str
-    part: str
-    dtype: str
+    job: dict[str, Any]
 
 
 def export_corpus(
@@ -95,13 +93,13 @@ def export_corpus(
     if (output / NAME).exists():
         manifest = _finished(output, job)
     else:
-        source = open_any(corpus)
+        source = Corpus.open(corpus)
         numbers = _numbers(source, part)[:limit]
         _claim(output, job)
         try:
             if form not in FINAL or not (output / FINAL[form]).exists():
-                _make(output, corpus, source, numbers, job, mapper, progress)
-            about = {"patterns": len(numbers), "axis": axis_of(source)[0], "units": UNITS}
+                _make(output, source, numbers, job, mapper, progress)
+            about = {"patterns": len(numbers), "axis": source.axis_name, "units": UNITS}
             manifest = write_manifest(output, {"kind": "export", "job": job, **about})
         except OSError as error:
             raise InputError(
@@ -112,16 +110,7 @@ def export_corpus(
     return manifest
 
 
-def open_any(corpus: Path) -> Source:
-    """A corpus of either kind.
-
-    Raises:
-        InputError: not a corpus.
-    """
-    return StoredCorpus.open(corpus) if is_stored(corpus) else Corpus.open(corpus)
-
-
-def make_part(task: Task) -> tuple[int, bytes]:
+def make_part(wanted: ExportPart) -> tuple[int, bytes]:
     """The bytes of one part; runs in a worker.
 
     Returns:
@@ -130,12 +119,13 @@ def make_part(task: Task) -> tuple[int, bytes]:
     Raises:
         InputError: a pattern that cannot be drawn, or an intensity too large for the type.
     """
-    source = _kept_open(task.corpus, task.corpus_sha256)
-    numbers = _numbers(source, task.part)[task.first : task.first + task.count]
-    dtype = np.dtype(task.dtype)
-    if task.form == "parquet":
-        return task.index, _parquet_file(source, numbers, dtype)
-    return task.index, np.ascontiguousarray(_drawn(source, numbers, dtype)).tobytes()
+    job = wanted.job
+    source = _kept_open(wanted.corpus, job["corpus_sha256"])
+    numbers = _numbers(source, job["part"])[wanted.first : wanted.first + wanted.count]
+    dtype = np.dtype(job["dtype"])
+    if job["format"] == "parquet":
+        return wanted.index, _parquet_file(source, numbers, dtype)
+    return wanted.index, np.ascontiguousarray(_cast(source.draw(numbers), dtype)).tobytes()
 
 
 def _job(corpus: Path, form: str, part: str, dtype: str, limit: int | None, part_rows: int) -> dict[str, Any]:
@@ -187,8 +177,7 @@ def _claim(output: Path, job: dict[str, Any]) -> None:
 
 def _make(
     output: Path,
-    corpus: Path,
-    source: Source,
+    source: Corpus,
     numbers: NDArray[np.int64],
     job: dict[str, Any],
     mapper: Mapper,
@@ -200,14 +189,19 @@ def _make(
         _write_database(output, stored_records(source, numbers))
         return
     step = job["part_rows"]
-    tasks = [
-        Task(at, first, min(step, len(numbers) - first), corpus, job["corpus_sha256"], form, job["part"], dtype.name)
+    parts = [
+        ExportPart(at, first, min(step, len(numbers) - first), source.path, job)
         for at, first in enumerate(range(0, len(numbers), step))
     ]
     folder, suffix = (TABLES, ".parquet") if form == "parquet" else (PARTS, ".bin")
     make_folder(output / folder)
-    paths = [output / folder / f"patterns-{task.index:05d}{suffix}" for task in tasks]
-    _make_parts(tasks, paths, mapper, progress)
+    paths = [output / folder / f"patterns-{part.index:05d}{suffix}" for part in parts]
+    done, total = sum(part.count for part in parts if paths[part.index].is_file()), len(numbers)
+    if done:
+        progress(f"{done:,} of {total:,} patterns are there from before")
+    for at in make_parts(make_part, paths, parts.__getitem__, mapper):
+        done += parts[at].count
+        progress(f"{done:,} of {total:,} patterns")
     if form == "parquet":
         return
     shape = (len(numbers), source.draw(numbers[:1]).shape[1])
@@ -220,37 +214,21 @@ def _make(
                 with open(path, "rb") as part:
                     shutil.copyfileobj(part, handle, 2**20)
     else:
-        assert isinstance(source, Corpus)
+        assert isinstance(source, DrawnCorpus)
         block = (row for path in paths for row in np.fromfile(path, dtype).reshape(-1, shape[1]))
         _write_database(output, drawn_records(source, numbers, block, job["corpus_sha256"]))
 
 
-def _make_parts(tasks: list[Task], paths: list[Path], mapper: Mapper, progress: Callable[[str], None]) -> None:
-    missing = [task for task in tasks if not paths[task.index].exists()]
-    total = sum(task.count for task in tasks)
-    done = total - sum(task.count for task in missing)
-    if done:
-        progress(f"{done:,} of {total:,} patterns are there from before")
-    for index, content in mapper(make_part, missing):
-        with atomic_write(paths[index]) as aside:
-            aside.write_bytes(content)
-        done += tasks[index].count
-        progress(f"{done:,} of {total:,} patterns")
-    lost = [task.index for task in tasks if not paths[task.index].exists()]
-    if lost:
-        raise InputError(f"part {lost[0]} was handed out and did not come back; give the same command again")
-
-
 @lru_cache(maxsize=2)
-def _kept_open(corpus: Path, sha256: str) -> Source:
+def _kept_open(corpus: Path, sha256: str) -> Corpus:
     """An open corpus, kept by a worker from part to part; the sum tells a changed one apart."""
-    source = open_any(corpus)
+    source = Corpus.open(corpus)
     if source.manifest["sha256"] != sha256:
         raise InputError(f"{corpus}: the corpus was changed while it was exported; export it anew")
     return source
 
 
-def _numbers(source: Source, part: str) -> NDArray[np.int64]:
+def _numbers(source: Corpus, part: str) -> NDArray[np.int64]:
     if part not in source.parts:
         raise InputError(f"part {part!r}: the corpus has {', '.join(source.parts)}")
     numbers = source.numbers(part)
@@ -259,19 +237,14 @@ def _numbers(source: Source, part: str) -> NDArray[np.int64]:
     return numbers
 
 
-def _drawn(source: Source, numbers: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """(n, points) intensities in the type wanted."""
-    return _cast(source.draw(numbers, dtype=np.float32), dtype)
-
-
 def _cast(values: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     if dtype == np.float16 and np.abs(values).max() > FLOAT16_MAX:
         raise InputError(f"an intensity of {np.abs(values).max():g}: float16 ends at {FLOAT16_MAX:g}; take float32")
     return values.astype(dtype)
 
 
-def _parquet_file(source: Source, numbers: NDArray[np.int64], dtype: np.dtype[Any]) -> bytes:
-    name, axis = axis_of(source)
+def _parquet_file(source: Corpus, numbers: NDArray[np.int64], dtype: np.dtype[Any]) -> bytes:
+    name, axis = source.axis_name, source.axis
     values = pa.from_numpy_dtype(dtype)
     schema = pa.schema([*label_schema(source), (name, pa.list_(pa.float64())), ("intensity", pa.list_(values))])
     about = {"version": __version__, "units": {**UNITS, "intensity": "strongest point at the protocol's scale"}}
@@ -286,7 +259,7 @@ def _parquet_file(source: Source, numbers: NDArray[np.int64], dtype: np.dtype[An
                 columns = [curves[name].chunk(0), lists_of(given, values)]
             else:
                 shared = np.broadcast_to(axis, (len(some), len(axis)))
-                columns = [equal_lists(shared), equal_lists(_drawn(source, some, dtype))]
+                columns = [equal_lists(shared), equal_lists(_cast(source.draw(some), dtype))]
             said = labels(source, some).combine_chunks()
             whole = [said[column].chunk(0) for column in said.schema.names]
             writer.write_table(pa.Table.from_arrays([*whole, *columns], schema=schema))
@@ -302,12 +275,11 @@ def _repeating(schema: pa.Schema) -> list[str]:
     return [path for path in paths if path.split(".")[0] != "intensity"]
 
 
-def _write_axis(output: Path, source: Source, numbers: NDArray[np.int64]) -> None:
+def _write_axis(output: Path, source: Corpus, numbers: NDArray[np.int64]) -> None:
     """(points,) where all patterns share it, else (n, points)."""
-    name, shared = axis_of(source)
-    with atomic_write(output / f"axis_{name}.npy") as aside:
-        if shared is not None:
-            np.save(aside, shared)
+    with atomic_write(output / f"axis_{source.axis_name}.npy") as aside:
+        if source.axis is not None:
+            np.save(aside, source.axis)
             return
         first = next(_axes(source, numbers))
         if all(np.array_equal(first, other) for other in _axes(source, numbers)):
@@ -319,7 +291,7 @@ def _write_axis(output: Path, source: Source, numbers: NDArray[np.int64]) -> Non
                 handle.write(axis.tobytes())
 
 
-def _axes(source: Source, numbers: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
+def _axes(source: Corpus, numbers: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
     """The axes of stored patterns, one after the other."""
     assert isinstance(source, StoredCorpus)
     for some in _slices(numbers, ROW_GROUP):
@@ -327,12 +299,8 @@ def _axes(source: Source, numbers: NDArray[np.int64]) -> Iterator[NDArray[np.flo
             yield np.asarray(row.values.to_numpy())
 
 
-def _write_labels(output: Path, source: Source, numbers: NDArray[np.int64]) -> None:
-    schema = label_schema(source)
-    with (
-        atomic_write(output / "labels.parquet") as aside,
-        pq.ParquetWriter(aside, schema, compression="zstd") as writer,
-    ):
+def _write_labels(output: Path, source: Corpus, numbers: NDArray[np.int64]) -> None:
+    with parquet_writer(output / "labels.parquet", label_schema(source)) as writer:
         for some in _slices(numbers, PART_ROWS):
             writer.write_table(labels(source, some))
 

@@ -9,29 +9,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from powderlens.corpus.columns import SCHEMAS
 from powderlens.corpus.exchange.pattern_table import CONDITIONS
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.corpus.store.stored import STORED_LABELS, StoredCorpus
+from powderlens.crystals.columns import equal_lists, lists
 from powderlens.diffraction.conditions import FIELDS, TERMS
 
 if TYPE_CHECKING:
     from powderlens.corpus.store.corpus import Corpus
 
-DRAWN_LABELS = pa.schema(
-    [
-        ("id", pa.string()),
-        ("number", pa.int64()),
-        ("crystal", pa.string()),
-        ("condition", pa.int16()),
-        ("name", pa.string()),
-        ("formula", pa.string()),
-        ("space_group", pa.int16()),
-        ("crystal_system", pa.string()),
-        ("extinction_class", pa.int16()),
-        ("cell", pa.list_(pa.float64(), 6)),
-        ("niggli", pa.list_(pa.float64(), 6)),
-        ("conditions", CONDITIONS),
-    ]
-)
+DRAWN_LABELS = SCHEMAS["drawn"].append(pa.field("conditions", CONDITIONS))
 
 
 def pattern_id(crystal: str, condition: int) -> str:
@@ -39,12 +27,12 @@ def pattern_id(crystal: str, condition: int) -> str:
     return f"{crystal}#{condition}"
 
 
-def label_schema(corpus: Corpus | StoredCorpus) -> pa.Schema:
+def label_schema(corpus: Corpus) -> pa.Schema:
     """Columns of `labels`."""
     return STORED_LABELS if isinstance(corpus, StoredCorpus) else DRAWN_LABELS
 
 
-def labels(corpus: Corpus | StoredCorpus, numbers: NDArray[np.int64]) -> pa.Table:
+def labels(corpus: Corpus, numbers: NDArray[np.int64]) -> pa.Table:
     """Everything but axis and intensities of the given patterns.
 
     Args:
@@ -56,6 +44,7 @@ def labels(corpus: Corpus | StoredCorpus, numbers: NDArray[np.int64]) -> pa.Tabl
     """
     if isinstance(corpus, StoredCorpus):
         return corpus.rows(numbers, STORED_LABELS.names)
+    assert isinstance(corpus, DrawnCorpus)
     crystals, rows = corpus.crystals, corpus.crystal_of(numbers)
     condition = numbers - rows * corpus.per_crystal
     ids = crystals.ids
@@ -85,16 +74,6 @@ def labels(corpus: Corpus | StoredCorpus, numbers: NDArray[np.int64]) -> pa.Tabl
     return pa.Table.from_arrays(columns, schema=DRAWN_LABELS)
 
 
-def axis_of(corpus: Corpus | StoredCorpus) -> tuple[str, NDArray[np.float64] | None]:
-    """Name of the axis column with its unit, and the (points,) axis that all patterns share, if they do."""
-    if isinstance(corpus, StoredCorpus):
-        return corpus.axis_name, None
-    grid, protocol = corpus.grid, corpus.protocol
-    if protocol.axis == "d":
-        return "d_A", grid.wavelength_A / (2 * np.sin(np.radians(grid.two_theta_deg / 2)))
-    return "two_theta_deg", grid.two_theta_deg
-
-
 def conditions_array(records: NDArray[np.void]) -> pa.StructArray:
     """(n,) records of conditions as a column; what `from_record(record).values()` says of each."""
     return pa.StructArray.from_arrays([_field(records, name) for name in FIELDS], fields=list(CONDITIONS))
@@ -107,31 +86,15 @@ def _field(records: NDArray[np.void], name: str) -> pa.Array:
     if limits.rows:
         kept = raw[:, :, 1] > 0
         flat = raw[kept]
-        inner = _lists(flat.ravel(), np.full(len(flat), limits.items), kind.value_type)
-        return _lists(inner, kept.sum(axis=1), kind)
+        return lists(equal_lists(flat, kind.value_type.value_type), kept.sum(axis=1))
     if limits.items == TERMS:
         kept = np.arange(raw.shape[1]) < records["terms"][:, None]
-        return _lists(raw[kept], records["terms"], kind)
+        return lists(raw[kept], records["terms"], kind.value_type)
     if limits.items:
-        return _lists(raw.ravel(), np.full(len(raw), raw.shape[1]), kind)
+        return equal_lists(raw, kind.value_type)
     return pa.array(raw.astype(kind.to_pandas_dtype()), kind)
-
-
-def _lists(values: Any, lengths: NDArray[np.int64], kind: pa.DataType) -> pa.ListArray:
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    inner = values if isinstance(values, pa.Array) else pa.array(values, kind.value_type)
-    return pa.ListArray.from_arrays(pa.array(offsets), inner)
-
-
-def equal_lists(block: NDArray[Any]) -> pa.ListArray:
-    """(n, points) values as a column of n lists."""
-    n, points = block.shape
-    offsets = np.arange(n + 1, dtype=np.int32) * points
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ascontiguousarray(block).ravel()))
 
 
 def lists_of(arrays: Sequence[NDArray[Any]], kind: pa.DataType) -> pa.ListArray:
     """Arrays of any lengths as a column of lists."""
-    lengths = np.array([len(array) for array in arrays], dtype=np.int64)
-    flat = np.concatenate([np.empty(0), *arrays]) if len(arrays) else np.empty(0)
-    return _lists(flat, lengths, pa.list_(kind))
+    return lists(np.concatenate([np.empty(0), *arrays]), [len(array) for array in arrays], kind)

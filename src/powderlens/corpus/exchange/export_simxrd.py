@@ -27,7 +27,7 @@ from powderlens.crystal.elements import NUMBER, atomic_mass_u
 from powderlens.symmetry.groups import crystal_system, symbol
 
 if TYPE_CHECKING:
-    from powderlens.corpus.store.corpus import Corpus
+    from powderlens.corpus.store.drawn import DrawnCorpus
     from powderlens.crystal.structure import Structure
 
 TOGETHER = 512
@@ -46,7 +46,7 @@ NO_ATOMS = {
 
 
 def drawn_records(
-    corpus: Corpus, numbers: NDArray[np.int64], block: Iterator[NDArray[np.floating[Any]]], corpus_sha256: str
+    corpus: DrawnCorpus, numbers: NDArray[np.int64], block: Iterator[NDArray[np.floating[Any]]], corpus_sha256: str
 ) -> Iterator[Record]:
     """Records of drawn patterns, with the atoms and the cell that SimXRD leaves empty.
 
@@ -59,7 +59,7 @@ def drawn_records(
         block: n times (points,) as drawn.
         corpus_sha256: makes the records' unique ids.
     """
-    axis = number_list(_d_axis(corpus))
+    axis = number_list(corpus.d_A)
     crystals = corpus.crystals
     last, columns = -1, dict[str, Any]()
     for first in range(0, len(numbers), TOGETHER):
@@ -123,11 +123,6 @@ def _against_d(
         raise InputError(f"{row['id']}: no wavelength is known, so no d spacings; export as parquet or npy")
     seen = two_theta_deg > 0
     return row["wavelength_A"] / (2 * np.sin(np.radians(two_theta_deg[seen] / 2))), intensity[seen]
-
-
-def _d_axis(corpus: Corpus) -> NDArray[np.float64]:
-    grid = corpus.grid
-    return np.asarray(grid.wavelength_A / (2 * np.sin(np.radians(grid.two_theta_deg / 2))))
 
 
 def _tager(group: int) -> str:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256
 from powderlens.corpus.exchange.simxrd_records import AXIS, INTENSITY, PAIRS, SYSTEM_CODES, Record, read_records
+from powderlens.corpus.store.corpus import STORED
 from powderlens.corpus.store.manifest import Manifest
-from powderlens.corpus.store.stored import STORED
-from powderlens.corpus.store.stored_write import Item, StoredWriter
+from powderlens.corpus.store.stored_write import StoredPattern, StoredWriter
 
 WAVELENGTH_A = 1.54184
 """At which SimXRD turned its 0.02 degree grid into d."""
@@ -45,7 +45,7 @@ def import_simxrd(database: Path, output: Path) -> Manifest:
         return writer.finish(rejects, source={"name": database.name, "sha256": file_sha256(database)})
 
 
-def _item(record: Record, stem: str) -> Item:
+def _item(record: Record, stem: str) -> StoredPattern:
     """A record as a row.
 
     Raises:
@@ -62,7 +62,7 @@ def _item(record: Record, stem: str) -> Item:
         raise ValueError("a value that is not a number")
     if not (len(axis) > 1 and axis[-1] > 0 and (np.diff(axis) < 0).all()):
         raise ValueError(f"{AXIS} does not fall")
-    return Item(
+    return StoredPattern(
         id=f"{stem}:{record.entry}",
         formula=record.pairs["chem_form"],
         space_group=group,

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from powderlens import __version__
 from powderlens.core.errors import InputError
-from powderlens.core.files import atomic_write, file_sha256
+from powderlens.core.files import file_sha256
+from powderlens.core.tables import check_parquet, main_reasons, write_beside
+from powderlens.corpus.columns import SCHEMAS
 from powderlens.crystal.structure import Reject
+from powderlens.crystals.columns import equal_lists, parquet_writer
 from powderlens.diffraction.conditions import FIELDS, Conditions, from_record
 from powderlens.diffraction.draw import Drawn
 from powderlens.diffraction.protocol import Protocol
@@ -42,17 +44,7 @@ def _arrow_type(name: str) -> pa.DataType:
 
 
 CONDITIONS = pa.struct([(name, _arrow_type(name)) for name in FIELDS])
-SCHEMA = pa.schema(
-    [
-        ("source", pa.string()),
-        ("name", pa.string()),
-        ("space_group", pa.int16()),
-        ("index", pa.int64()),
-        ("impurity", pa.string()),
-        ("intensity", pa.list_(pa.float32())),
-        ("conditions", CONDITIONS),
-    ]
-)
+SCHEMA = SCHEMAS["patterns"].append(pa.field("conditions", CONDITIONS))
 
 
 def write_patterns(
@@ -73,8 +65,7 @@ def write_patterns(
     Raises:
         InputError: another extension, a place that cannot be written to, or not one pattern.
     """
-    if path.suffix != ".parquet":
-        raise InputError(f"{path}: patterns are written as a Parquet table; give it a name that ends in .parquet")
+    check_parquet(path, "patterns are written as a Parquet table")
     about = {
         "protocol": protocol.name,
         "protocol_text": protocol.text,
@@ -88,19 +79,17 @@ def write_patterns(
     reasons: Counter[str] = Counter()
     refused: list[dict[str, str]] = []
     patterns = crystals = 0
-    with atomic_write(path) as aside:
-        with pq.ParquetWriter(aside, schema, compression="zstd") as writer:
-            for item in items:
-                crystals += 1
-                if isinstance(item, Reject):
-                    reasons[item.reason] += 1
-                    refused.append({"source": item.source, "reason": item.reason})
-                    continue
-                writer.write_table(_rows(item, schema))
-                patterns += len(item.index)
+    with parquet_writer(path, schema) as writer:
+        for item in items:
+            crystals += 1
+            if isinstance(item, Reject):
+                reasons[item.reason] += 1
+                refused.append({"source": item.source, "reason": item.reason})
+                continue
+            writer.write_table(_rows(item, schema))
+            patterns += len(item.index)
         if patterns == 0:
-            why = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3)) or "there are none"
-            raise InputError(f"{path}: not one pattern of {crystals} crystals: {why}")
+            raise InputError(f"{path}: not one pattern of {crystals} crystals: {main_reasons(reasons)}")
     manifest: dict[str, Any] = {
         **{key: value for key, value in about.items() if key != "protocol_text"},
         "command": command,
@@ -111,15 +100,12 @@ def write_patterns(
         "refused": refused,
         "sha256": file_sha256(path),
     }
-    with atomic_write(path.with_suffix(".json")) as aside:
-        aside.write_text(json.dumps(manifest, indent=2) + "\n")
+    write_beside(path, manifest)
     return manifest
 
 
 def _rows(item: Drawn, schema: pa.Schema) -> pa.Table:
-    n, points = item.intensity.shape
-    flat = pa.array(item.intensity.astype(np.float32).ravel())
-    intensity = pa.ListArray.from_arrays(pa.array(np.arange(n + 1, dtype=np.int32) * points), flat)
+    n = len(item.index)
     conditions = [from_record(record).values() for record in item.records]
     columns = [
         pa.array([item.source] * n),
@@ -127,7 +113,7 @@ def _rows(item: Drawn, schema: pa.Schema) -> pa.Table:
         pa.array([item.space_group] * n, pa.int16()),
         pa.array(item.index),
         pa.array(item.impurities),
-        intensity,
+        equal_lists(item.intensity.astype(np.float32)),
         pa.array(conditions, CONDITIONS),
     ]
     return pa.Table.from_arrays(columns, schema=schema)

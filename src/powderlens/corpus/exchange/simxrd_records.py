@@ -11,6 +11,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -27,17 +28,12 @@ NO_DATA = (8).to_bytes(8, "little") + b"{}"
 """An empty `data` column."""
 PERIODIC = 7
 
-COLUMNS = (
-    "unique_id", "ctime", "mtime", "username", "numbers", "positions", "cell", "pbc", "initial_magmoms",
-    "initial_charges", "masses", "tags", "momenta", "constraints", "calculator", "calculator_parameters", "energy",
-    "free_energy", "forces", "stress", "dipole", "magmoms", "magmom", "charges", "data", "natoms", "fmax", "smax",
-    "volume", "mass", "charge",
-)  # fmt: skip
+_SQL = [" ".join(part.split()) for part in (files(__package__) / "ase.sql").read_text(encoding="utf-8").split(";")]
+"""Statements that make the tables and indices, each on one line: SQLite keeps their text in the file."""
+TABLES, INDICES = ([line for line in _SQL if line.startswith(f"CREATE {kind}")] for kind in ("TABLE", "INDEX"))
+_NAMES = [column.split()[0] for column in TABLES[0].partition("(")[2].split(", ")]
+COLUMNS = tuple(name for name in _NAMES if name not in ("id", "key_value_pairs"))
 """Columns of `systems` beside `id` and `key_value_pairs`, in the order of the table but for the latter."""
-
-_REAL = {"ctime", "mtime", "energy", "free_energy", "magmom", "fmax", "smax", "volume", "mass", "charge"}
-_TEXT = {"unique_id", "username", "constraints", "calculator", "calculator_parameters"}
-_INTEGER = {"pbc", "natoms"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +83,13 @@ def write_records(records: Iterable[Record], path: Path) -> int:
     """
     connection = sqlite3.connect(path, isolation_level=None)
     try:
-        for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN", *_tables()):
+        for statement in ("PRAGMA journal_mode = OFF", "PRAGMA synchronous = OFF", "BEGIN", *TABLES):
             connection.execute(statement)
         connection.execute("INSERT INTO information VALUES ('version', '9')")
         entry = 0
         for entry, record in enumerate(records, start=1):
             _insert(connection, entry, record)
-        for statement in _INDICES:
+        for statement in INDICES:
             connection.execute(statement)
         connection.execute("COMMIT")
     except sqlite3.OperationalError as error:
@@ -126,40 +122,3 @@ def _insert(connection: sqlite3.Connection, entry: int, record: Record) -> None:
     for table, kinds in (("text_key_values", str), ("number_key_values", (int, float))):
         rows = [(key, value, entry) for key, value in record.pairs.items() if isinstance(value, kinds)]
         connection.executemany(f"INSERT INTO {table} VALUES (?, ?, ?)", rows)
-
-
-def _tables() -> tuple[str, ...]:
-    order = [*COLUMNS[: COLUMNS.index("data")], "key_value_pairs", *COLUMNS[COLUMNS.index("data") :]]
-    systems = ", ".join(f"{name} {_kind(name)}" for name in order)
-    reference = "id INTEGER, FOREIGN KEY (id) REFERENCES systems(id)"
-    return (
-        f"CREATE TABLE systems (id INTEGER PRIMARY KEY AUTOINCREMENT, {systems})",
-        f"CREATE TABLE species (Z INTEGER, n INTEGER, {reference})",
-        f"CREATE TABLE keys (key TEXT, {reference})",
-        f"CREATE TABLE text_key_values (key TEXT, value TEXT, {reference})",
-        f"CREATE TABLE number_key_values (key TEXT, value REAL, {reference})",
-        "CREATE TABLE information (name TEXT, value TEXT)",
-    )
-
-
-def _kind(name: str) -> str:
-    if name == "unique_id":
-        return "TEXT UNIQUE"
-    if name in _TEXT or name == "key_value_pairs":
-        return "TEXT"
-    return "REAL" if name in _REAL else "INTEGER" if name in _INTEGER else "BLOB"
-
-
-_INDICES = tuple(
-    f"CREATE INDEX {name} ON {place}"
-    for name, place in (
-        ("unique_id_index", "systems(unique_id)"),
-        ("ctime_index", "systems(ctime)"),
-        ("username_index", "systems(username)"),
-        ("calculator_index", "systems(calculator)"),
-        ("species_index", "species(Z)"),
-        ("key_index", "keys(key)"),
-        ("text_index", "text_key_values(key)"),
-        ("number_index", "number_key_values(key)"),
-    )
-)

@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,19 @@ from numpy.typing import NDArray
 import powderlens
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256, make_folder
+from powderlens.core.parts import make_parts, parts_folder
 from powderlens.core.pool import Mapper, in_processes
 from powderlens.core.random import check_seed
+from powderlens.core.tables import commonest_first, main_reasons
+from powderlens.corpus.columns import SCHEMAS
 from powderlens.corpus.splits import Split, make_split
-from powderlens.corpus.store.build_part import BLOCK, MARKS, PART, Task, make_part, task_of
-from powderlens.corpus.store.corpus import draw_until_seen
+from powderlens.corpus.store.build_part import BLOCK, MARKS, PART, CorpusPart, make_part, part_of
+from powderlens.corpus.store.drawn import draw_until_seen
 from powderlens.corpus.store.manifest import SCHEMA_VERSION, Manifest, read_manifest, write_manifest
 from powderlens.corpus.store.prepared import SCHEMA, phase_for
 from powderlens.corpus.store.visible import shows_line
 from powderlens.crystals import table as crystal_table
+from powderlens.crystals.columns import parquet_writer
 from powderlens.crystals.table import CrystalTable
 from powderlens.diffraction.protocol import Protocol, load_protocol
 
@@ -43,16 +47,14 @@ PROBES = 8
 """Patterns that are kept to compare with: by them another machine sees whether it draws what this one drew."""
 REPORT_S = 5.0
 
-CONDITIONS = pa.schema(
-    [("crystal", pa.int32()), ("condition", pa.int32()), ("index", pa.int64()), ("part", pa.string())]
-)
+CONDITIONS = SCHEMAS["conditions"]
 """Columns of `conditions.parquet`."""
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Wanted:
     """What is asked for."""
 
     crystals: Path
@@ -98,45 +100,45 @@ def build_corpus(
     """
     if not 1 <= per_crystal <= MOST_CONDITIONS:
         raise InputError(f"per_crystal {per_crystal}: give 1 to {MOST_CONDITIONS:,}")
-    plan = _Plan(crystals, output, load_protocol(protocol), per_crystal, split, check_seed(seed))
+    wanted = _Wanted(crystals, output, load_protocol(protocol), per_crystal, split, check_seed(seed))
     mapper = mapper or in_processes(workers)
     CrystalTable.load(crystals)
-    settings = _settings(plan)
+    settings = _settings(wanted)
     if (done := _there_already(output, settings)) is not None:
         shutil.rmtree(_parts(output), ignore_errors=True)
         return done
     folder = _parts_folder(output, settings, progress)
     table = pq.read_table(crystals, columns=crystal_table.SCHEMA.names, memory_map=True)
-    _make_parts(table, folder, plan.protocol, mapper, progress)
-    manifest = _join(table, folder, plan, settings, progress)
+    _make_parts(table, folder, wanted.protocol, mapper, progress)
+    manifest = _join(table, folder, wanted, settings, progress)
     _rename(folder / "whole", output)
     shutil.rmtree(folder)
     return manifest
 
 
-def _settings(plan: _Plan) -> dict[str, Any]:
+def _settings(wanted: _Wanted) -> dict[str, Any]:
     """What the result depends on, and nothing else."""
-    listed = Path(plan.split)
+    listed = Path(wanted.split)
     return {
         "kind": "drawn",
-        "name": plan.output.resolve().name,
-        "protocol": {"name": plan.protocol.name, "text": plan.protocol.text},
-        "seed": plan.seed,
-        "per_crystal": plan.per_crystal,
+        "name": wanted.output.resolve().name,
+        "protocol": {"name": wanted.protocol.name, "text": wanted.protocol.text},
+        "seed": wanted.seed,
+        "per_crystal": wanted.per_crystal,
         "split_asked": {
             "name": listed.name,
             "sha256": file_sha256(listed) if listed.suffix == ".csv" and listed.is_file() else None,
         },
-        "source": {"name": plan.crystals.name, "sha256": file_sha256(plan.crystals)},
+        "source": {"name": wanted.crystals.name, "sha256": file_sha256(wanted.crystals)},
         "versions": {
             "powderlens": powderlens.__version__,
             "numpy": np.__version__,
             "numba": numba.__version__,
             "pyarrow": pa.__version__,
         },
-        "command": f"powderlens corpus build --crystals {plan.crystals.name} --protocol {plan.protocol.name} "
-        f"--per-crystal {plan.per_crystal} --split {listed.name} --seed {plan.seed} "
-        f"--output {plan.output.resolve().name}",
+        "command": f"powderlens corpus build --crystals {wanted.crystals.name} --protocol {wanted.protocol.name} "
+        f"--per-crystal {wanted.per_crystal} --split {listed.name} --seed {wanted.seed} "
+        f"--output {wanted.output.resolve().name}",
     }
 
 
@@ -161,68 +163,53 @@ def _parts_folder(output: Path, settings: dict[str, Any], progress: Progress) ->
     """The folder of the parts; those made with other settings are thrown away."""
     if not output.resolve().parent.is_dir():
         raise InputError(f"{output}: no directory {output.resolve().parent}; make it first")
-    folder = _parts(output)
     # Parts hold reflections alone: seed, split and number of conditions come in when they are joined.
     used = {key: settings[key] for key in ("protocol", "source", "versions")}
     key = json.dumps({**used, "block": BLOCK, "layout": SCHEMA_VERSION, "columns": PART.names}, indent=1)
-    kept = folder / "settings.json"
-    if folder.is_dir() and not (kept.is_file() and kept.read_text(encoding="utf-8") == key):
-        progress(f"{folder.name} was made of other crystals, or with another protocol: starting anew")
-        shutil.rmtree(folder)
-    make_folder(folder)
-    with atomic_write(kept) as aside:
-        aside.write_text(key, encoding="utf-8")
-    for left in folder.glob(".*"):
-        left.unlink()
+    anew = f"{_parts(output).name} was made of other crystals, or with another protocol: starting anew"
+    folder = parts_folder(_parts(output), key, anew=lambda: progress(anew))
     shutil.rmtree(folder / "whole", ignore_errors=True)
     return folder
 
 
-def _part_path(folder: Path, number: int) -> Path:
-    return folder / f"part-{number:06d}.parquet"
+def _part_paths(folder: Path, crystals: int) -> list[Path]:
+    return [folder / f"part-{number:06d}.parquet" for number in range(-(-crystals // BLOCK))]
 
 
 def _make_parts(table: pa.Table, folder: Path, protocol: Protocol, mapper: Mapper, progress: Progress) -> None:
     """Have every part made that is not there."""
-    blocks = -(-len(table) // BLOCK)
-    missing = [number for number in range(blocks) if not _part_path(folder, number).is_file()]
-    if len(missing) < blocks:
-        progress(f"{blocks - len(missing)} of {blocks} parts are there from before")
+    paths = _part_paths(folder, len(table))
+    before = sum(path.is_file() for path in paths)
+    if before:
+        progress(f"{before} of {len(paths)} parts are there from before")
 
-    def tasks() -> Iterator[Task]:
-        for number in missing:
-            yield task_of(number, table.slice(number * BLOCK, BLOCK), protocol)
+    def block(number: int) -> CorpusPart:
+        return part_of(number, table.slice(number * BLOCK, BLOCK), protocol)
 
     began = told = time.monotonic()
-    for done, (number, content) in enumerate(mapper(make_part, tasks()), start=1):
-        with atomic_write(_part_path(folder, number)) as aside:
-            aside.write_bytes(content)
-        if time.monotonic() - told > REPORT_S or done == len(missing):
+    for done, _ in enumerate(make_parts(make_part, paths, block, mapper), start=1):
+        if time.monotonic() - told > REPORT_S or before + done == len(paths):
             told = time.monotonic()
             rate = min(done * BLOCK, len(table)) / max(told - began, 1e-3)
-            ready = min((blocks - len(missing) + done) * BLOCK, len(table))
+            ready = min((before + done) * BLOCK, len(table))
             progress(f"reflections of {ready:,} crystals; {rate:.0f} a second")
-    lost = [number for number in missing if not _part_path(folder, number).is_file()]
-    if lost:
-        raise InputError(f"part {lost[0]} was handed out and did not come back; give the same command again")
 
 
-def _join(table: pa.Table, folder: Path, plan: _Plan, settings: dict[str, Any], progress: Progress) -> Manifest:
+def _join(table: pa.Table, folder: Path, wanted: _Wanted, settings: dict[str, Any], progress: Progress) -> Manifest:
     """Write the files of the corpus into `FOLDER/whole`."""
     whole = make_folder(folder / "whole")
     kept, rejects, marks, families = _write_reflections(len(table), folder, whole / "reflections.parquet")
     if not len(kept):
-        why = "; ".join(f"{reason} ({count})" for reason, count in rejects.most_common(3)) or "there are none"
-        raise InputError(f"{plan.crystals}: no crystal of {len(table)} can be drawn: {why}")
+        raise InputError(f"{wanted.crystals}: no crystal of {len(table)} can be drawn: {main_reasons(rejects)}")
     progress(f"writing {len(kept):,} crystals")
     _write_crystals(table, kept, whole / "crystals.parquet")
     crystals = CrystalTable.load(whole / "crystals.parquet")
-    split = make_split(plan.split, crystals, plan.per_crystal, plan.seed)
+    split = make_split(wanted.split, crystals, wanted.per_crystal, wanted.seed)
     parts = _write_split(split, crystals, make_folder(whole / "split"))
-    progress(f"conditions of {len(kept) * plan.per_crystal:,} patterns")
-    redrawn = _write_conditions(whole / "conditions.parquet", crystals, marks, split, plan)
-    _write_probe(whole / "probe.npy", crystals, redrawn, plan)
-    grid = plan.protocol.grid
+    progress(f"conditions of {len(kept) * wanted.per_crystal:,} patterns")
+    redrawn = _write_conditions(whole / "conditions.parquet", crystals, marks, split, wanted)
+    _write_probe(whole / "probe.npy", crystals, redrawn, wanted)
+    grid = wanted.protocol.grid
     return write_manifest(
         whole,
         {
@@ -230,12 +217,12 @@ def _join(table: pa.Table, folder: Path, plan: _Plan, settings: dict[str, Any], 
             "split": {"name": split.name, "statement": split.statement, "parts": parts},
             "crystals_in": len(table),
             "crystals": len(kept),
-            "patterns": len(kept) * plan.per_crystal,
+            "patterns": len(kept) * wanted.per_crystal,
             "families": families,
-            "rejects": dict(sorted(rejects.items(), key=lambda item: (-item[1], item[0]))),
+            "rejects": commonest_first(rejects),
             "redrawn": len(redrawn),
             "grid": asdict(grid),
-            "scale": plan.protocol.scale,
+            "scale": wanted.protocol.scale,
         },
     )
 
@@ -253,12 +240,9 @@ def _write_reflections(
     marks: list[NDArray[np.float64]] = []
     rejects: Counter[str] = Counter()
     families = 0
-    with (
-        atomic_write(path) as aside,
-        pq.ParquetWriter(aside, SCHEMA, compression="zstd", use_dictionary=["multiplicity.list.element"]) as writer,
-    ):
-        for number in range(-(-crystals_in // BLOCK)):
-            part = pq.read_table(_part_path(folder, number), schema=PART)
+    with parquet_writer(path, SCHEMA, use_dictionary=["multiplicity.list.element"]) as writer:
+        for number, made in enumerate(_part_paths(folder, crystals_in)):
+            part = pq.read_table(made, schema=PART)
             drawn = part["refused"].is_null()
             rejects.update(part["refused"].drop_null().to_pylist())
             kept.append(number * BLOCK + np.flatnonzero(drawn.to_numpy()))
@@ -275,10 +259,7 @@ def _write_reflections(
 
 
 def _write_crystals(table: pa.Table, kept: NDArray[np.int64], path: Path) -> None:
-    with (
-        atomic_write(path) as aside,
-        pq.ParquetWriter(aside, crystal_table.SCHEMA, compression="zstd") as writer,
-    ):
+    with parquet_writer(path, crystal_table.SCHEMA) as writer:
         for first in range(0, len(kept), crystal_table.ROW_GROUP):
             rows = table.take(kept[first : first + crystal_table.ROW_GROUP])
             writer.write_table(rows.cast(crystal_table.SCHEMA).combine_chunks())
@@ -296,32 +277,24 @@ def _write_split(split: Split, crystals: CrystalTable, folder: Path) -> dict[str
 
 
 def _write_conditions(
-    path: Path, crystals: CrystalTable, marks: NDArray[np.float64], split: Split, plan: _Plan
+    path: Path, crystals: CrystalTable, marks: NDArray[np.float64], split: Split, wanted: _Wanted
 ) -> dict[int, int]:
     """Write the table of patterns; the index of each pattern that is not drawn under its number."""
-    per_crystal = plan.per_crystal
+    per_crystal = wanted.per_crystal
     names = pa.array(split.names, pa.string())
     redrawn: dict[int, int] = {}
     step = max(TOGETHER // per_crystal, 1)
-    with (
-        atomic_write(path) as aside,
-        pq.ParquetWriter(
-            aside,
-            CONDITIONS,
-            compression="zstd",
-            use_dictionary=["condition", "part"],
-            column_encoding={"crystal": "DELTA_BINARY_PACKED", "index": "DELTA_BINARY_PACKED"},
-        ) as writer,
-    ):
+    encoding = dict.fromkeys(("crystal", "index"), "DELTA_BINARY_PACKED")
+    with parquet_writer(path, CONDITIONS, use_dictionary=["condition", "part"], column_encoding=encoding) as writer:
         for first in range(0, len(crystals), step):
             rows = np.arange(first, min(first + step, len(crystals)))
             numbers = rows[:, None] * per_crystal + np.arange(per_crystal)
-            records = plan.protocol.draw(plan.seed, numbers.ravel()).reshape(numbers.shape)
-            sure = shows_line(marks[rows], records, plan.protocol.grid)
+            records = wanted.protocol.draw(wanted.seed, numbers.ravel()).reshape(numbers.shape)
+            sure = shows_line(marks[rows], records, wanted.protocol.grid)
             for at in np.flatnonzero(~sure.all(axis=1)):
-                phase = phase_for(crystals.structure(int(rows[at])), plan.protocol)
+                phase = phase_for(crystals.structure(int(rows[at])), wanted.protocol)
                 for number in numbers[at, ~sure[at]].tolist():
-                    index, _ = draw_until_seen(phase, plan.protocol, plan.seed, number)
+                    index, _ = draw_until_seen(phase, wanted.protocol, wanted.seed, number)
                     if index != number:
                         redrawn[number] = index
             flat = numbers.ravel()
@@ -336,12 +309,12 @@ def _write_conditions(
     return redrawn
 
 
-def _write_probe(path: Path, crystals: CrystalTable, redrawn: dict[int, int], plan: _Plan) -> None:
+def _write_probe(path: Path, crystals: CrystalTable, redrawn: dict[int, int], wanted: _Wanted) -> None:
     """Draw the patterns of `probe_numbers`."""
     drawn = []
-    for number in probe_numbers(len(crystals) * plan.per_crystal).tolist():
-        phase = phase_for(crystals.structure(number // plan.per_crystal), plan.protocol)
-        drawn.append(draw_until_seen(phase, plan.protocol, plan.seed, redrawn.get(number, number))[1])
+    for number in probe_numbers(len(crystals) * wanted.per_crystal).tolist():
+        phase = phase_for(crystals.structure(number // wanted.per_crystal), wanted.protocol)
+        drawn.append(draw_until_seen(phase, wanted.protocol, wanted.seed, redrawn.get(number, number))[1])
     with atomic_write(path) as aside:
         np.save(aside, np.array(drawn, np.float32))
 

@@ -29,7 +29,7 @@ only its id and why."""
 
 
 @dataclass(frozen=True)
-class Task:
+class CorpusPart:
     """What a worker needs: the number of the block, its rows of the table of crystals, the protocol."""
 
     number: int
@@ -37,22 +37,22 @@ class Task:
     protocol: Protocol
 
 
-def make_part(task: Task) -> tuple[int, bytes]:
+def make_part(wanted: CorpusPart) -> tuple[int, bytes]:
     """The number of the block and its part, a Parquet file of the columns `PART`."""
-    with pa.ipc.open_stream(task.rows) as reader:
+    with pa.ipc.open_stream(wanted.rows) as reader:
         crystals = CrystalTable.of(reader.read_all())
-    table = pa.Table.from_pylist([_row(crystals, i, task.protocol) for i in range(len(crystals))], schema=PART)
+    table = pa.Table.from_pylist([_row(crystals, i, wanted.protocol) for i in range(len(crystals))], schema=PART)
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", compression_level=1)
-    return task.number, sink.getvalue()
+    return wanted.number, sink.getvalue()
 
 
-def task_of(number: int, rows: pa.Table, protocol: Protocol) -> Task:
-    """The task of a block."""
+def part_of(number: int, rows: pa.Table, protocol: Protocol) -> CorpusPart:
+    """What a worker needs of a block of crystals."""
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, rows.schema) as writer:
         writer.write_table(rows)
-    return Task(number, sink.getvalue(), protocol)
+    return CorpusPart(number, sink.getvalue(), protocol)
 
 
 def marks_deg(prepared: Prepared, protocol: Protocol) -> NDArray[np.float64]:

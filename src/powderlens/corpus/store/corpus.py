@@ -1,43 +1,24 @@
-"""`Corpus`: crystals, reflections and condition seeds on disk, and the patterns that are drawn from them.
+"""`Corpus`: patterns on disk with their labels, drawn when they are asked for or stored as they were imported.
 
-Pattern number n is condition n % per_crystal of crystal n // per_crystal. Its conditions, noise and everything else
-random have the address (seed, index), where index is n; so the pattern is the same in any batch and in any order, in
-any process. Where no line of the crystal falls into the measured range, the index is n + 2^44, n + 2 * 2^44 and so on.
+`Corpus.open` opens either kind. What both can do stands here; `store.drawn` and `store.stored` say how each does it.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import DTypeLike, NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.corpus.store.manifest import Manifest, read_manifest
-from powderlens.corpus.store.prepared import moving_phase, stored_phase
-from powderlens.corpus.store.reflection_map import ReflectionMap, map_reflections
-from powderlens.crystals.table import CrystalTable
-from powderlens.diffraction.draw import pick_impurities, second_phases
-from powderlens.diffraction.phase import Phase
-from powderlens.diffraction.protocol import Protocol, parse_protocol
-from powderlens.diffraction.render import render
 from powderlens.pattern.grid import Grid
-from powderlens.symmetry.groups import SYSTEM_OF
 
-_SYSTEM_OF = np.array(SYSTEM_OF, np.int8)
-MAX_ATTEMPTS, ATTEMPT = 64, 2**44
-"""How often a pattern without a line is drawn anew, and how far apart these lie in the numbering."""
-PHASES_KEPT = 64
-"""Crystals kept ready; one with atoms takes up to some megabytes."""
-TOGETHER = 64
-"""Patterns that are in memory in double precision at a time."""
+DRAWN, STORED, MEASURED = "drawn", "stored", "measured"
+"""Kinds: patterns drawn from crystals, simulated elsewhere, and measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,117 +40,111 @@ class Labels:
     extinction_class: NDArray[np.int16]
 
 
-class Corpus:
-    """A corpus of patterns that are drawn when they are asked for; open one with `Corpus.open`.
+class Corpus(ABC):
+    """A corpus of patterns; open one with `Corpus.open`.
 
     Attributes:
         path: its folder.
         manifest: what `manifest.json` says.
-        protocol: how conditions are distributed.
-        seed, per_crystal: as it was built.
+        given_grid: the points of its patterns; None for stored ones that were opened without.
+        per_crystal: patterns of each crystal.
+        made_by: the protocol that its patterns are drawn by, "measured", or the format that they were imported from.
+        parts: names of the parts of its split.
+        axis_name: what patterns are exported against, "two_theta_deg" or "d_A".
+        axis: (points,) axis of all patterns as they are exported; None where each has its own.
     """
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.path, self.manifest = path, manifest
-        self.protocol: Protocol = parse_protocol(manifest["protocol"]["text"], manifest["protocol"]["name"])
-        self.seed: int = manifest["seed"]
-        self.per_crystal: int = manifest["per_crystal"]
-        self._phases: OrderedDict[int, Phase] = OrderedDict()
+    made_by: str
+    parts: tuple[str, ...]
+    axis_name: str
+    axis: NDArray[np.float64] | None
+
+    REFUSED: ClassVar[str] = "its patterns are {kind}, not drawn; they cannot be drawn anew"
+    """What is said of a corpus that is not of this class."""
+
+    def __init__(self, path: Path, manifest: Manifest, grid: Grid | None = None) -> None:
+        self.path, self.manifest, self.given_grid = path, manifest, grid
+        self.per_crystal: int = manifest.get("per_crystal", 1)
 
     @classmethod
-    def open(cls, path: str | Path) -> Corpus:
+    def open(cls, path: str | Path, grid: Grid | None = None) -> Self:
         """Open a corpus; its tables are read when they are needed.
 
+        Args:
+            path: its folder.
+            grid: on which stored patterns are put; those that are drawn have one of their own.
+
+        Returns:
+            A `DrawnCorpus` or a `StoredCorpus`; called on one of these, that one.
+
         Raises:
-            InputError: no corpus, a newer version, a missing or changed file, or stored patterns.
+            WavelengthError: a grid is given, and not one stored pattern says at which wavelength its angles are meant.
+            InputError: no corpus, a newer version, a missing or changed file, or patterns of another kind than asked.
         """
+        from powderlens.corpus.store.drawn import DrawnCorpus
+        from powderlens.corpus.store.stored import StoredCorpus
+
         path = Path(path)
         manifest = read_manifest(path)
-        kind = manifest.get("kind")
-        if kind != "drawn":
-            raise InputError(f"{path}: its patterns are {kind}, not drawn; they cannot be drawn anew")
-        return cls(path, manifest)
+        kinds: dict[str | None, type[Corpus]] = {DRAWN: DrawnCorpus, STORED: StoredCorpus, MEASURED: StoredCorpus}
+        found = kinds.get(kind := manifest.get("kind"))
+        if found is None or not issubclass(found, cls):
+            raise InputError(f"{path}: {cls.REFUSED.format(kind=kind)}")
+        return found(path, manifest, grid)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Corpus.open, (self.path,)
+        return type(self).open, (self.path, self.given_grid)
 
-    def __repr__(self) -> str:
-        return f"Corpus({self.path.name!r}: {len(self.crystals):,} crystals x {self.per_crystal})"
-
-    def __len__(self) -> int:
-        """How many patterns."""
-        return int(self.manifest["patterns"])
+    @property
+    def kind(self) -> str:
+        """One of `DRAWN`, `STORED` and `MEASURED`."""
+        return str(self.manifest["kind"])
 
     @property
     def grid(self) -> Grid:
-        """The points of its patterns."""
-        return self.protocol.grid
+        """The points of its patterns.
 
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Names of the parts of its split."""
-        return tuple(self.manifest["split"]["parts"])
+        Raises:
+            InputError: stored patterns, and no grid was given.
+        """
+        if self.given_grid is None:
+            raise InputError(f"{self.path}: stored patterns have axes of their own; open the corpus with a grid")
+        return self.given_grid
 
-    @cached_property
-    def crystals(self) -> CrystalTable:
-        """The crystals; row i is crystal i."""
-        return CrystalTable.load(self.path / "crystals.parquet")
+    @abstractmethod
+    def __len__(self) -> int:
+        """How many patterns."""
 
+    @abstractmethod
     def numbers(self, part: str) -> NDArray[np.int64]:
         """(n,) numbers of the patterns of a part, rising.
 
         Raises:
             InputError: no such part.
         """
-        if part not in self.parts:
-            raise InputError(f"{self.path}: no part {part!r}; it has {', '.join(self.parts)}")
-        column = self._conditions("part", dictionary=True)
-        found = []
-        first = 0
-        for chunk in column.chunks:
-            names = chunk.dictionary.to_pylist()
-            if part in names:
-                codes = chunk.indices.fill_null(-1).to_numpy()
-                found.append(first + np.flatnonzero(codes == names.index(part)))
-            first += len(chunk)
-        return np.concatenate(found) if found else np.empty(0, np.int64)
 
+    @abstractmethod
     def crystal_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(n,) rows of the crystals of patterns."""
-        return np.asarray(self._checked(numbers) // self.per_crystal)
+        """(n,) numbers of the crystals of patterns."""
 
-    def index_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(n,) under which index of the seed patterns are drawn: their number, but where that shows no line."""
-        index = self._checked(numbers).copy()
-        moved, where = self._moved
-        if len(moved):
-            at = np.minimum(np.searchsorted(moved, index), len(moved) - 1)
-            hit = moved[at] == index
-            index[hit] = where[at[hit]]
-        return index
+    @abstractmethod
+    def ids(self, numbers: NDArray[np.int64]) -> list[str]:
+        """Ids of the crystals of patterns."""
 
-    def phase(self, i: int) -> Phase:
-        """Crystal i, ready to be drawn; the last few are kept.
+    @abstractmethod
+    def labels(self, numbers: NDArray[np.int64]) -> Labels:
+        """What patterns are of; where nothing is known group and class are 0, the system -1 and cells NaN."""
+
+    @abstractmethod
+    def conditions(self, numbers: NDArray[np.int64]) -> NDArray[np.void]:
+        """(n,) records of `diffraction.conditions.RECORD`: what patterns are drawn under, or where they were measured.
 
         Raises:
-            IndexError: no such crystal.
-            InputError: its row is damaged.
+            WavelengthError: a stored pattern against 2theta that states no wavelength.
+            InputError: stored patterns, and no grid was given.
         """
-        if not 0 <= i < len(self.crystals):
-            raise IndexError(f"crystal {i}: the corpus has {len(self.crystals)}")
-        if i in self._phases:
-            self._phases.move_to_end(i)
-            return self._phases[i]
-        phase = moving_phase(self.crystals.structure(i), self.protocol) if self._moves else self._stored(i)
-        self._phases[i] = phase
-        if len(self._phases) > PHASES_KEPT:
-            self._phases.popitem(last=False)
-        return phase
 
-    def conditions(self, numbers: NDArray[np.int64]) -> NDArray[np.void]:
-        """(n,) records of `diffraction.conditions.RECORD`, what patterns are drawn under."""
-        return self.protocol.draw(self.seed, self.index_of(numbers))
-
+    @abstractmethod
     def draw(
         self, numbers: NDArray[np.int64], dtype: DTypeLike = np.float32, records: NDArray[np.void] | None = None
     ) -> NDArray[Any]:
@@ -177,134 +152,12 @@ class Corpus:
 
         Args:
             numbers: (n,).
-            dtype: float16, float32 or float64; drawn in float64, then rounded.
-            records: what `conditions` gave for these numbers, to save drawing them again.
+            dtype: float16, float32 or float64; made in float64, then rounded.
+            records: what `conditions` gave for these numbers, to save drawing them again; stored patterns need none.
 
         Returns:
-            (n, points) on `grid`, the strongest point of each at the protocol's scale; zero where nothing is measured.
+            (n, points) on `grid`; zero where nothing is measured.
 
         Raises:
-            InputError: a number that the corpus does not have, or a crystal that shows no line however often it is
-                drawn.
+            InputError: a number that the corpus does not have, or a pattern that cannot be drawn.
         """
-        index = self.index_of(numbers)
-        records = self.protocol.draw(self.seed, index) if records is None else records
-        crystals = self.crystal_of(numbers)
-        out = np.empty((len(index), self.grid.points), dtype)
-        for first in range(0, len(index), TOGETHER):
-            some = slice(first, first + TOGETHER)
-            phases = [self.phase(i) for i in crystals[some].tolist()]
-            drawn = draw_phases(phases, records[some], self.protocol, self.seed, index[some])
-            for at in np.flatnonzero(~drawn.any(axis=1)):
-                # The build has looked for these by the places of lines; counting statistics can still lose the last.
-                _, drawn[at] = draw_until_seen(phases[at], self.protocol, self.seed, int(index[first + at]))
-            out[some] = drawn
-        return out
-
-    def labels(self, numbers: NDArray[np.int64]) -> Labels:
-        """What patterns are of."""
-        rows = self.crystal_of(numbers)
-        groups = self.crystals.space_group[rows]
-        return Labels(
-            space_group=groups,
-            crystal_system=_SYSTEM_OF[groups],
-            niggli=self.crystals.column("niggli")[rows],
-            cell=self.crystals.column("cell")[rows],
-            extinction_class=self.crystals.column("extinction_class")[rows],
-        )
-
-    @property
-    def _moves(self) -> bool:
-        return self.protocol.wants_offsets
-
-    @cached_property
-    def _reflections(self) -> ReflectionMap:
-        name = "reflections.parquet"
-        return map_reflections(self.path / name, self.manifest["files"][name]["sha256"])
-
-    def _stored(self, i: int) -> Phase:
-        r = self._reflections
-        held = slice(int(r.start[i]), int(r.start[i + 1]))
-        return stored_phase(
-            r.lattice_A[i],
-            r.hkl[held],
-            r.strength[held],
-            float(r.mean_mass_u[i]),
-            int(r.space_group[i]),
-            self.crystals.column("name")[i],
-            self.crystals.column("id")[i],
-        )
-
-    @cached_property
-    def _moved(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Numbers of the patterns that are not drawn under their number, rising, and the indices of these."""
-        if self.manifest["redrawn"] == 0:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        index = self._conditions("index").to_numpy()
-        moved = np.flatnonzero(index != np.arange(len(index)))
-        return moved, index[moved]
-
-    def _conditions(self, column: str, *, dictionary: bool = False) -> pa.ChunkedArray:
-        path = self.path / "conditions.parquet"
-        try:
-            table = pq.read_table(
-                path, columns=[column], memory_map=True, read_dictionary=[column] if dictionary else None
-            )
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(
-                f"{path}: cannot be read ({str(error).splitlines()[0]}); see what `powderlens corpus verify` says"
-            ) from None
-        return table[column]
-
-    def _checked(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
-        numbers = np.asarray(numbers, np.int64)
-        wrong = numbers[(numbers < 0) | (numbers >= len(self))]
-        if len(wrong):
-            raise InputError(f"pattern {wrong[0]}: the corpus has {len(self):,}, numbered from 0")
-        return numbers
-
-
-def draw_phases(
-    phases: Sequence[Phase], records: NDArray[np.void], protocol: Protocol, seed: int, index: NDArray[np.int64]
-) -> NDArray[np.float64]:
-    """Patterns of prepared crystals, second phases as the protocol has them: as `diffraction.draw.draw_patterns`.
-
-    Args:
-        phases: b crystals.
-        records: (b,) conditions.
-        protocol: the grid and the scale.
-        seed: of the random numbers.
-        index: (b,) numbers of the patterns under the seed.
-
-    Returns:
-        (b, points), the strongest point of each at the protocol's scale; all zeros where no line is in range.
-    """
-    pool = second_phases(protocol)
-    seconds: list[Phase | None] | None = None
-    if pool:
-        seconds = []
-        for at, phase in enumerate(phases):
-            seconds += pick_impurities(phase, pool, records[at : at + 1], seed, index[at : at + 1])
-    intensity = render(phases, records, protocol.grid, seed=seed, index=index, impurities=seconds)
-    top = intensity.max(axis=1, keepdims=True)
-    return np.asarray(intensity * (protocol.scale / np.where(top > 0, top, 1.0)))
-
-
-def draw_until_seen(phase: Phase, protocol: Protocol, seed: int, index: int) -> tuple[int, NDArray[np.float64]]:
-    """One pattern, drawn anew under index + `ATTEMPT` and so on while it shows no line.
-
-    Returns:
-        The index that showed one, and the (points,) pattern.
-
-    Raises:
-        InputError: none of `MAX_ATTEMPTS` shows a line.
-    """
-    for attempt in range(MAX_ATTEMPTS):
-        at = np.array([index + attempt * ATTEMPT], np.int64)
-        pattern = draw_phases([phase], protocol.draw(seed, at), protocol, seed, at)[0]
-        if pattern.any():
-            return int(at[0]), pattern
-    raise InputError(
-        f"{phase.source}: no line in the measured range under {MAX_ATTEMPTS} conditions of protocol {protocol.name}; "
-        "leave this crystal out of the table, or widen the range"
-    )

@@ -1,4 +1,4 @@
-"""`Prepared`: the reflections of one crystal as a corpus stores them, and the `Phase` that is drawn from them.
+"""`Prepared`: the reflections of one crystal as a corpus stores them; and phases from what is stored.
 
 A corpus whose protocol moves atoms stores the reflections of the crystal at rest, for its readers; patterns are drawn
 from the atoms.
@@ -11,11 +11,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from powderlens.core.elementary import arcsin, inverse, lengths, product
 from powderlens.core.errors import InputError
+from powderlens.corpus.columns import SCHEMAS
 from powderlens.crystal.elements import atomic_mass_u
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction import kernel
@@ -29,71 +29,44 @@ MAX_FAMILIES = 20_000
 FAINT = 1e-3
 """A crystal is refused where no line of this share of its strongest is on the grid."""
 
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("space_group", pa.int16()),
-        ("lattice_A", pa.list_(pa.float64(), 9)),
-        ("mean_mass_u", pa.float64()),
-        ("hkl", pa.list_(pa.int16())),
-        ("multiplicity", pa.list_(pa.int16())),
-        ("strength", pa.list_(pa.float32())),
-    ]
-)
+SCHEMA = SCHEMAS["reflections"]
 """Columns of `reflections.parquet`."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Families of reflections of a crystal in the standard setting of its space group.
+    """Families of reflections of a crystal in the standard setting of its space group, to the digits that are stored.
 
     Attributes:
-        id, name: of the crystal.
-        space_group: International Tables number.
-        lattice_A: (3, 3) rows are cell vectors.
-        mean_mass_u: mean atomic mass.
-        hkl: (m, 3) int16, one of each family.
-        multiplicity: (m,) int16, members of each.
-        strength: (m,) float32, multiplicity times |F|^2.
+        phase: ready to be drawn; without atoms.
+        multiplicity: (m,) members of each family.
     """
 
-    id: str
-    name: str
-    space_group: int
-    lattice_A: NDArray[np.float64]
-    mean_mass_u: float
-    hkl: NDArray[np.int16]
-    multiplicity: NDArray[np.int16]
-    strength: NDArray[np.float32]
-
-    def phase(self) -> Phase:
-        """Ready to be drawn; without atoms."""
-        return stored_phase(
-            self.lattice_A, self.hkl, self.strength, self.mean_mass_u, self.space_group, self.name, self.id
-        )
+    phase: Phase
+    multiplicity: NDArray[np.int64]
 
     def row(self) -> dict[str, Any]:
         """Of `reflections.parquet`."""
         return {
-            "id": self.id,
-            "space_group": self.space_group,
-            "lattice_A": self.lattice_A.ravel(),
-            "mean_mass_u": self.mean_mass_u,
-            "hkl": self.hkl.ravel(),
-            "multiplicity": self.multiplicity,
-            "strength": self.strength,
+            "id": self.phase.source,
+            "space_group": self.phase.space_group,
+            "lattice_A": self.phase.lattice.ravel(),
+            "mean_mass_u": self.phase.mean_mass_u,
+            "hkl": self.phase.hkl.astype(np.int16).ravel(),
+            "multiplicity": self.multiplicity.astype(np.int16),
+            "strength": self.phase.strength.astype(np.float32),
         }
 
     def two_theta_deg(self, wavelength_A: float) -> NDArray[np.float64]:
         """(m,) Bragg angles of the crystal at rest, degrees; NaN beyond 180."""
-        inv_d = lengths(product(self.hkl, inverse(self.lattice_A).T))
+        inv_d = lengths(product(self.phase.hkl, inverse(self.phase.lattice).T))
         return np.asarray(2 * np.degrees(arcsin(0.5 * wavelength_A * inv_d)))
 
     def share_of_strongest(self, two_theta_deg: NDArray[np.float64]) -> NDArray[np.float64]:
         """(m,) intensities, 1 for the strongest line; 0 where the angle is not a number."""
         shown = np.isfinite(two_theta_deg)
         angle = np.where(shown, np.minimum(two_theta_deg, 170.0), 90.0)
-        intensity = np.where(shown, self.strength * lorentz_polarisation(angle), 0.0)
+        intensity = np.where(shown, self.phase.strength * lorentz_polarisation(angle), 0.0)
         return np.asarray(intensity / max(intensity.max(initial=0.0), 1e-300))
 
 
@@ -109,9 +82,9 @@ def prepare_crystal(structure: Structure, protocol: Protocol) -> Prepared:
             families, or an element without form factor.
     """
     if protocol.wants_offsets:
-        phase = moving_phase(structure, protocol)
-        assert phase.atoms is not None
-        hkl, multiplicity, strength = phase.hkl, phase.atoms.multiplicity, phase.strength
+        moving = protocol_phase(structure, protocol)
+        assert moving.atoms is not None
+        hkl, multiplicity, strength = moving.hkl, moving.atoms.multiplicity, moving.strength
     else:
         found = reflections(
             structure,
@@ -124,16 +97,18 @@ def prepare_crystal(structure: Structure, protocol: Protocol) -> Prepared:
         raise InputError(f"more than {MAX_FAMILIES:,} families of reflections")
     masses = np.array([atomic_mass_u(element) for element in structure.elements])
     assert structure.space_group is not None
-    prepared = Prepared(
-        id=structure.source,
-        name=structure.name,
-        space_group=structure.space_group,
-        lattice_A=np.ascontiguousarray(structure.lattice, float),
-        mean_mass_u=float((masses * structure.occupancy).sum() / structure.occupancy.sum()),
-        hkl=hkl.astype(np.int16),
-        multiplicity=multiplicity.astype(np.int16),
-        strength=strength.astype(np.float32),
+    mean_mass_u = float((masses * structure.occupancy).sum() / structure.occupancy.sum())
+    phase = stored_phase(
+        structure.lattice,
+        point_rotations(structure.space_group),
+        hkl,
+        strength.astype(np.float32),
+        mean_mass_u,
+        structure.space_group,
+        structure.name,
+        structure.source,
     )
+    prepared = Prepared(phase, multiplicity)
     grid = protocol.grid
     angle = prepared.two_theta_deg(grid.wavelength_A)
     on_grid = (angle >= grid.start_deg) & (angle <= grid.end_deg)
@@ -142,8 +117,8 @@ def prepare_crystal(structure: Structure, protocol: Protocol) -> Prepared:
     return prepared
 
 
-def moving_phase(structure: Structure, protocol: Protocol) -> Phase:
-    """The crystal with its atoms, for a protocol that moves them.
+def protocol_phase(structure: Structure, protocol: Protocol) -> Phase:
+    """A labelled crystal for the patterns of a protocol, with its atoms where that moves them.
 
     Raises:
         InputError: as `phase_of`.
@@ -153,33 +128,34 @@ def moving_phase(structure: Structure, protocol: Protocol) -> Phase:
         d_min_A=protocol.d_min_A,
         dispersion_wavelength_A=protocol.dispersion_wavelength_A,
         table=protocol.form_factors,
-        offsets=True,
+        offsets=protocol.wants_offsets,
         labelled=True,
     )
 
 
 def phase_for(structure: Structure, protocol: Protocol) -> Phase:
     """What a corpus draws a crystal from, made anew: with atoms where they move, else as it is stored."""
-    return moving_phase(structure, protocol) if protocol.wants_offsets else prepare_crystal(structure, protocol).phase()
+    return protocol_phase(structure, protocol) if protocol.wants_offsets else prepare_crystal(structure, protocol).phase
 
 
 def stored_phase(
-    lattice_A: NDArray[np.float64],
-    hkl: NDArray[np.int16],
-    strength: NDArray[np.float32],
+    lattice_A: NDArray[Any],
+    rotations: NDArray[Any],
+    hkl: NDArray[Any],
+    strength: NDArray[Any],
     mean_mass_u: float,
     space_group: int,
     name: str,
     source: str,
 ) -> Phase:
-    """A phase from what is stored; the arguments as the attributes of `Prepared`."""
+    """A phase from what is stored, in whatever types: the arguments as the attributes of `Phase`."""
     return Phase(
-        np.array(lattice_A, float),
-        point_rotations(space_group),
+        np.array(lattice_A, float, order="C"),
+        np.array(rotations, np.int64),
         np.array(hkl, np.int64),
         np.array(strength, np.float64),
-        mean_mass_u,
-        space_group,
+        float(mean_mass_u),
+        int(space_group),
         name,
         source,
     )

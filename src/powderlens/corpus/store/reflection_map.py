@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256
 
-FILES: dict[str, tuple[str, int]] = {
-    "lattice_A": ("<f8", 9),
-    "mean_mass_u": ("<f8", 1),
-    "space_group": ("<i2", 1),
-    "count": ("<i8", 1),
-    "hkl": ("<i2", 3),
-    "strength": ("<f4", 1),
+FILES: dict[str, tuple[str, tuple[int, ...]]] = {
+    "lattice_A": ("<f8", (3, 3)),
+    "mean_mass_u": ("<f8", ()),
+    "space_group": ("<i2", ()),
+    "count": ("<i8", ()),
+    "hkl": ("<i2", (3,)),
+    "strength": ("<f4", ()),
 }
-"""Type and numbers a row of each flat file."""
+"""Type and shape of a row of each flat file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,16 +87,8 @@ def map_reflections(path: Path, sha256: str) -> ReflectionMap:
                 "verify` says"
             ) from None
     arrays = {name: _mapped(folder / name, *how) for name, how in FILES.items()}
-    count = arrays["count"]
-    return ReflectionMap(
-        lattice_A=arrays["lattice_A"].reshape(-1, 3, 3),
-        mean_mass_u=arrays["mean_mass_u"],
-        space_group=arrays["space_group"],
-        start=np.concatenate([[0], np.cumsum(count)]).astype(np.int64),
-        hkl=arrays["hkl"],
-        strength=arrays["strength"],
-        kept=kept,
-    )
+    start = np.concatenate([[0], np.cumsum(arrays.pop("count"))]).astype(np.int64)
+    return ReflectionMap(start=start, kept=kept, **arrays)
 
 
 def _unpack(path: Path, folder: Path) -> None:
@@ -130,9 +122,8 @@ def _settle(aside: Path, folder: Path) -> None:
         shutil.rmtree(aside)
 
 
-def _mapped(path: Path, kind: str, width: int) -> NDArray[Any]:
+def _mapped(path: Path, kind: str, row: tuple[int, ...]) -> NDArray[Any]:
     try:
-        flat = np.memmap(path, dtype=kind, mode="r")
+        return np.memmap(path, dtype=kind, mode="r").reshape(-1, *row)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be mapped ({error}); delete the folder {path.parent.name}") from None
-    return flat.reshape(-1, width) if width > 1 else flat

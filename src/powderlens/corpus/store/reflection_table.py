@@ -6,14 +6,14 @@ A row is a crystal: labels, lattice, point-group rotations, and its families of 
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,12 +22,16 @@ from numpy.typing import NDArray
 
 from powderlens.core.constants import ANODES
 from powderlens.core.errors import InputError, PowderlensError
-from powderlens.core.files import atomic_write, file_sha256
+from powderlens.core.files import file_sha256
 from powderlens.core.pool import in_order
+from powderlens.core.tables import check_parquet, main_reasons, write_beside
+from powderlens.corpus.columns import SCHEMAS
+from powderlens.corpus.store.prepared import stored_phase
 from powderlens.crystal.elements import atomic_mass_u
 from powderlens.crystal.label import with_symmetry
 from powderlens.crystal.reduce import niggli_cell
 from powderlens.crystal.structure import Reject, Structure
+from powderlens.crystals.columns import flat, parquet_writer, whole
 from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.reflections import lorentz_polarisation, reflections
 
@@ -39,24 +43,7 @@ WEAKEST = 1e-4
 """Families weaker than this share of the strongest line are left out."""
 CHUNK = 200
 
-Rows = list[dict[str, object]]
-Worked = tuple[Rows, list[str]]
-
-SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("name", pa.string()),
-        ("formula", pa.string()),
-        ("elements", pa.string()),
-        ("space_group", pa.int16()),
-        ("cell", pa.list_(pa.float32(), 6)),
-        ("niggli", pa.list_(pa.float32(), 6)),
-        ("lattice_A", pa.list_(pa.float64(), 9)),
-        ("rotations", pa.list_(pa.int8())),
-        ("hkl", pa.list_(pa.int16())),
-        ("strength", pa.list_(pa.float32())),
-    ]
-)
+SCHEMA = SCHEMAS["reflection_table"]
 
 
 def reflection_row(structure: Structure, *, d_min_A: float = D_MIN_A) -> dict[str, object]:
@@ -90,9 +77,9 @@ def reflection_row(structure: Structure, *, d_min_A: float = D_MIN_A) -> dict[st
     }
 
 
-def _rows_of(batch: list[Structure | Reject]) -> Worked:
+def _rows_of(batch: list[Structure | Reject]) -> tuple[list[dict[str, object]], list[str]]:
     """Rows of a batch, and the reasons of what gave none."""
-    rows: Rows = []
+    rows: list[dict[str, object]] = []
     reasons: list[str] = []
     for item in batch:
         if isinstance(item, Reject):
@@ -128,23 +115,20 @@ def build_table(
     Raises:
         InputError: a path that does not end in `.parquet` or cannot be written to; not one crystal gives a row.
     """
-    if path.suffix != ".parquet":
-        raise InputError(f"{path}: a reflection table is a Parquet file; give it a name that ends in .parquet")
+    check_parquet(path, "a reflection table is a Parquet file")
     reasons: Counter[str] = Counter()
     seen = kept = 0
-    with atomic_write(path) as aside:
-        with pq.ParquetWriter(aside, SCHEMA, compression="zstd") as writer:
-            iterator = iter(items)
-            batches: Iterator[list[Structure | Reject]] = iter(lambda: list(islice(iterator, CHUNK)), [])
-            for rows, refused in in_order(_rows_of, batches, workers):
-                if rows:
-                    writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
-                reasons.update(refused)
-                seen, kept = seen + len(rows) + len(refused), kept + len(rows)
-                progress(seen)
+    with parquet_writer(path, SCHEMA) as writer:
+        iterator = iter(items)
+        batches: Iterator[list[Structure | Reject]] = iter(lambda: list(islice(iterator, CHUNK)), [])
+        for rows, refused in in_order(_rows_of, batches, workers):
+            if rows:
+                writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
+            reasons.update(refused)
+            seen, kept = seen + len(rows) + len(refused), kept + len(rows)
+            progress(seen)
         if kept == 0:
-            why = "; ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3)) or "there are none"
-            raise InputError(f"{origin}: no crystal of {seen} can be used: {why}")
+            raise InputError(f"{origin}: no crystal of {seen} can be used: {main_reasons(reasons)}")
     manifest: dict[str, object] = {
         "origin": origin,
         "crystals_in": seen,
@@ -155,8 +139,7 @@ def build_table(
         "max_families": MAX_FAMILIES,
         "sha256": file_sha256(path),
     }
-    with atomic_write(path.with_suffix(".json")) as aside:
-        aside.write_text(json.dumps(manifest, indent=2) + "\n")
+    write_beside(path, manifest)
     return manifest
 
 
@@ -172,10 +155,10 @@ class ReflectionTable:
         rotations, hkl, strength: flat values; `*_offset` are (n + 1,) row starts in units of matrices or families.
     """
 
-    ids: list[str]
-    names: list[str]
-    formulas: list[str]
-    elements: list[str]
+    ids: Sequence[str]
+    names: Sequence[str]
+    formulas: Sequence[str]
+    elements: Sequence[str]
     space_group: NDArray[np.int16]
     niggli: NDArray[np.float32]
     lattice_A: NDArray[np.float64]
@@ -188,24 +171,20 @@ class ReflectionTable:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def crystal(self, i: int) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """Lattice (3, 3), rotations (r, 3, 3), hkl (m, 3) and strength (m,) of crystal i."""
-        a, b = self.rotation_offset[i : i + 2]
-        c, d = self.family_offset[i : i + 2]
-        return (
-            self.lattice_A[i],
-            self.rotations[a:b].astype(np.int64),
-            self.hkl[c:d].astype(np.int64),
-            self.strength[c:d].astype(np.float64),
-        )
-
     def phase(self, i: int) -> Phase:
         """Crystal i, ready to be drawn; without atoms."""
-        lattice, rotations, hkl, strength = self.crystal(i)
-        return Phase(
-            lattice, rotations, hkl, strength, mean_mass_u(self.formulas[i]), int(self.space_group[i]), self.names[i],
+        a, b = self.rotation_offset[i : i + 2]
+        c, d = self.family_offset[i : i + 2]
+        return stored_phase(
+            self.lattice_A[i],
+            self.rotations[a:b],
+            self.hkl[c:d],
+            self.strength[c:d],
+            mean_mass_u(self.formulas[i]),
+            int(self.space_group[i]),
+            self.names[i],
             self.ids[i],
-        )  # fmt: skip
+        )
 
     @classmethod
     def load(cls, *paths: Path) -> ReflectionTable:
@@ -216,29 +195,25 @@ class ReflectionTable:
         """
         table = pa.concat_tables([_read(path) for path in paths])
 
-        def flat(name: str) -> tuple[NDArray[np.generic], NDArray[np.int64]]:
-            column = table[name].combine_chunks()
-            column = pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
-            return column.flatten().to_numpy(), column.offsets.to_numpy().astype(np.int64)
+        def ragged(name: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
+            column = whole(table[name])
+            return flat(column), column.offsets.to_numpy().astype(np.int64)
 
-        def fixed(name: str, width: int) -> NDArray[np.generic]:
-            return np.concatenate([c.flatten().to_numpy() for c in table[name].chunks]).reshape(-1, width)
-
-        rotations, rotation_offset = flat("rotations")
-        hkl, _ = flat("hkl")
-        strength, family_offset = flat("strength")
+        rotations, rotation_offset = ragged("rotations")
+        hkl, _ = ragged("hkl")
+        strength, family_offset = ragged("strength")
         return cls(
             ids=table["id"].to_pylist(),
             names=table["name"].to_pylist(),
             formulas=table["formula"].to_pylist(),
             elements=table["elements"].to_pylist(),
             space_group=table["space_group"].to_numpy(),
-            niggli=fixed("niggli", 6).astype(np.float32),
-            lattice_A=fixed("lattice_A", 9).astype(np.float64).reshape(-1, 3, 3),
-            rotations=rotations.reshape(-1, 3, 3),  # type: ignore[arg-type]
+            niggli=flat(table["niggli"]).reshape(-1, 6),
+            lattice_A=flat(table["lattice_A"]).reshape(-1, 3, 3),
+            rotations=rotations.reshape(-1, 3, 3),
             rotation_offset=rotation_offset // 9,
-            hkl=hkl.reshape(-1, 3),  # type: ignore[arg-type]
-            strength=strength,  # type: ignore[arg-type]
+            hkl=hkl.reshape(-1, 3),
+            strength=strength,
             family_offset=family_offset,
         )
 

@@ -6,7 +6,6 @@ grid it can be read like a corpus that is drawn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from powderlens.core.errors import InputError, WavelengthError
-from powderlens.corpus.store.corpus import Labels
-from powderlens.corpus.store.manifest import Manifest, read_manifest
+from powderlens.corpus.columns import SCHEMAS
+from powderlens.corpus.store.corpus import MEASURED, STORED, Corpus, Labels
+from powderlens.corpus.store.manifest import Manifest
+from powderlens.crystals.columns import flat
 from powderlens.diffraction.conditions import default_record
 from powderlens.pattern.grid import Grid, convert_two_theta
 from powderlens.pattern.pattern import Pattern
@@ -27,22 +28,8 @@ from powderlens.pattern.prepare import Prepared, prepare
 from powderlens.symmetry.extinction import extinction_class
 from powderlens.symmetry.groups import SYSTEMS
 
-STORED, MEASURED = "stored", "measured"
 AXES = ("two_theta_deg", "d_A")
-STORED_LABELS = pa.schema(
-    [
-        ("id", pa.string()),
-        ("name", pa.string()),
-        ("formula", pa.string()),
-        ("space_group", pa.int16()),
-        ("crystal_system", pa.string()),
-        ("cell", pa.list_(pa.float64(), 6)),
-        ("niggli", pa.list_(pa.float64(), 6)),
-        ("wavelength_A", pa.float64()),
-        ("calculated", pa.bool_()),
-        ("record", pa.string()),
-    ]
-)
+STORED_LABELS = SCHEMAS["stored"]
 """What is known of a pattern; null where nothing is. `record` holds what else its source says, as JSON."""
 
 
@@ -54,63 +41,20 @@ def stored_schema(axis: str) -> pa.Schema:
     return pa.schema([*STORED_LABELS, (axis, values), ("intensity", values)])
 
 
-@dataclass(frozen=True, eq=False)
-class StoredCorpus:
-    """Patterns as they were imported, each a crystal of its own.
+class StoredCorpus(Corpus):
+    """Patterns as they were imported, each a crystal of its own, in one part "all"."""
 
-    Attributes:
-        path: the folder.
-        manifest: its `manifest.json`.
-        given_grid: the grid on which `draw` puts patterns; None draws them as they are stored.
-    """
+    REFUSED = "its patterns are {kind}, not stored; open it as a Corpus"
 
-    path: Path
-    manifest: Manifest = field(repr=False)
-    given_grid: Grid | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return StoredCorpus.open, (self.path, self.given_grid)
-
-    @classmethod
-    def open(cls, path: str | Path, grid: Grid | None = None) -> StoredCorpus:
-        """Open an imported corpus.
-
-        Raises:
-            WavelengthError: a grid is given, and not one pattern says at which wavelength its angles are meant.
-            InputError: not such a folder, a damaged one, or one of a newer version.
-        """
-        path = Path(path)
-        manifest = read_manifest(path)
-        if manifest.get("kind") not in (STORED, MEASURED):
-            raise InputError(f"{path}: its patterns are drawn, not stored; open it as a Corpus")
-        corpus = cls(path, manifest, grid)
-        if grid is not None and corpus.axis_name != "d_A" and len(corpus) and not corpus.with_wavelength:
+    def __init__(self, path: Path, manifest: Manifest, grid: Grid | None = None) -> None:
+        super().__init__(path, manifest, grid)
+        self.made_by = MEASURED if self.kind == MEASURED else str(manifest.get("format", STORED))
+        self.parts, self.axis_name, self.axis = ("all",), str(manifest["axis"]), None
+        if grid is not None and self.axis_name != "d_A" and len(self) and not self.with_wavelength:
             raise WavelengthError(
-                f"{path}: none of its {len(corpus):,} patterns states a wavelength; import it again with --wavelength "
+                f"{path}: none of its {len(self):,} patterns states a wavelength; import it again with --wavelength "
                 "(angstrom, CuKa, MoKa, ...)"
             )
-        return corpus
-
-    @property
-    def kind(self) -> str:
-        """Simulated patterns are "stored", the others "measured"."""
-        return str(self.manifest["kind"])
-
-    @property
-    def axis_name(self) -> str:
-        """What the axis is: one of `AXES`."""
-        return str(self.manifest["axis"])
-
-    @property
-    def grid(self) -> Grid:
-        """The grid of what is drawn.
-
-        Raises:
-            InputError: none was given.
-        """
-        if self.given_grid is None:
-            raise InputError(f"{self.path}: stored patterns have axes of their own; open the corpus with a grid")
-        return self.given_grid
 
     @property
     def with_wavelength(self) -> int:
@@ -118,25 +62,11 @@ class StoredCorpus:
         column = self._file.read(columns=["wavelength_A"])["wavelength_A"]
         return len(column) - int(column.null_count)
 
-    @property
-    def per_crystal(self) -> int:
-        """Patterns of a crystal: 1."""
-        return 1
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """One part: an imported corpus is not split."""
-        return ("all",)
-
     def __len__(self) -> int:
         return int(self._file.metadata.num_rows)
 
     def numbers(self, part: str = "all") -> NDArray[np.int64]:
-        """(n,) numbers of the patterns.
-
-        Raises:
-            InputError: another part than "all".
-        """
+        """See `Corpus.numbers`."""
         if part != "all":
             raise InputError(f"part {part!r}: an imported corpus has one part, all")
         return np.arange(len(self), dtype=np.int64)
@@ -144,6 +74,10 @@ class StoredCorpus:
     def crystal_of(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
         """(n,) the numbers themselves."""
         return np.asarray(numbers, dtype=np.int64)
+
+    def ids(self, numbers: NDArray[np.int64]) -> list[str]:
+        """See `Corpus.ids`."""
+        return list(self.rows(numbers, ["id"])["id"].to_pylist())
 
     def rows(self, numbers: NDArray[np.int64], columns: list[str] | None = None) -> pa.Table:
         """Rows of `patterns.parquet` in the order asked for.
@@ -162,7 +96,7 @@ class StoredCorpus:
         return read.take(pa.array(at)).combine_chunks()
 
     def labels(self, numbers: NDArray[np.int64]) -> Labels:
-        """What is known of the patterns: group and class 0, system -1 and cells NaN where nothing is."""
+        """See `Corpus.labels`."""
         table = self.rows(numbers, ["space_group", "crystal_system", "cell", "niggli"])
         groups = table["space_group"].fill_null(0).to_numpy().astype(np.int16)
         systems = [-1 if name is None else SYSTEMS.index(name) for name in table["crystal_system"].to_pylist()]
@@ -176,12 +110,7 @@ class StoredCorpus:
         )
 
     def conditions(self, numbers: NDArray[np.int64]) -> NDArray[np.void]:
-        """(n,) records of `conditions.RECORD` that say where each pattern was measured, and nothing else.
-
-        Raises:
-            WavelengthError: a pattern against 2theta that states no wavelength.
-            InputError: the corpus was opened without a grid.
-        """
+        """(n,) records of `conditions.RECORD` that say where each pattern was measured, and nothing else."""
         records = np.repeat(default_record(), len(numbers))
         for record, number in zip(records, np.asarray(numbers).tolist(), strict=True):
             pattern = self._on_angles(number)
@@ -194,7 +123,7 @@ class StoredCorpus:
     def curve(self, number: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Axis and intensities of a pattern, (points,) each, as they were imported."""
         row = self.rows(np.array([number]), [self.axis_name, "intensity"])
-        return _values(row[self.axis_name]), _values(row["intensity"])
+        return flat(row[self.axis_name]), flat(row["intensity"])
 
     def pattern(self, number: int, wavelength_A: float | None = None) -> Pattern:
         """A pattern against 2theta.
@@ -209,7 +138,7 @@ class StoredCorpus:
         row = self.rows(np.array([number]), ["id", "wavelength_A", self.axis_name, "intensity"])
         known = row["wavelength_A"][0].as_py()
         used = wavelength_A if known is None else known
-        x, y = _values(row[self.axis_name]), _values(row["intensity"])
+        x, y = flat(row[self.axis_name]), flat(row["intensity"])
         identity = row["id"][0].as_py()
         if self.axis_name == "d_A":
             if used is None:
@@ -230,13 +159,19 @@ class StoredCorpus:
         return prepare(self._on_angles(number), self.grid, background=self.kind == MEASURED)
 
     def draw(
-        self, numbers: NDArray[np.int64], dtype: Any = np.float32, *, floor: bool = False
-    ) -> NDArray[np.floating[Any]]:
-        """Intensities of several patterns.
+        self,
+        numbers: NDArray[np.int64],
+        dtype: DTypeLike = np.float32,
+        records: NDArray[np.void] | None = None,
+        *,
+        floor: bool = False,
+    ) -> NDArray[Any]:
+        """See `Corpus.draw`.
 
         Args:
             numbers: (n,) which.
             dtype: of the result.
+            records: of no use here.
             floor: above their floor, on a grid.
 
         Returns:
@@ -257,7 +192,7 @@ class StoredCorpus:
             raise InputError(
                 f"{self.path}: patterns of {lengths[0]} to {lengths[-1]} points; open the corpus with a grid"
             )
-        return _values(column).reshape(len(numbers), -1).astype(dtype)
+        return flat(column).reshape(len(numbers), -1).astype(dtype)
 
     def _on_angles(self, number: int) -> Pattern:
         """A pattern against 2theta of its own wavelength; against that of the grid where its axis is d."""
@@ -285,20 +220,6 @@ class StoredCorpus:
     @cached_property
     def _starts(self) -> NDArray[np.int64]:
         return np.concatenate([[0], np.cumsum(self._sizes)[:-1]]).astype(np.int64)
-
-
-def is_stored(path: str | Path) -> bool:
-    """Whether the patterns of a corpus are stored and not drawn.
-
-    Raises:
-        InputError: not a corpus.
-    """
-    return read_manifest(Path(path)).get("kind") in (STORED, MEASURED)
-
-
-def _values(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    flat = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    return np.concatenate([np.empty(0), *flat]).astype(np.float64)
 
 
 def _six(column: pa.ChunkedArray) -> NDArray[np.float64]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,23 +17,22 @@ from numpy.typing import NDArray
 from powderlens import __version__
 from powderlens.core.errors import InputError
 from powderlens.core.files import make_folder
+from powderlens.core.tables import main_reasons
+from powderlens.corpus.measured_labels import Labelled
 from powderlens.corpus.store.manifest import NAME, Manifest, write_manifest
 from powderlens.corpus.store.stored import stored_schema
+from powderlens.crystals.columns import lists
 
 ROW_GROUP = 128
 """Rows that are read together; some 7 MB of 3501 points."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Item:
+class StoredPattern(Labelled):
     """One pattern on its way into a stored corpus; what is not known stays None.
 
     Attributes:
         id: of its own in the corpus.
-        name, formula: of the phase.
-        space_group: International Tables number.
-        crystal_system: its name.
-        cell, niggli: a, b, c in A and alpha, beta, gamma in degrees; as stated, and reduced.
         wavelength_A: of the angles, A.
         calculated: drawn from lines of a calculation, in a corpus of measured patterns.
         axis, intensity: (points,).
@@ -44,12 +42,6 @@ class Item:
     id: str
     axis: NDArray[np.float64]
     intensity: NDArray[np.float64]
-    name: str | None = None
-    formula: str | None = None
-    space_group: int | None = None
-    crystal_system: str | None = None
-    cell: Sequence[float] | None = None
-    niggli: Sequence[float] | None = None
     wavelength_A: float | None = None
     calculated: bool = False
     record: str | None = None
@@ -73,7 +65,7 @@ class StoredWriter:
     kind: str
     form: str
     axis: str
-    _items: list[Item] = field(default_factory=list)
+    _items: list[StoredPattern] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
     _patterns: int = 0
     _done: bool = False
@@ -100,7 +92,7 @@ class StoredWriter:
             if not any(self.folder.iterdir()):
                 self.folder.rmdir()
 
-    def add(self, item: Item) -> None:
+    def add(self, item: StoredPattern) -> None:
         """One more pattern.
 
         Raises:
@@ -125,8 +117,7 @@ class StoredWriter:
             InputError: not one pattern, or the disk refuses.
         """
         if not self._patterns:
-            why = "; ".join(f"{reason} ({count})" for reason, count in rejects.most_common(3)) or "there are none"
-            raise InputError(f"{self.folder}: not one usable pattern: {why}")
+            raise InputError(f"{self.folder}: not one usable pattern: {main_reasons(rejects)}")
         self._flush()
         try:
             self._parquet.close()
@@ -154,26 +145,17 @@ class StoredWriter:
         items, self._items = self._items, []
         if not items:
             return
-        columns: dict[str, Any] = {
-            name: [getattr(item, name) for item in items]
-            for name in self._schema.names
-            if name not in (self.axis, "intensity")
-        }
-        columns[self.axis] = _lists([item.axis for item in items])
-        columns["intensity"] = _lists([item.intensity for item in items])
-        arrays = [
-            column if isinstance(column, pa.Array) else pa.array(column, self._schema.field(name).type)
-            for name, column in ((name, columns[name]) for name in self._schema.names)
-        ]
+        columns = []
+        for name, kind in zip(self._schema.names, self._schema.types, strict=True):
+            values = [getattr(item, "axis" if name == self.axis else name) for item in items]
+            if name in (self.axis, "intensity"):
+                columns.append(lists(np.concatenate(values).astype(np.float64), [len(curve) for curve in values]))
+            else:
+                columns.append(pa.array(values, kind))
         try:
-            self._parquet.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+            self._parquet.write_table(pa.Table.from_arrays(columns, schema=self._schema))
         except OSError as error:
             raise _refused(self.folder, error) from None
-
-
-def _lists(arrays: list[NDArray[np.float64]]) -> pa.ListArray:
-    offsets = np.concatenate([[0], np.cumsum([len(array) for array in arrays])]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.concatenate(arrays).astype(np.float64)))
 
 
 def _refused(folder: Path, error: OSError) -> InputError:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.corpus.store.build import probe_numbers
-from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.corpus.store.manifest import (
     BLOCK_BYTES,
     KEPT_DIGITS,
@@ -157,7 +157,7 @@ def _rows_in(path: Path, block: int) -> str:
 
 
 def _draw_twice(path: Path, manifest: Manifest, count: int, seed: int) -> tuple[tuple[Damage, ...], float]:
-    corpus, again = Corpus.open(path), Corpus.open(path)
+    corpus, again = DrawnCorpus.open(path), DrawnCorpus.open(path)
     numbers = np.random.default_rng(seed).integers(0, len(corpus), count)
     found = []
     for some in np.array_split(numbers, -(-count // 256)):
@@ -171,7 +171,7 @@ def _draw_twice(path: Path, manifest: Manifest, count: int, seed: int) -> tuple[
     return tuple(found), probe_difference(corpus)
 
 
-def probe_difference(corpus: Corpus) -> float:
+def probe_difference(corpus: DrawnCorpus) -> float:
     """Largest difference of the patterns kept at building from those drawn now, as a share of the scale.
 
     0.0 says that every bit is the same. Other processors may round sums in another order, which shows as some 1e-7; a

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.stream.stream import ATTEMPT, MAX_ATTEMPTS, Batch, Stream, group_labels, measured_points
+from powderlens.corpus.store.drawn import ATTEMPT, MAX_ATTEMPTS
+from powderlens.corpus.stream.stream import Batch, Stream, group_labels, measured_points
 from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.protocol import Protocol
 from powderlens.diffraction.render import render

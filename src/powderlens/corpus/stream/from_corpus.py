@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from powderlens.core import random
 from powderlens.core.errors import InputError
 from powderlens.core.random import philox
-from powderlens.corpus.store.corpus import Corpus
-from powderlens.corpus.store.stored import StoredCorpus
+from powderlens.corpus.store.corpus import MEASURED, Corpus
 from powderlens.corpus.stream.from_crystals import Balance
 from powderlens.corpus.stream.stream import Batch, Stream, StreamPurpose, digest, group_labels, measured_points
 
@@ -42,7 +41,7 @@ class CorpusStream(Stream):
 
     def __init__(
         self,
-        corpus: Corpus | StoredCorpus,
+        corpus: Corpus,
         part: str = "train",
         *,
         size: int,
@@ -53,7 +52,7 @@ class CorpusStream(Stream):
         allow_measured: bool = False,
     ) -> None:
         super().__init__(size=size, grid=corpus.grid, seed=seed, per_crystal=per_crystal)
-        if corpus.manifest.get("kind") == "measured" and not allow_measured:
+        if corpus.kind == MEASURED and not allow_measured:
             raise InputError(
                 "a corpus of measured patterns is for testing: what is trained on it cannot be judged by it; "
                 "allow_measured=True insists"
@@ -107,10 +106,7 @@ class CorpusStream(Stream):
         own = self.corpus_numbers(numbers)
         out = Batch.zeros(len(numbers), self.shape)
         labels, records = self.corpus.labels(own), self.corpus.conditions(own)
-        if isinstance(self.corpus, Corpus):
-            out.patterns[:] = self.corpus.draw(own, records=records)
-        else:
-            out.patterns[:] = self.corpus.draw(own)
+        out.patterns[:] = self.corpus.draw(own, records=records)
         out.numbers[:] = numbers
         out.measured[:] = measured_points(records, self.grid)
         out.crystal[:] = self.corpus.crystal_of(own)
@@ -169,7 +165,7 @@ def shuffled(seed: int, epoch: NDArray[np.int64], place: NDArray[np.int64], coun
     return at.astype(np.int64)
 
 
-def _split_crystals(corpus: Corpus | StoredCorpus, numbers: NDArray[np.int64], per_crystal: int) -> bool:
+def _split_crystals(corpus: Corpus, numbers: NDArray[np.int64], per_crystal: int) -> bool:
     """Whether some group of neighbouring patterns is not of one crystal."""
     if per_crystal == 1:
         return False

@@ -120,7 +120,7 @@ class CrystalStream(FreshStream):
 
     def __init__(
         self,
-        table: ReflectionTable | MappedTable,
+        table: ReflectionTable,
         rows: NDArray[np.int64],
         probabilities: NDArray[np.float64],
         protocol: Protocol,
@@ -187,7 +187,7 @@ class CrystalStream(FreshStream):
     def shared(self, folder: Path) -> CrystalStream:
         """See `Stream.shared`."""
         other = copy.copy(self)
-        other.table = MappedTable.of(self.table, folder) if isinstance(self.table, ReflectionTable) else self.table
+        other.table = self.table if isinstance(self.table, MappedTable) else MappedTable.of(self.table, folder)
         return other
 
 

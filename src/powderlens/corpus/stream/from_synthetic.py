@@ -9,21 +9,18 @@ from numpy.typing import NDArray
 
 from powderlens.core import random
 from powderlens.core.errors import InputError
+from powderlens.corpus.store.prepared import MAX_FAMILIES, protocol_phase
 from powderlens.corpus.stream.fresh import Crystals, FreshStream
 from powderlens.corpus.stream.from_crystals import Balance
 from powderlens.corpus.stream.stream import StreamPurpose, digest
 from powderlens.crystal.reduce import niggli_cell
-from powderlens.crystal.structure import Structure
 from powderlens.diffraction.draw import pick_impurities, second_phases
-from powderlens.diffraction.phase import Phase, phase_of
+from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.protocol import Protocol
 from powderlens.generate.distance import Distances, check_distances
 from powderlens.generate.draw import CrystalGenerator, Limits
 from powderlens.generate.statistics import CrystalStatistics, shipped_statistics
 from powderlens.pattern.grid import Grid
-
-MAX_FAMILIES = 20_000
-"""Crystals with more families of reflections are replaced: one of them would hold up a whole batch."""
 
 
 class SyntheticStream(FreshStream):
@@ -105,7 +102,7 @@ class SyntheticStream(FreshStream):
             try:
                 drawn = self._generator(address).crystal(address)
                 structure = drawn.structure(source=f"synthetic:{self.seed}:{address}")
-                phase = self._phase(structure)
+                phase = protocol_phase(structure, self.protocol)
                 if len(phase.hkl) > MAX_FAMILIES:
                     raise InputError(f"{structure.source}: more than {MAX_FAMILIES} families of reflections")
                 niggli[i] = niggli_cell(structure)
@@ -114,17 +111,6 @@ class SyntheticStream(FreshStream):
                 continue
             phases[i], groups[i], cell[i] = phase, drawn.occupation.space_group, drawn.occupation.cell
         return Crystals(phases, addresses, groups, cell, niggli, failure)
-
-    def _phase(self, structure: Structure) -> Phase:
-        p = self.protocol
-        return phase_of(
-            structure,
-            d_min_A=p.d_min_A,
-            dispersion_wavelength_A=p.dispersion_wavelength_A,
-            table=p.form_factors,
-            offsets=p.wants_offsets,
-            labelled=True,
-        )
 
     def _seconds(self, phases: list[Phase], records: NDArray[np.void], index: NDArray[np.int64]) -> list[Phase | None]:
         if not (records["impurity_share"] > 0).any():

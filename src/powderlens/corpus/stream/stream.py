@@ -27,9 +27,6 @@ from powderlens.pattern.prepare import above_floor
 from powderlens.symmetry.extinction import extinction_class
 from powderlens.symmetry.groups import SYSTEM_OF
 
-MAX_ATTEMPTS, ATTEMPT = 64, 2**44
-"""How often a pattern that cannot be drawn is replaced, and how far apart the replacements lie in the numbering."""
-
 
 class StreamPurpose(IntEnum):
     """What streams draw random numbers for; above all of `core.random.Purpose`."""

@@ -10,7 +10,7 @@ import base64
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -22,21 +22,25 @@ from powderlens.core.errors import StructureError
 from powderlens.crystal.content import Content, contradictions
 from powderlens.crystal.displacement import Displacements, believable
 from powderlens.crystal.expand import check_metric, check_sites, expand_sites, without_repeats
-from powderlens.crystal.operators import check_group, operators_from_triplets, space_group_number
+from powderlens.crystal.formats.sqlite import rows_of
+from powderlens.crystal.from_sites import attempt, symmetric_cell
+from powderlens.crystal.operators import Operators, check_group, operators_from_triplets, space_group_number
 from powderlens.crystal.site_labels import element_of_label
 from powderlens.crystal.stated_symmetry import Stated, group_doubts
-from powderlens.crystal.structure import BAD_RECORD, Reject, Structure, lattice_from_cell
+from powderlens.crystal.structure import Reject, Structure, lattice_from_cell
 
 UNIT = 4e6
 _ANISO = ("11", "22", "33", "12", "13", "23")
 _QUERY = f"""
 SELECT cif.id, minerals.name, spacegroups.hm_notation, spacegroups.symmetry_xyz, publications.year, cif.formula,
-       crystal_density,
+       crystal_density, present,
        a, b, c, alpha, beta, gamma, atoms_sites, atoms_x, atoms_y, atoms_z, atoms_occupancy, atoms_u_iso,
        atoms_aniso_label, {", ".join("atoms_aniso_u" + ij for ij in _ANISO)}
 FROM cif LEFT JOIN minerals ON minerals.id = cif.mineral_id
          LEFT JOIN spacegroups ON spacegroups.id = cif.spacegroup_id
          LEFT JOIN publications ON publications.id = cif.publication_id
+         LEFT JOIN (SELECT cif_id, group_concat(element) AS present FROM cif_elements GROUP BY cif_id)
+                   ON cif_id = cif.id
 ORDER BY cif.id
 """
 
@@ -57,36 +61,13 @@ def iter_amcsd(path: str | Path) -> Iterator[Structure | Reject]:
     Raises:
         StructureError: the file is missing or has no such tables.
     """
-    if not Path(path).is_file():
-        raise StructureError(f"{path}: no such file")
-    connection = sqlite3.connect(f"{Path(path).resolve().as_uri()}?mode=ro", uri=True)
-    try:
-        connection.row_factory = sqlite3.Row
-        try:
-            present: dict[int, set[str]] = defaultdict(set)
-            for entry, element in connection.execute("SELECT cif_id, element FROM cif_elements"):
-                present[int(entry)].add(element)
-            rows = connection.execute(_QUERY)
-        except sqlite3.DatabaseError as error:
-            raise StructureError(f"{path}: not an AMCSD database ({error})") from None
-        for row in _each(rows, path):
-            source = f"amcsd:{row['id']}"
-            try:
-                yield _structure(row, present[row["id"]], source)
-            except BAD_RECORD as error:
-                yield Reject.record(source, error)
-    finally:
-        connection.close()
+    for row in rows_of(path, _QUERY, "an AMCSD"):
+        source = f"amcsd:{row['id']}"
+        yield attempt(source, _structure, row, source)
 
 
-def _each(rows: Iterable[sqlite3.Row], path: str | Path) -> Iterator[sqlite3.Row]:
-    try:
-        yield from rows
-    except sqlite3.DatabaseError as error:
-        raise StructureError(f"{path}: a damaged or truncated database ({error}); fetch it again") from None
-
-
-def _structure(row: sqlite3.Row, present: set[str], source: str) -> Structure:
+def _structure(row: sqlite3.Row, source: str) -> Structure:
+    present = set((row["present"] or "").split(","))
     try:
         cell = [float(row[k]) for k in CELL_LETTERS]
     except (TypeError, ValueError):
@@ -102,20 +83,15 @@ def _structure(row: sqlite3.Row, present: set[str], source: str) -> Structure:
     occupancy = np.where(occupancy <= 0, 1.0, np.minimum(occupancy, 1.0))
     if row["symmetry_xyz"] is None:
         raise StructureError("symmetry: no operators")
-    rotations, translations, number = _group(row["symmetry_xyz"])
-    check_metric(lattice, rotations)
+    operators, number = _group(row["symmetry_xyz"])
+    check_metric(lattice, operators[0])
     u_iso, beta, dropped = _displacements(row, labels, lattice)
-    made = expand_sites(lattice, elements, frac, occupancy, u_iso, beta, rotations, translations)
+    made = expand_sites(lattice, elements, frac, occupancy, u_iso, beta, *operators)
     sites = without_repeats(made, lattice)
-    return Structure(
-        lattice=lattice,
-        elements=sites.elements,
-        frac=sites.frac,
-        occupancy=sites.occupancy,
-        u_iso_A2=sites.u_iso_A2,
-        beta=sites.beta,
-        rotations=rotations,
-        translations=translations,
+    return symmetric_cell(
+        lattice,
+        sites,
+        operators,
         space_group=number,
         name="" if row["name"] == "<missing>" else row["name"] or "",
         source=source,
@@ -127,7 +103,7 @@ def _structure(row: sqlite3.Row, present: set[str], source: str) -> Structure:
         },
         doubts=(
             *contradictions(_content(row, present), sites.elements, sites.occupancy, float(np.linalg.det(lattice))),
-            *group_doubts(Stated(symbol=row["hm_notation"].split("%")[0]), (rotations, translations)),
+            *group_doubts(Stated(symbol=row["hm_notation"].split("%")[0]), operators),
             *check_sites(lattice, sites.elements, sites.frac, sites.occupancy),
         ),
     )
@@ -152,10 +128,10 @@ def _element(label: str, present: set[str]) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _group(text: str) -> tuple[NDArray[np.int64], NDArray[np.float64], int | None]:
-    rotations, translations = operators_from_triplets(json.loads(text))
-    check_group(rotations, translations)
-    return rotations, translations, space_group_number(rotations, translations)
+def _group(text: str) -> tuple[Operators, int | None]:
+    operators = operators_from_triplets(json.loads(text))
+    check_group(*operators)
+    return operators, space_group_number(*operators)
 
 
 def _decode(text: str) -> NDArray[np.float64]:

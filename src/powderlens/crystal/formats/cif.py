@@ -22,8 +22,9 @@ from powderlens.crystal.elements import NUMBER, element_from_text, shares_from_t
 from powderlens.crystal.expand import FULL, check_sites, crowded, expand_sites, without_repeats
 from powderlens.crystal.formats.cif_symmetry import stated_number, stated_symbol, stated_symmetry
 from powderlens.crystal.formats.cif_text import Names, decoded, number, parsed
-from powderlens.crystal.operators import space_group_number
-from powderlens.crystal.stated_symmetry import Operators, Reading, choose
+from powderlens.crystal.from_sites import symmetric_cell
+from powderlens.crystal.operators import Operators, space_group_number
+from powderlens.crystal.stated_symmetry import Chosen, Reading, choose
 from powderlens.crystal.structure import FULLEST, Structure, lattice_from_cell
 
 _CELL = ("length_a", "length_b", "length_c", "angle_alpha", "angle_beta", "angle_gamma")
@@ -90,16 +91,12 @@ def _choose(document: gemmi.cif.Document, name: str | None) -> gemmi.cif.Block:
         raise StructureError(f"no data block {name!r}; it has {', '.join(names) or 'none'}")
     if len(document) == 0:
         raise StructureError("no data block; is it a CIF?")
-    stated = [Names(block) for block in document]
-    for block, inside in zip(document, stated, strict=True):
-        if _has_structure(inside):
-            return block
+    stated = [(block, Names(block)) for block in document]
+    whole = [block for block, inside in stated if _has_structure(inside)]
     # Let the reader of the first block with atoms, or a cell, say what is missing.
-    for tag in ("_atom_site_fract_x", "_atom_site_label", "_cell_length_a"):
-        for block, inside in zip(document, stated, strict=True):
-            if inside.column(tag):
-                return block
-    return document[0]
+    tags = ("_atom_site_fract_x", "_atom_site_label", "_cell_length_a")
+    parts = [block for tag in tags for block, inside in stated if inside.column(tag)]
+    return [*whole, *parts, document[0]][0]
 
 
 @dataclass(frozen=True)
@@ -117,9 +114,8 @@ def _structure(names: Names, source: str) -> Structure:
     lattice = lattice_from_cell(_cell(names))
     listed = _sites(names)
     u_iso, beta, dropped = believable(listed.u_iso_A2, _tensors(names, listed.labels, lattice), lattice)
-    content = Content.of(
-        names.pair(*_FORMULA), number(names.pair("_cell_formula_units_z")), number(names.pair(*_DENSITY))
-    )
+    formula = names.pair(*_FORMULA)
+    content = Content.of(formula, number(names.pair("_cell_formula_units_z")), number(names.pair(*_DENSITY)))
     volume_A3 = float(np.linalg.det(lattice))
 
     def read(operators: Operators) -> Reading:
@@ -129,32 +125,27 @@ def _structure(names: Names, source: str) -> Structure:
 
     stated, notes = stated_symmetry(names)
     chosen = choose(stated, lattice, read, lambda sites: crowded(sites, lattice))
-    if chosen is not None:
-        (rotations, translations), sites, doubts = chosen
-        group = space_group_number(rotations, translations)
+    if chosen is None:
+        operators = np.eye(3, dtype=np.int64)[None], np.zeros((1, 3))
+        chosen = Chosen(operators, *read(operators))
+        group = None
     else:
-        rotations, translations = np.eye(3, dtype=np.int64)[None], np.zeros((1, 3))
-        sites, off = read((rotations, translations))
-        doubts, group = tuple(off), None
-    return Structure(
-        lattice=lattice,
-        elements=sites.elements,
-        frac=sites.frac,
-        occupancy=sites.occupancy,
-        u_iso_A2=sites.u_iso_A2,
-        beta=sites.beta,
-        rotations=rotations,
-        translations=translations,
+        group = space_group_number(*chosen.operators)
+    sites = chosen.sites
+    return symmetric_cell(
+        lattice,
+        sites,
+        chosen.operators,
         space_group=group,
         name=names.pair(*_NAME) or printable(names.block_name),
         source=source,
         labels={
-            "formula": names.pair(*_FORMULA),
+            "formula": formula,
             "symbol": stated_symbol(names),
             "stated_number": stated_number(names),
             "displacements_dropped": dropped,
         },
-        doubts=(*doubts, *check_sites(lattice, sites.elements, sites.frac, sites.occupancy)),
+        doubts=(*chosen.doubts, *check_sites(lattice, sites.elements, sites.frac, sites.occupancy)),
         notes=notes,
     )
 

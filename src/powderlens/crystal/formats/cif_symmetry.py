@@ -13,8 +13,8 @@ import numpy as np
 
 from powderlens.core.errors import StructureError
 from powderlens.crystal.formats.cif_text import Names, number, triplets
-from powderlens.crystal.operators import operators_from_triplets, triplet
-from powderlens.crystal.stated_symmetry import Operators, Stated
+from powderlens.crystal.operators import Operators, operators_from_triplets, triplet
+from powderlens.crystal.stated_symmetry import Stated
 
 AVERAGE = "modulated: the average structure is taken, without satellites"
 
@@ -143,9 +143,7 @@ def _in_space(text: str) -> str:
 def _products(operators: list[str], centring: list[str]) -> Operators:
     """Each operator after each centring translation."""
     rotations, translations = operators_from_triplets(operators)
-    if not centring:
-        return rotations, translations
-    turns, shifts = operators_from_triplets(centring)
+    turns, shifts = operators_from_triplets(centring or ["x,y,z"])
     return (
         np.einsum("aij,bjk->abik", turns, rotations).reshape(-1, 3, 3),
         (np.einsum("aij,bj->abi", turns, translations) + shifts[:, None, :]).reshape(-1, 3),

@@ -23,14 +23,8 @@ from powderlens.core.errors import StructureError
 from powderlens.crystal.convert import from_pymatgen
 from powderlens.crystal.elements import element_from_text
 from powderlens.crystal.expand import check_sites
-from powderlens.crystal.structure import (
-    BAD_RECORD,
-    Reject,
-    Structure,
-    check_lattice,
-    lattice_from_cell,
-    right_handed,
-)
+from powderlens.crystal.from_sites import whole_cell
+from powderlens.crystal.structure import BAD_RECORD, Reject, Structure, check_lattice, lattice_from_cell
 
 
 def iter_materials_project(path: str | Path) -> Iterator[Structure | Reject]:
@@ -50,7 +44,9 @@ def iter_materials_project(path: str | Path) -> Iterator[Structure | Reject]:
     """
     for number, line in enumerate(text_lines(path), start=1):
         if line.strip():
-            yield _line(line, number)
+            source = f"mp:line {number}"
+            record, problem = json_of(line)
+            yield Reject(source, problem) if problem else record_structure(record, source)
 
 
 def text_lines(path: str | Path) -> Generator[str]:
@@ -69,6 +65,16 @@ def text_lines(path: str | Path) -> Generator[str]:
         raise StructureError(f"{path}: not a whole gzip file ({error})") from None
     except UnicodeDecodeError as error:
         raise StructureError(f"{path}: not a text file ({error.reason} at byte {error.start})") from None
+
+
+def json_of(line: str) -> tuple[Any, str]:
+    """What a line of JSON says; None and why, where it is none."""
+    try:
+        return json.loads(line), ""
+    except RecursionError:
+        return None, "record: nested too deep"
+    except ValueError:
+        return None, "record: not JSON"
 
 
 def materials_project_structure(document: Any) -> Structure:
@@ -105,17 +111,6 @@ def is_document(thing: object) -> bool:
 
 def _field(thing: Any, name: str) -> Any:
     return thing.get(name) if isinstance(thing, Mapping) else getattr(thing, name, None)
-
-
-def _line(line: str, number: int) -> Structure | Reject:
-    source = f"mp:line {number}"
-    try:
-        record = json.loads(line)
-    except RecursionError:
-        return Reject(source, "record: nested too deep")
-    except ValueError:
-        return Reject(source, "record: not JSON")
-    return record_structure(record, source)
 
 
 def record_structure(record: Any, source: str) -> Structure | Reject:
@@ -156,12 +151,4 @@ def _from_dict(inside: Mapping[str, Any]) -> Structure:
             elements.append(element)
             frac.append(place)
             occupancy.append(float(species.get("occu", 1.0)))
-    basis, places = right_handed(basis, np.array(frac, dtype=float).reshape(-1, 3))
-    check_sites(basis, elements, places, np.array(occupancy))
-    return Structure(
-        lattice=basis,
-        elements=tuple(elements),
-        frac=places,
-        occupancy=np.array(occupancy),
-        u_iso_A2=np.full(len(elements), np.nan),
-    )
+    return whole_cell(basis, elements, frac, occupancy)

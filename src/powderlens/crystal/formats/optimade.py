@@ -14,8 +14,8 @@ import numpy as np
 from powderlens.core.elementary import inverse, product
 from powderlens.core.errors import StructureError
 from powderlens.crystal.elements import NUMBER
-from powderlens.crystal.expand import check_sites
-from powderlens.crystal.structure import BAD_RECORD, Reject, Structure, check_lattice, right_handed
+from powderlens.crystal.from_sites import whole_cell
+from powderlens.crystal.structure import BAD_RECORD, Reject, Structure, check_lattice
 
 VACANCY = "vacancy"
 _DEUTERIUM_MASS_U = (1.9, 2.1)
@@ -85,14 +85,11 @@ def optimade_structure(entry: Mapping[str, Any], source: str) -> Structure:
             rows.append(row)
             occupancy.append(share)
     stated = attributes.get("space_group_it_number")
-    lattice, frac = right_handed(lattice, product(positions, inverse(lattice))[rows].reshape(-1, 3))
-    check_sites(lattice, elements, frac, np.array(occupancy))
-    return Structure(
-        lattice=lattice,
-        elements=tuple(elements),
-        frac=frac,
-        occupancy=np.array(occupancy, dtype=float),
-        u_iso_A2=np.full(len(elements), np.nan),
+    return whole_cell(
+        lattice,
+        elements,
+        product(positions, inverse(lattice))[rows],
+        occupancy,
         name=str(attributes.get("chemical_formula_reduced") or ""),
         source=source,
         labels={} if stated is None else {"spacegroup": stated},

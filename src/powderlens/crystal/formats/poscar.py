@@ -16,7 +16,7 @@ from powderlens.core.elementary import cube_root, determinant, inverse, product
 from powderlens.core.errors import StructureError
 from powderlens.core.text import printable
 from powderlens.crystal.elements import element_from_text
-from powderlens.crystal.expand import check_sites
+from powderlens.crystal.from_sites import whole_cell
 from powderlens.crystal.structure import BAD_RECORD, FARTHEST, MAX_ATOMS, Structure, check_lattice
 
 LARGEST_NUMBER = 1e9
@@ -83,16 +83,7 @@ def _read(lines: list[str]) -> Structure:
     if cartesian:
         frac = product(product(frac, product(lattice, inverse(rows))), inverse(lattice))
     elements = _elements(species, counts, lines[0], coordinates)
-    check_sites(lattice, elements, frac, np.ones(n))
-    return Structure(
-        lattice=lattice,
-        elements=elements,
-        frac=frac,
-        occupancy=np.ones(n),
-        u_iso_A2=np.full(n, np.nan),
-        name=printable(lines[0].strip()),
-        source="poscar",
-    )
+    return whole_cell(lattice, elements, frac, name=printable(lines[0].strip()), source="poscar")
 
 
 def _scaled(rows: NDArray[np.float64], scale: list[float]) -> NDArray[np.float64]:

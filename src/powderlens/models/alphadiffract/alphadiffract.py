@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from powderlens.models.dense import dense, dense_head
+
 DROP_PATH, DROPOUT = 0.3, 0.2
 
 
@@ -111,24 +113,9 @@ def body(points: int, *, as_published: bool, small: bool) -> nn.Module:
     return Backbone(points, SMALL if small else FULL)
 
 
-def head(features: int, outputs: int, *, as_published: bool, small: bool) -> nn.Module:
-    """Dense layers to (b, outputs) logits."""
-    return _dense(features, (SMALL if small else FULL).hidden, outputs)
+head = dense_head(FULL.hidden, small_hidden=SMALL.hidden, dropout=DROPOUT)
 
 
 def lattice_head(features: int, *, as_published: bool, small: bool) -> nn.Module:
     """Dense layers to raw (b, 6), which `bounded_cell` turns into a cell."""
-    return _dense(features, (SMALL if small else FULL).lattice_hidden, 6)
-
-
-def _dense(features: int, hidden: tuple[int, int], outputs: int) -> nn.Module:
-    a, b = hidden
-    return nn.Sequential(
-        nn.Linear(features, a),
-        nn.ReLU(),
-        nn.Dropout(DROPOUT),
-        nn.Linear(a, b),
-        nn.ReLU(),
-        nn.Dropout(DROPOUT),
-        nn.Linear(b, outputs),
-    )
+    return dense(features, (SMALL if small else FULL).lattice_hidden, 6, dropout=DROPOUT)

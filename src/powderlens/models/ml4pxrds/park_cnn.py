@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from powderlens.models.dense import Head, dense_head
 from powderlens.models.ml4pxrds.same_padding import SameConv1d, glorot
 
 SMALL_CHANNELS, CHANNELS = 24, 80
@@ -48,19 +49,16 @@ class ParkBody(nn.Module):
         return self.layers(x_B1L)
 
 
-def park_body(points: int, small: bool) -> nn.Module:
-    """The convolutions at full or small size."""
+def park_body(points: int, *, as_published: bool, small: bool) -> nn.Module:
+    """The `body` of their files: the convolutions at full or small size."""
     return ParkBody(points, SMALL_CHANNELS if small else CHANNELS)
 
 
-def park_head(features: int, hidden: tuple[int, int], outputs: int, small: bool) -> nn.Module:
-    """Two hidden dense layers and the logits.
+def park_head(*hidden: int) -> Head:
+    """The `head` of their files: hidden dense layers, of the small size none wider than `SMALL_WIDTH`, and the logits.
 
     Args:
-        features: F of the body.
         hidden: widths of the hidden layers.
-        outputs: logits per pattern.
-        small: no hidden layer wider than `SMALL_WIDTH`.
     """
-    a, b = (min(width, SMALL_WIDTH) for width in hidden) if small else hidden
-    return glorot(nn.Sequential(nn.Linear(features, a), nn.ReLU(), nn.Linear(a, b), nn.ReLU(), nn.Linear(b, outputs)))
+    layers = dense_head(hidden, small_hidden=[min(width, SMALL_WIDTH) for width in hidden])
+    return lambda *args, **how: glorot(layers(*args, **how))

@@ -8,6 +8,7 @@ Shapes: B patterns, C channels, L points.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -107,31 +108,23 @@ def _norm(groups: int, channels: int) -> nn.Module:
     return nn.GroupNorm(groups, channels, eps=1e-3)
 
 
-def resnet_body(
-    points: int, blocks: tuple[int, ...], *, bottleneck: bool, small: bool, small_average: int = 1
-) -> nn.Module:
-    """The network without its dense layers.
+def resnet_body(blocks: tuple[int, ...], *, bottleneck: bool, small_average: int = 1) -> Callable[..., nn.Module]:
+    """The `body` of their files: stem, pool and four groups, flattened, see `ResNet`.
 
     Args:
-        points: length of the input.
         blocks: in each of the four groups.
         bottleneck: kind of block.
-        small: narrow, on patterns averaged over `small_average` points.
-        small_average: no effect at full size.
+        small_average: points that the small size, which is narrow, averages first.
     """
-    if small:
-        return ResNet(
-            points,
-            blocks,
-            bottleneck=bottleneck,
-            width=SMALL_WIDTH,
-            groups=SMALL_NORM_GROUPS,
-            average=small_average,
-        )
-    return ResNet(points, blocks, bottleneck=bottleneck, width=WIDTH, groups=NORM_GROUPS)
+
+    def body(points: int, *, as_published: bool, small: bool) -> nn.Module:
+        width, groups, average = (SMALL_WIDTH, SMALL_NORM_GROUPS, small_average) if small else (WIDTH, NORM_GROUPS, 1)
+        return ResNet(points, blocks, bottleneck=bottleneck, width=width, groups=groups, average=average)
+
+    return body
 
 
-def resnet_head(features: int, outputs: int, *, small: bool) -> nn.Module:
-    """Two dense layers; there is no activation between them."""
+def resnet_head(features: int, outputs: int, *, as_published: bool, small: bool) -> nn.Module:
+    """The `head` of their files: two dense layers; there is no activation between them."""
     rank = SMALL_RANK if small else RANK
     return glorot(nn.Sequential(nn.Linear(features, rank), nn.Linear(rank, outputs)))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from powderlens.core.errors import InputError
+from powderlens.models.dense import dense
 
 WIDTHS, SMALL_WIDTHS = (32, 64, 128), (16, 24, 32)
 HIDDEN, SMALL_HIDDEN = 512, 128
@@ -106,14 +107,9 @@ def body(
     return PrismBody(points, widths, hidden, dropout)
 
 
-def head(features: int, outputs: int, *, as_published: bool, small: bool) -> nn.Module:
-    """One dense layer to (b, outputs) logits."""
-    return nn.Linear(features, outputs)
-
-
 def lattice_head(features: int, *, as_published: bool, small: bool) -> nn.Module:
     """Two dense layers to raw (b, 6), for `cell`."""
-    return nn.Sequential(nn.Linear(features, LATTICE_HIDDEN), nn.ReLU(), nn.Linear(LATTICE_HIDDEN, 6))
+    return dense(features, (LATTICE_HIDDEN,), 6)
 
 
 def cell(raw_B6: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from powderlens.models.simxrd.stack import FlatBody, dense_head, many
+from powderlens.models.dense import dense
+from powderlens.models.simxrd.stack import FlatBody, many
 
 LENGTH = 10001
 
@@ -44,4 +45,4 @@ def head(features: int, outputs: int, *, as_published: bool, small: bool) -> nn.
         hidden = (460, 230) if small else (2300, 1150)
     else:
         hidden = (300, 70) if small else (700, 70)
-    return dense_head(features, hidden, outputs, dropout=0.5, softmaxes=int(as_published))
+    return dense(features, hidden, outputs, dropout=0.5, softmaxes=int(as_published))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
+from powderlens.models.dense import dense_head
 from powderlens.models.simxrd.resample import PUBLISHED_POINTS
-from powderlens.models.simxrd.stack import FlatBody, dense_head
+from powderlens.models.simxrd.stack import FlatBody
 
 DROPOUT = 0.33
 
@@ -25,13 +26,5 @@ def body(points: int, *, as_published: bool, small: bool) -> nn.Module:
     return FlatBody(PUBLISHED_POINTS, stages)
 
 
-def head(features: int, outputs: int, *, as_published: bool, small: bool) -> nn.Module:
-    """A hidden layer of 2000 with dropout 0.33: (b, features) to (b, outputs). Logits, as published too.
-
-    Args:
-        features: of the body.
-        outputs: width of the answer.
-        as_published: makes no difference here.
-        small: hidden 350.
-    """
-    return dense_head(features, (350 if small else 2000,), outputs, dropout=DROPOUT)
+head = dense_head((2000,), small_hidden=(350,), dropout=DROPOUT)
+"""Logits, as published too."""

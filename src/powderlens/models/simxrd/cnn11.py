@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from powderlens.models.simxrd.stack import FlatBody, dense_head
+from powderlens.models.dense import dense_head
+from powderlens.models.simxrd.stack import FlatBody
 
 LENGTH = 8500
 
@@ -24,13 +25,5 @@ def body(points: int, *, as_published: bool, small: bool) -> nn.Module:
     return FlatBody(LENGTH, stages)
 
 
-def head(features: int, outputs: int, *, as_published: bool, small: bool) -> nn.Module:
-    """Hidden layers of 2300 and 1150 with dropout 0.5: (b, features) to (b, outputs). Logits, as published too.
-
-    Args:
-        features: of the body.
-        outputs: width of the answer.
-        as_published: makes no difference here.
-        small: hidden 400 and 200.
-    """
-    return dense_head(features, (400, 200) if small else (2300, 1150), outputs, dropout=0.5)
+head = dense_head((2300, 1150), small_hidden=(400, 200), dropout=0.5)
+"""Logits, as published too."""

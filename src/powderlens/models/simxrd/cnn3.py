@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from powderlens.models.simxrd.stack import FlatBody, dense_head
+from powderlens.models.dense import dense_head
+from powderlens.models.simxrd.stack import FlatBody
 
 LENGTH = 4501
 
@@ -32,14 +33,5 @@ def body(points: int, *, as_published: bool, small: bool) -> nn.Module:
     )
 
 
-def head(features: int, outputs: int, *, as_published: bool, small: bool) -> nn.Module:
-    """Hidden layers of 2500 and 1000 with LeakyReLU: (b, features) to (b, outputs).
-
-    Args:
-        features: of the body.
-        outputs: width of the answer.
-        as_published: ends in a softmax.
-        small: hidden 400 and 200.
-    """
-    hidden = (400, 200) if small else (2500, 1000)
-    return dense_head(features, hidden, outputs, activation=nn.LeakyReLU, softmaxes=int(as_published))
+head = dense_head((2500, 1000), small_hidden=(400, 200), activation=nn.LeakyReLU, softmaxes=1)
+"""As published it ends in a softmax."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import nn
 
-from powderlens.models.simxrd.stack import FlatBody, dense_head
+from powderlens.models.dense import dense_head
+from powderlens.models.simxrd.stack import FlatBody
 
 LENGTH = 2251
 
@@ -27,13 +28,5 @@ def body(points: int, *, as_published: bool, small: bool) -> nn.Module:
     return FlatBody(LENGTH, stages)
 
 
-def head(features: int, outputs: int, *, as_published: bool, small: bool) -> nn.Module:
-    """Hidden layers of 120 and 84: (b, features) to (b, outputs).
-
-    Args:
-        features: of the body.
-        outputs: width of the answer.
-        as_published: ends in two softmaxes.
-        small: the same.
-    """
-    return dense_head(features, (120, 84), outputs, softmaxes=2 * as_published)
+head = dense_head((120, 84), softmaxes=2)
+"""As published it ends in two softmaxes."""

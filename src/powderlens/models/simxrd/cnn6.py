@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
+from powderlens.models.dense import dense_head
 from powderlens.models.simxrd.resample import PUBLISHED_POINTS
-from powderlens.models.simxrd.stack import FlatBody, dense_head
+from powderlens.models.simxrd.stack import FlatBody
 
 SMALL_POINTS = 1167
 
@@ -28,13 +29,5 @@ def body(points: int, *, as_published: bool, small: bool) -> nn.Module:
     return FlatBody(SMALL_POINTS if small else PUBLISHED_POINTS, [*stages, nn.LeakyReLU()])
 
 
-def head(features: int, outputs: int, *, as_published: bool, small: bool) -> nn.Module:
-    """Hidden layers of 500 and 250, each dropout 0.1 and LeakyReLU: (b, features) to (b, outputs).
-
-    Args:
-        features: of the body.
-        outputs: width of the answer.
-        as_published: ends in a softmax.
-        small: the same.
-    """
-    return dense_head(features, (500, 250), outputs, activation=nn.LeakyReLU, dropout=0.1, softmaxes=int(as_published))
+head = dense_head((500, 250), activation=nn.LeakyReLU, dropout=0.1, softmaxes=1)
+"""As published it ends in a softmax."""

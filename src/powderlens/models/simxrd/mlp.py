@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
+from powderlens.models.dense import dense_head
 from powderlens.models.simxrd.resample import PUBLISHED_POINTS
-from powderlens.models.simxrd.stack import FlatBody, dense_head
+from powderlens.models.simxrd.stack import FlatBody
 
 
 def body(points: int, *, as_published: bool, small: bool) -> nn.Module:
@@ -19,14 +20,5 @@ def body(points: int, *, as_published: bool, small: bool) -> nn.Module:
     return FlatBody(PUBLISHED_POINTS, [])
 
 
-def head(features: int, outputs: int, *, as_published: bool, small: bool) -> nn.Module:
-    """Hidden layers of 7000, 7000 and 3500 with ReLU, no dropout: (b, features) to (b, outputs).
-
-    Args:
-        features: of the body.
-        outputs: width of the answer.
-        as_published: ends in two softmaxes.
-        small: hidden 300, 300 and 150.
-    """
-    hidden = (300, 300, 150) if small else (7000, 7000, 3500)
-    return dense_head(features, hidden, outputs, softmaxes=2 * as_published)
+head = dense_head((7000, 7000, 3500), small_hidden=(300, 300, 150), softmaxes=2)
+"""As published it ends in two softmaxes."""

@@ -5,6 +5,8 @@ Shapes: b patterns, S steps, P points a step, H hidden.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +14,8 @@ from powderlens.models.simxrd.resample import Fold
 
 LAYERS, HIDDEN = 4, 64
 SMALL_PER_STEP, SMALL_HIDDEN = 20, 32
+
+CellType = type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]
 
 
 class Recurrent(nn.Module):
@@ -31,7 +35,7 @@ class Recurrent(nn.Module):
 
     def __init__(
         self,
-        cell: type[nn.RNN] | type[nn.LSTM] | type[nn.GRU],
+        cell: CellType,
         points: int,
         *,
         bidirectional: bool = False,
@@ -53,3 +57,21 @@ class Recurrent(nn.Module):
         if self.both_ends:
             return torch.cat([y_bSH[:, -1, : self.hidden], y_bSH[:, 0, self.hidden :]], dim=1)
         return y_bSH[:, -1]
+
+
+def recurrent_body(cell: CellType, *, bidirectional: bool = False) -> Callable[..., nn.Module]:
+    """The `body` of a network's file: four layers of hidden 64, (b, 1, points) to (b, 64), or in both directions 128.
+
+    It takes any number of points, so many steps. As published, both directions are taken at the last step, where the
+    backward one has read a single step; as meant, the backward one at the first step. Small: 20 points a step and
+    hidden 32.
+
+    Args:
+        cell: `nn.RNN` (tanh), `nn.LSTM` or `nn.GRU`.
+        bidirectional: two directions.
+    """
+
+    def body(points: int, *, as_published: bool, small: bool) -> nn.Module:
+        return Recurrent(cell, points, bidirectional=bidirectional, last_step_only=as_published, small=small)
+
+    return body

@@ -1,11 +1,11 @@
-"""What the convolutional networks share: a body of convolutions that ends flat, and dense heads.
+"""What the convolutional networks share: a body of convolutions that ends flat.
 
 Shapes: b patterns, C channels, L points, F features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -49,31 +49,3 @@ class FlatBody(nn.Module):
 def _one(value: int | str | tuple[int, ...]) -> int:
     """torch keeps some sizes as numbers and some as tuples of one."""
     return int(value[0] if isinstance(value, tuple) else value)
-
-
-def dense_head(
-    features: int,
-    hidden: Sequence[int],
-    outputs: int,
-    *,
-    activation: Callable[[], nn.Module] = nn.ReLU,
-    dropout: float = 0.0,
-    softmaxes: int = 0,
-) -> nn.Sequential:
-    """Dense layers, each hidden one with activation and dropout: (b, features) to (b, outputs).
-
-    Args:
-        features: F.
-        hidden: widths of the hidden layers.
-        outputs: width of the last one, which has no activation.
-        activation: maker of the activation.
-        dropout: rate after each hidden layer; 0 leaves it out.
-        softmaxes: how many softmaxes follow the last layer: the fault of the networks as published.
-    """
-    layers: list[nn.Module] = []
-    for width in hidden:
-        layers += [nn.Linear(features, width), activation()]
-        layers += [nn.Dropout(dropout)] if dropout else []
-        features = width
-    layers += [nn.Linear(features, outputs), *(nn.Softmax(dim=1) for _ in range(softmaxes))]
-    return nn.Sequential(*layers)

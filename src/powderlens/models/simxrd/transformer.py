@@ -69,15 +69,3 @@ def body(points: int, *, as_published: bool, small: bool) -> nn.Module:
             them, which is all that the answer depends on; as meant 20 points a token.
     """
     return PointTransformer(points, over_batch=as_published, small=small)
-
-
-def head(features: int, outputs: int, *, as_published: bool, small: bool) -> nn.Module:
-    """One dense layer: (b, features) to (b, outputs). Logits, as published too.
-
-    Args:
-        features: of the body.
-        outputs: width of the answer.
-        as_published: makes no difference here.
-        small: the same.
-    """
-    return nn.Linear(features, outputs)

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from powderlens.core.errors import InputError
 from powderlens.corpus.store.corpus import Corpus
-from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.evaluate.answers import Answers, read_answers
 from powderlens.evaluate.record import Record
 from powderlens.evaluate.training_run import read_run
@@ -43,7 +42,7 @@ class AskedNetwork:
     network: Network
     path: Path
     record: Record
-    corpus: Corpus | StoredCorpus
+    corpus: Corpus
     floor: bool
 
     @property

@@ -1,36 +1,38 @@
 """What every analysis takes and returns: records with their answers, corpora, a table, a figure and sentences.
 
-An analysis draws inside `carry_out`, which sets the style of all figures; it imports matplotlib itself, where it draws.
+An analysis draws inside `carry_out`, which sets the style of all figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, TypeVar
 
+import matplotlib
 import pyarrow as pa
 import pyarrow.csv
+from matplotlib.figure import Figure
 
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, make_folder
-from powderlens.corpus.exchange.export import open_any
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.manifest import read_manifest
-from powderlens.corpus.store.stored import StoredCorpus
+from powderlens.diffraction.figure import STYLE, check_format, save
 from powderlens.evaluate.answers import Answers, read_answers
 from powderlens.evaluate.record import CorpusPart, Record, read_records
 from powderlens.models.registry import NAMES
 from powderlens.reproduce.analyses.registry import Kind
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class AskedTask:
     """One task of one record.
 
     Attributes:
@@ -45,9 +47,9 @@ class Asked:
     record: Record
     task: str
 
-    def answers(self) -> Answers:
+    def answers(self, *more: str) -> Answers:
         """See `read_answers`."""
-        return read_answers(self.path, self.record, self.task)
+        return read_answers(self.path, self.record, self.task, *more)
 
     @property
     def tested(self) -> tuple[str, str]:
@@ -73,7 +75,7 @@ class Inputs:
     patterns: tuple[int, ...] = ()
     seed: int = 0
 
-    def asked(self, *tasks: str, seeds: bool = True) -> list[Asked]:
+    def asked(self, *tasks: str, seeds: bool = True) -> list[AskedTask]:
         """Every record with each of these tasks that it answers, by task and network.
 
         Args:
@@ -89,7 +91,7 @@ class Inputs:
             raise InputError(f"none of {len(self.records)} records answers {' or '.join(tasks)}; give one that does")
         found.sort(key=lambda one: (tasks.index(one[2]), place.get(one[1].network, len(place))))
         named = labels([record for _, record, _ in found], [task for *_, task in found], seeds=seeds)
-        return [Asked(label, *one) for label, one in zip(named, found, strict=True)]
+        return [AskedTask(label, *one) for label, one in zip(named, found, strict=True)]
 
     def on_corpus(self, role: Literal["tested", "trained"]) -> tuple[Inputs, list[str]]:
         """The records of `--corpus` alone, and a sentence where others are left out.
@@ -120,20 +122,28 @@ class Result:
     """What an analysis found.
 
     Attributes:
-        table: the figures behind the plot, flat columns with units in their names.
+        rows: the figures behind the plot, with units in their names.
         figure: the plot.
         notes: sentences: what was found, of how many patterns, what it does not say.
     """
 
-    table: pa.Table
+    rows: Sequence[Mapping[str, object]]
     figure: Figure
-    notes: tuple[str, ...]
+    notes: Sequence[str]
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The rows; columns in the order in which they first appear, null where a row has none."""
+        names = dict.fromkeys(name for row in self.rows for name in row)
+        return pa.table({name: [row.get(name) for row in self.rows] for name in names})
 
 
-def table_of(rows: Sequence[Mapping[str, object]]) -> pa.Table:
-    """Rows as a table; columns in the order in which they first appear, null where a row has none."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return pa.table({name: [row.get(name) for row in rows] for name in names})
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """Items by their keys; both in the order in which they first appear."""
+    found: dict[Key, list[Item]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
+    return found
 
 
 def labels(records: Sequence[Record], tasks: Sequence[str] | None = None, *, seeds: bool = True) -> list[str]:
@@ -153,7 +163,7 @@ def labels(records: Sequence[Record], tasks: Sequence[str] | None = None, *, see
         [str(record.protocol) for record in records],
     ]
     only_if_needed = [
-        [f"{record.tested.corpus}:{record.tested.part}" for record in records],
+        [record.tested.name for record in records],
         [f"trained on {record.training.data.corpus}" for record in records],
         [f"seed {record.seed}" if seeds else "" for record in records],
     ]
@@ -172,7 +182,7 @@ def _losses(record: Record, task: str | None) -> str:
     return ", ".join(dict.fromkeys(named)).replace("_", " ")
 
 
-def check_corpus(path: Path, wanted: CorpusPart, what: str) -> Corpus | StoredCorpus:
+def check_corpus(path: Path, wanted: CorpusPart, what: str) -> Corpus:
     """The corpus that a record is of; stored ones without a grid.
 
     Args:
@@ -183,7 +193,7 @@ def check_corpus(path: Path, wanted: CorpusPart, what: str) -> Corpus | StoredCo
     Raises:
         InputError: another corpus, or none.
     """
-    opened = open_any(path)
+    opened = Corpus.open(path)
     if (given := opened.manifest["sha256"]) != wanted.sha256:
         raise InputError(
             f"{path}: its sha256 is {given[:12]}, and the record {what} {wanted.corpus} with {wanted.sha256[:12]}; "
@@ -192,7 +202,7 @@ def check_corpus(path: Path, wanted: CorpusPart, what: str) -> Corpus | StoredCo
     return opened
 
 
-def gather(
+def read_inputs(
     kind: Kind,
     records: Sequence[Path],
     *,
@@ -226,7 +236,7 @@ def carry_out(kind: Kind, inputs: Inputs, folder: Path, extension: str) -> tuple
 
     Args:
         kind: which.
-        inputs: from `gather`.
+        inputs: from `read_inputs`.
         folder: made where it is not there; files of the same names are replaced.
         extension: "png", "svg" or "pdf".
 
@@ -236,10 +246,6 @@ def carry_out(kind: Kind, inputs: Inputs, folder: Path, extension: str) -> tuple
     Raises:
         InputError: from the analysis, or a place that cannot be written to.
     """
-    import matplotlib
-
-    from powderlens.diffraction.figure import STYLE, check_format, save
-
     picture = folder / f"{kind.name}.{extension}"
     check_format(picture)
     make_folder(folder)

@@ -6,18 +6,17 @@ SimXRD (Cao et al. 2025) Fig. 3: space groups by rank; Fig. 4: systems, and spac
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.exchange.export import open_any
-from powderlens.reproduce.analyses.base import Inputs, Result, table_of
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.reproduce.analyses.base import Inputs, Result, grouped
+from powderlens.reproduce.analyses.drawing import canvas, open_frame, tints
 from powderlens.symmetry.groups import SYSTEM_OF, SYSTEMS, crystal_system, symbol
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 RARE = 50
 """Crystals below which ML4pXRDs leaves a space group out."""
@@ -59,13 +58,9 @@ def analyse(inputs: Inputs) -> Result:
         InputError: neither a corpus nor a record of space groups.
     """
     sets = _of_corpus(inputs) if inputs.corpus is not None else []
-    seen = set()
-    for one in inputs.asked("space_group"):
-        if one.tested not in seen:
-            seen.add(one.tested)
-            answers = one.answers()
-            part = one.record.tested
-            sets.append(count(f"{part.corpus}, tested {part.part}", answers.truth, answers.crystal))
+    for one, *_ in grouped(inputs.asked("space_group"), lambda one: one.tested).values():
+        answers, part = one.answers(), one.record.tested
+        sets.append(count(f"{part.corpus}, tested {part.part}", answers.truth, answers.crystal))
     if not sets:
         raise InputError("class-distribution needs --corpus, or records of space groups")
     rows = [
@@ -81,12 +76,12 @@ def analyse(inputs: Inputs) -> Result:
         for one in sets
         for number in np.flatnonzero(one.patterns).tolist()
     ]
-    return Result(table=table_of(rows), figure=_figure(sets), notes=tuple(_note(one) for one in sets))
+    return Result(rows, _figure(sets), [_note(one) for one in sets])
 
 
 def _of_corpus(inputs: Inputs) -> list[Counted]:
     assert inputs.corpus is not None
-    corpus = open_any(inputs.corpus)
+    corpus = Corpus.open(inputs.corpus)
     sets = []
     for part in corpus.parts:
         numbers = corpus.numbers(part)
@@ -102,16 +97,10 @@ def systems(groups: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _figure(sets: list[Counted]) -> Figure:
-    from matplotlib import colormaps
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter, StrMethodFormatter
-
-    figure = Figure(figsize=(10.5, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, ((left, right),) = canvas(10.5, 4.2, across=2)
     shown = _merged(sets)
-    tints = [colormaps["viridis"](0.1 + 0.7 * i / max(len(shown) - 1, 1)) for i in range(len(shown))]
     wide = 0.8 / len(shown)
-    for i, (one, tint) in enumerate(zip(shown, tints, strict=True)):
+    for i, (one, tint) in enumerate(zip(shown, tints(len(shown), 0.7), strict=True)):
         by_system = systems(one.crystals)
         left.bar(np.arange(7) - 0.4 + (i + 0.5) * wide, 100 * by_system / by_system.sum(), wide, color=tint)
         ranked = np.sort(one.crystals[one.crystals > 0])[::-1]
@@ -126,20 +115,14 @@ def _figure(sets: list[Counted]) -> Figure:
     right.set_ylabel("crystals")
     right.legend(frameon=False, fontsize=8)
     for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
+        open_frame(axes)
     return figure
 
 
 def _merged(sets: list[Counted]) -> list[Counted]:
     """Sets of the same crystals, as the parts of an in-library split are, as one."""
-    kept: list[Counted] = []
-    for one in sets:
-        same = next((i for i, other in enumerate(kept) if np.array_equal(other.crystals, one.crystals)), None)
-        if same is None:
-            kept.append(one)
-        else:
-            kept[same] = replace(kept[same], name=f"{kept[same].name}\n{one.name}")
-    return kept
+    alike = grouped(sets, lambda one: one.crystals.tobytes()).values()
+    return [replace(same[0], name="\n".join(one.name for one in same)) for same in alike]
 
 
 def _note(one: Counted) -> str:

@@ -6,19 +6,17 @@ many groups. AlphaDiffract Fig. S5 has the systems.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.evaluate.answers import Answers, share
-from powderlens.reproduce.analyses.base import Asked, Inputs, Result, check_corpus, table_of
-from powderlens.reproduce.analyses.heat import heat_map, heat_size
+from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, check_corpus, grouped
+from powderlens.reproduce.analyses.drawing import canvas, heat_map, heat_size
 from powderlens.symmetry.groups import SYSTEM_OF, SYSTEMS
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 FIFTHS = 5
 
@@ -54,36 +52,36 @@ def analyse(inputs: Inputs) -> Result:
     for one, answers in zip(asked, said, strict=True):
         system = answers.truth if one.task == "crystal_system" else np.array(SYSTEM_OF)[answers.truth]
         rows += [_row(one, answers, "system", name, system == i) for i, name in enumerate(SYSTEMS)]
-    grouped = [(one, answers) for one, answers in zip(asked, said, strict=True) if one.task == "space_group"]
+    of_groups = [(one, answers) for one, answers in zip(asked, said, strict=True) if one.task == "space_group"]
     counted = ""
-    if grouped:
-        crystals, counted = _crystals(inputs, grouped)
+    if of_groups:
+        crystals, counted = _crystals(inputs, of_groups)
         sets = {f"{i}: {_span(crystals[groups])}": groups for i, groups in enumerate(fifths(crystals), 1)}
         unseen = np.flatnonzero(crystals[1:] == 0) + 1
-        if any(np.isin(answers.truth, unseen).any() for _, answers in grouped):
+        if any(np.isin(answers.truth, unseen).any() for _, answers in of_groups):
             sets = {"0: none": unseen, **sets}
-        for one, answers in grouped:
+        for one, answers in of_groups:
             for name, groups in sets.items():
                 row = _row(one, answers, "frequency", name, np.isin(answers.truth, groups))
                 rows.append({**row, "space_groups": len(groups), "counted_crystals": int(crystals[groups].sum())})
-    return Result(table=table_of(rows), figure=_figure(rows, counted), notes=(*_notes(rows, said, counted), *left))
+    return Result(rows, _figure(rows, counted), [*_notes(rows, said, counted), *left])
 
 
-def _crystals(inputs: Inputs, grouped: list[tuple[Asked, Answers]]) -> tuple[NDArray[np.int64], str]:
+def _crystals(inputs: Inputs, of_groups: list[tuple[AskedTask, Answers]]) -> tuple[NDArray[np.int64], str]:
     """(231,) crystals of each group, and in words what they are counted in."""
     if inputs.corpus is not None:
-        for one, _ in grouped:
+        for one, _ in of_groups:
             corpus = check_corpus(inputs.corpus, one.record.training.data, "was trained on")
-        if len({one.record.training.data.part for one, _ in grouped}) > 1:
+        if len({one.record.training.data.part for one, _ in of_groups}) > 1:
             raise InputError("the records were trained on several parts of the corpus; give those of one")
-        part = grouped[0][0].record.training.data.part
+        part = of_groups[0][0].record.training.data.part
         numbers = corpus.numbers(part)
         _, first = np.unique(corpus.crystal_of(numbers), return_index=True)
         groups = corpus.labels(numbers[first]).space_group
         return np.bincount(groups, minlength=231), f"the training part of {inputs.corpus.name}"
-    if len({one.tested for one, _ in grouped}) > 1:
+    if len({one.tested for one, _ in of_groups}) > 1:
         raise InputError("the records were tested on several parts; give those of one, or --corpus of the training")
-    one, answers = grouped[0]
+    one, answers = of_groups[0]
     _, first = np.unique(answers.crystal, return_index=True)
     words = f"the tested part of {one.record.tested.corpus}, as no --corpus was given"
     return np.bincount(answers.truth[first], minlength=231), words
@@ -94,7 +92,7 @@ def _span(crystals: NDArray[np.int64]) -> str:
     return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
 
-def _row(one: Asked, answers: Answers, by: str, name: str, where: NDArray[np.bool_]) -> dict[str, Any]:
+def _row(one: AskedTask, answers: Answers, by: str, name: str, where: NDArray[np.bool_]) -> dict[str, Any]:
     accuracy, error = share(answers.right[where], answers.crystal[where])
     return {
         "network": one.label,
@@ -109,27 +107,18 @@ def _row(one: Asked, answers: Answers, by: str, name: str, where: NDArray[np.boo
 
 
 def _figure(rows: list[dict[str, Any]], counted: str) -> Figure:
-    from matplotlib.figure import Figure
-
-    panels = []
-    for by, title in (("system", "crystal system of the truth"), ("frequency", "fifths of the space groups")):
-        some = [row for row in rows if row["by"] == by]
-        if some:
-            names = list(dict.fromkeys((row["network"], row["task"]) for row in some))
-            columns = list(dict.fromkeys(row["category"] for row in some))
-            values = np.array([100 * row["accuracy"] for row in some]).reshape(len(names), len(columns))
-            panels.append((title, names, columns, values))
-    words = [name for name, _ in panels[0][1]]
-    heights = [len(names) for _, names, *_ in panels]
-    figure = Figure(
-        figsize=heat_size(sum(heights), 7, names=words, above=1.5 + 1.3 * len(panels)), layout="constrained"
-    )
-    for axes, (title, names, columns, values) in zip(
-        figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0], panels, strict=True
-    ):
-        heat_map(axes, values, [name for name, _ in names], columns)
-        axes.set_title(f"accuracy (%) by {title}", loc="left", fontsize=10)
-        if title.startswith("fifths"):
+    titles = {"system": "crystal system of the truth", "frequency": "fifths of the space groups"}
+    by_panel = grouped(rows, lambda row: str(row["by"]))
+    names = {by: list(grouped(some, lambda row: (row["network"], row["task"]))) for by, some in by_panel.items()}
+    heights = [len(keys) for keys in names.values()]
+    size = heat_size(sum(heights), 7, names=[name for name, _ in names["system"]], above=1.5 + 1.3 * len(by_panel))
+    figure, grid = canvas(*size, len(by_panel), height_ratios=heights)
+    for axes, (by, some) in zip(grid[:, 0], by_panel.items(), strict=True):
+        columns = list(grouped(some, lambda row: str(row["category"])))
+        values = np.array([100 * row["accuracy"] for row in some]).reshape(-1, len(columns))
+        heat_map(axes, values, [name for name, _ in names[by]], columns)
+        axes.set_title(f"accuracy (%) by {titles[by]}", loc="left", fontsize=10)
+        if by == "frequency":
             axes.set_xlabel(f"crystals of a group in {counted}", fontsize=8)
     return figure
 
@@ -138,12 +127,12 @@ def _notes(rows: list[dict[str, Any]], said: list[Answers], counted: str) -> lis
     notes = []
     of_groups = [row for row in rows if row["by"] == "frequency"]
     if of_groups:
-        columns = list(dict.fromkeys(row["category"] for row in of_groups))
-        found = {c: [row["accuracy"] for row in of_groups if row["category"] == c and row["patterns"]] for c in columns}
-        mean = {c: float(np.mean(some)) for c, some in found.items() if some}
+        sets = grouped(of_groups, lambda row: str(row["category"]))
+        found = {name: [row["accuracy"] for row in some if row["patterns"]] for name, some in sets.items()}
+        mean = {name: float(np.mean(some)) for name, some in found.items() if some}
         notes.append(
             f"Space groups in five sets of equally many groups by their crystals in {counted}; mean accuracy of "
-            f"{len(of_groups) // len(columns)} records by set and span of crystals: "
+            f"{len(of_groups) // len(sets)} records by set and span of crystals: "
             f"{', '.join(f'{100 * value:.1f} % ({name})' for name, value in mean.items())}."
         )
     notes.append(

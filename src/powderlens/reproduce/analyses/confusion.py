@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from powderlens.evaluate.answers import SILENT, Answers
-from powderlens.reproduce.analyses.base import Inputs, Result, table_of
-from powderlens.reproduce.analyses.heat import heat_map
+from powderlens.reproduce.analyses.base import Inputs, Result
+from powderlens.reproduce.analyses.drawing import canvas, heat_map, name_panel
 from powderlens.symmetry.groups import SYSTEM_OF, SYSTEMS
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 ACROSS = 4
 
@@ -58,23 +56,20 @@ def analyse(inputs: Inputs) -> Result:
             f"most often missed: {SYSTEMS[i]}, taken for {SYSTEMS[j]} ({wrong[i, j]:,})."
         )
     names = [f"{one.label}\n{one.task.replace('_', ' ')}" for one in asked]
-    return Result(table=table_of(rows), figure=_figure(found, names), notes=tuple(notes))
+    return Result(rows, _figure(found, names), notes)
 
 
 def _figure(found: list[NDArray[np.int64]], names: list[str]) -> Figure:
-    from matplotlib.figure import Figure
-
     across = min(ACROSS, len(found))
     down = -(-len(found) // across)
-    figure = Figure(figsize=(1.0 + 3.0 * across, 0.8 + 3.0 * down), layout="constrained")
-    grid = figure.subplots(down, across, squeeze=False, sharey=True)
+    figure, grid = canvas(1.0 + 3.0 * across, 0.8 + 3.0 * down, down, across, sharey=True)
     short = [name[:5] for name in SYSTEMS]
     for axes, matrix, name in zip(grid.flat, found, names, strict=False):
         rows = matrix.sum(axis=1, keepdims=True)
         percent = np.where(rows > 0, 100 * matrix / np.maximum(rows, 1), np.nan)
         silent = matrix[:, -1].any()
         heat_map(axes, percent if silent else percent[:, :-1], SYSTEMS, [*short, "none"] if silent else short)
-        axes.set_title(name, fontsize=9, loc="left", parse_math=False)
+        name_panel(axes, name)
         axes.tick_params(axis="x", labelsize=7)
     for axes in grid.flat[len(found) :]:
         axes.set_visible(False)

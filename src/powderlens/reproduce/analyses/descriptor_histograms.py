@@ -5,19 +5,19 @@ Source: ML4pXRDs (Schopmans, Reiser and Friederich 2023), Fig. 4.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.stats import ks_2samp
 
 from powderlens.core.errors import InputError
+from powderlens.diffraction.figure import BLUE, INK, RED
 from powderlens.evaluate.answers import Answers
-from powderlens.reproduce.analyses.base import Asked, Inputs, Result, table_of
-from powderlens.reproduce.analyses.lines import tidy
+from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result
+from powderlens.reproduce.analyses.drawing import canvas, name_panel, tidy
 from powderlens.reproduce.analyses.tested_crystals import Descriptors, descriptors, tested_corpora
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 AXES = {
     "density_factor": "density factor",
@@ -30,7 +30,7 @@ BINS, MOST = 30, 6
 SHOWN = 0.99
 """Share of all values that the histograms reach; what lies beyond is counted in the table's last row."""
 
-Found = tuple[Asked, Answers, Descriptors]
+Found = tuple[AskedTask, Answers, Descriptors]
 
 
 def analyse(inputs: Inputs) -> Result:
@@ -54,17 +54,7 @@ def analyse(inputs: Inputs) -> Result:
         for name, cuts in edges.items():
             if len(cuts):
                 rows += _rows(one, answers, name, getattr(of, name), cuts)
-    return Result(table=table_of(rows), figure=_figure(rows, asked, edges), notes=(*_notes(found), *left))
-
-
-def kolmogorov_smirnov(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Largest difference of the distribution functions of two samples."""
-    every = np.concatenate([a, b])
-    return float(
-        np.abs(
-            np.searchsorted(np.sort(a), every, "right") / len(a) - np.searchsorted(np.sort(b), every, "right") / len(b)
-        ).max()
-    )
+    return Result(rows, _figure(rows, asked, edges), [*_notes(found), *left])
 
 
 def _edges(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -81,7 +71,7 @@ def _edges(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _rows(
-    one: Asked, answers: Answers, name: str, values: NDArray[np.float64], edges: NDArray[np.float64]
+    one: AskedTask, answers: Answers, name: str, values: NDArray[np.float64], edges: NDArray[np.float64]
 ) -> list[dict[str, Any]]:
     every, _ = np.histogram(values, edges)
     right, _ = np.histogram(values[answers.right], edges)
@@ -90,7 +80,7 @@ def _rows(
     return [
         {
             "network": one.label,
-            "tested": f"{one.record.tested.corpus}:{one.record.tested.part}",
+            "tested": one.record.tested.name,
             "descriptor": name,
             "from": float(low),
             "to": float(high),
@@ -102,14 +92,10 @@ def _rows(
     ]
 
 
-def _figure(rows: list[dict[str, Any]], asked: list[Asked], edges: dict[str, NDArray[np.float64]]) -> Figure:
-    from matplotlib.figure import Figure
-
-    from powderlens.diffraction.figure import BLUE, INK, RED
-
+def _figure(rows: list[dict[str, Any]], asked: list[AskedTask], edges: dict[str, NDArray[np.float64]]) -> Figure:
     names = [name for name, cuts in edges.items() if len(cuts)]
-    figure = Figure(figsize=(3.4 * len(names), 0.7 + 2.3 * len(asked)), layout="constrained")
-    panels = figure.subplots(len(asked), len(names), squeeze=False, sharex="col", sharey="col")
+    down, across = len(asked), len(names)
+    figure, panels = canvas(3.4 * across, 0.7 + 2.3 * down, down, across, sharex="col", sharey="col")
     for i, one in enumerate(asked):
         for j, name in enumerate(names):
             axes, cuts = panels[i, j], edges[name]
@@ -127,14 +113,14 @@ def _figure(rows: list[dict[str, Any]], asked: list[Asked], edges: dict[str, NDA
             if i == len(asked) - 1:
                 axes.set_xlabel(AXES[name])
         panels[i, 0].set_ylabel("density")
-        panels[i, 0].set_title(one.label, loc="left", fontsize=9, parse_math=False)
+        name_panel(panels[i, 0], one.label)
     handles, words = panels[0, -1].get_legend_handles_labels()
     once = dict(zip(words, handles, strict=True))
     panels[0, -1].legend(once.values(), once.keys(), frameon=False, fontsize=8)
     return figure
 
 
-def _heights(rows: list[dict[str, Any]], one: Asked, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _heights(rows: list[dict[str, Any]], one: AskedTask, name: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Share of the patterns, and of the wrong ones, in each bin that is drawn."""
     mine = [row for row in rows if row["network"] == one.label and row["descriptor"] == name][:-1]
     share = np.array([row["share_of_patterns"] for row in mine])
@@ -146,7 +132,9 @@ def _notes(found: list[Found]) -> list[str]:
     first, _, of = found[0]
     for other, _, others in found[1:]:
         if other.tested != first.tested:
-            apart = {name: kolmogorov_smirnov(getattr(of, name), getattr(others, name)) for name in AXES}
+            apart = {
+                name: ks_2samp(getattr(of, name), getattr(others, name), method="asymp").statistic for name in AXES
+            }
             notes.append(
                 f"Kolmogorov-Smirnov distance of {first.record.tested.corpus} and {other.record.tested.corpus}: "
                 + ", ".join(f"{AXES[name].split(' (')[0]} {d:.3f}" for name, d in apart.items())

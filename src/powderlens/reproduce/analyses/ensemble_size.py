@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from itertools import combinations
 from math import comb
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.evaluate.metrics import list_column
-from powderlens.reproduce.analyses.base import Asked, Inputs, Result, table_of
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, grouped
+from powderlens.reproduce.analyses.drawing import canvas, open_frame, tints
 
 SUBSETS = 30
 """Of each size at most; where there are no more, all are taken, else so many at random."""
@@ -79,9 +78,8 @@ def analyse(inputs: Inputs) -> Result:
     Raises:
         InputError: no two records that differ in nothing but the seed.
     """
-    families: dict[tuple[Any, ...], list[Asked]] = {}
-    for one in inputs.asked("crystal_system", "space_group", "extinction_class", seeds=False):
-        families.setdefault((one.task, one.label, one.tested), []).append(one)
+    asked = inputs.asked("crystal_system", "space_group", "extinction_class", seeds=False)
+    families = grouped(asked, lambda one: (one.task, one.label, one.tested))
     ready = {key: some for key, some in families.items() if len({one.record.seed for one in some}) == len(some) > 1}
     if not ready:
         raise InputError(
@@ -92,7 +90,7 @@ def analyse(inputs: Inputs) -> Result:
     notes = []
     for (task, label, _), members in ready.items():
         truth, top, probability = _stacked(members)
-        mine = []
+        mine: list[dict[str, Any]] = []
         for size in range(1, len(members) + 1):
             chosen = subsets(len(members), size, rng)
             found = accuracies(truth, top, probability, chosen)
@@ -120,36 +118,29 @@ def analyse(inputs: Inputs) -> Result:
     )
     if alone := len(families) - len(ready):
         notes.append(f"{alone} networks of a single seed are left out.")
-    return Result(table=table_of(rows), figure=_figure(rows), notes=tuple(notes))
+    return Result(rows, _figure(rows), notes)
 
 
-def _stacked(members: list[Asked]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+def _stacked(members: list[AskedTask]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     """Truth (n,), classes and probabilities (m, n, k) of the patterns whose truth is known."""
     tops, probabilities = [], []
     for one in members:
-        names = [f"{one.task}_{what}" for what in ("true", "top", "probability")]
-        table = one.record.answers(one.path.parent, ["pattern", *names]).sort_by("pattern")
-        table = table.filter(table[names[0]].is_valid()).combine_chunks()
-        truth = table[names[0]].to_numpy().astype(np.int64)
-        top, probability = list_column(table, names[1], -1.0), list_column(table, names[2], 0.0)
+        answers = one.answers("top", "probability")
+        order = np.argsort(answers.pattern)
+        top = list_column(answers.columns, f"{one.task}_top", -1.0)[order]
         tops.append(np.where(top < 0, np.arange(top.shape[1]), top).astype(np.int64))
-        probabilities.append(probability.astype(np.float64))
+        probabilities.append(list_column(answers.columns, f"{one.task}_probability", 0.0)[order].astype(np.float64))
     if len({part.shape for part in tops}) > 1:
         raise InputError(f"{members[0].path}: other numbers of patterns or classes than {members[-1].path}")
-    return truth, np.stack(tops), np.stack(probabilities)
+    return answers.truth[order], np.stack(tops), np.stack(probabilities)
 
 
 def _figure(rows: list[dict[str, Any]]) -> Figure:
-    from matplotlib import colormaps
-    from matplotlib.figure import Figure
-
-    tasks = list(dict.fromkeys(row["task"] for row in rows))
-    figure = Figure(figsize=(5.2 * len(tasks), 3.8), layout="constrained")
-    for axes, task in zip(figure.subplots(1, len(tasks), squeeze=False)[0], tasks, strict=True):
-        names = list(dict.fromkeys(row["network"] for row in rows if row["task"] == task))
-        for i, name in enumerate(names):
-            some = [row for row in rows if row["task"] == task and row["network"] == name]
-            tint = colormaps["viridis"](0.1 + 0.75 * i / max(len(names) - 1, 1))
+    by_task = grouped(rows, lambda row: str(row["task"]))
+    figure, (line,) = canvas(5.2 * len(by_task), 3.8, across=len(by_task))
+    for axes, (task, mine) in zip(line, by_task.items(), strict=True):
+        networks = grouped(mine, lambda row: str(row["network"]))
+        for (name, some), tint in zip(networks.items(), tints(len(networks), 0.75), strict=True):
             axes.errorbar(
                 [row["members"] for row in some],
                 [100 * row["accuracy"] for row in some],
@@ -159,6 +150,6 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
         axes.set_xticks(range(1, max(row["members"] for row in rows) + 1))
         axes.set_xlabel("networks averaged")
         axes.set_ylabel(f"{task.replace('_', ' ')}, accuracy (%)")
-        axes.spines[["top", "right"]].set_visible(False)
+        open_frame(axes)
         axes.legend(frameon=False, fontsize=8)
     return figure

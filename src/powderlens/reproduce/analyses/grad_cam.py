@@ -8,11 +8,12 @@ names. A unit stands where the patch of the pattern that it sees has its middle.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,11 +22,9 @@ from powderlens.core.errors import InputError
 from powderlens.models.network import Network
 from powderlens.models.task import Task
 from powderlens.reproduce.analyses.asked_networks import AskedNetwork, asked_networks
-from powderlens.reproduce.analyses.base import Inputs, Result, table_of
+from powderlens.reproduce.analyses.base import Inputs, Result, grouped
+from powderlens.reproduce.analyses.drawing import canvas, name_panel
 from powderlens.symmetry.groups import SYSTEMS, symbol
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 ELEMENTWISE = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.BatchNorm1d)
 NORMS = (nn.BatchNorm1d, nn.GroupNorm, nn.LayerNorm)
@@ -187,29 +186,17 @@ def analyse(inputs: Inputs) -> Result:
             for number in inputs.patterns:
                 panel = _panel(one, task, number)
                 cam, index, probability = class_activation(one.network, panel["pattern"], task.name, panel["mask"])
-                panel |= {"angle": angle, "cam": cam, "answer": task.classes[index], "probability": probability}
-                panels.append(panel)
-                rows += [
-                    {
-                        "network": one.label,
-                        "task": task.name,
-                        "pattern": number,
-                        "crystal": panel["crystal"],
-                        "true": panel["truth"],
-                        "answered": panel["answer"],
-                        "probability": probability,
-                        "two_theta_deg": float(x),
-                        "activation": float(y),
-                    }
-                    for x, y in zip(angle, cam, strict=True)
-                ]
+                panel["row"] |= {"answered": task.classes[index], "probability": probability}
+                panels.append({**panel, "angle": angle, "cam": cam})
+                units = zip(angle.tolist(), cam.tolist(), strict=True)
+                rows += [{**panel["row"], "two_theta_deg": x, "activation": y} for x, y in units]
     if dead := sum(not panel["cam"].any() for panel in panels):
         notes.append(f"In {dead} of {len(panels)} panels no unit speaks for the answer: all is negative.")
     notes.append(
         "Activation is scaled to its own maximum in every panel. It says where the last stage reacts in favour of the "
         "answer, not why, and not which other angles would do as well."
     )
-    return Result(table=table_of(rows), figure=_figure(panels, inputs.patterns), notes=tuple(notes))
+    return Result(rows, _figure(panels, inputs.patterns), notes)
 
 
 def _panel(one: AskedNetwork, task: Task, number: int) -> dict[str, Any]:
@@ -217,16 +204,18 @@ def _panel(one: AskedNetwork, task: Task, number: int) -> dict[str, Any]:
     found = answers.filter(pc.equal(answers["pattern"], number)).to_pylist()
     if not found:
         raise InputError(
-            f"pattern {number}: not in {one.record.tested.corpus}:{one.record.tested.part}, which {one.label} was "
-            f"tested on; its first one is {answers['pattern'][0]}"
+            f"pattern {number}: not in {one.record.tested.name}, which {one.label} was tested on; its first one is "
+            f"{answers['pattern'][0]}"
         )
     patterns, masks = one.read(np.array([number]))
     return {
-        "network": one.label,
-        "task": task.name,
-        "number": number,
-        "crystal": found[0]["crystal"],
-        "truth": found[0][f"{task.name}_true"],
+        "row": {
+            "network": one.label,
+            "task": task.name,
+            "pattern": number,
+            "crystal": found[0]["crystal"],
+            "true": found[0][f"{task.name}_true"],
+        },
         "pattern": patterns[0],
         "mask": None if masks is None else masks[0],
         "two_theta": one.corpus.grid.two_theta_deg,
@@ -242,30 +231,24 @@ def _word(task: str, value: int | None) -> str:
 
 
 def _figure(panels: list[dict[str, Any]], numbers: tuple[int, ...]) -> Figure:
-    from matplotlib.figure import Figure
-
-    columns = list(dict.fromkeys((panel["network"], panel["task"]) for panel in panels))
-    figure = Figure(figsize=(6.2 * len(columns), 0.6 + 1.9 * len(numbers)), layout="constrained")
-    grid = figure.subplots(len(numbers), len(columns), squeeze=False, sharex="col")
-    image = None
+    columns = list(grouped(panels, lambda panel: (panel["row"]["network"], panel["row"]["task"])))
+    down, across = len(numbers), len(columns)
+    figure, grid = canvas(6.2 * across, 0.6 + 1.9 * down, down, across, sharex="col")
     for panel in panels:
-        axes = grid[numbers.index(panel["number"]), columns.index((panel["network"], panel["task"]))]
+        row = panel["row"]
+        axes = grid[numbers.index(row["pattern"]), columns.index((row["network"], row["task"]))]
         x, top = panel["two_theta"], float(panel["pattern"].max())
         shown = np.interp(x, panel["angle"], panel["cam"])
         image = axes.imshow(
             shown[None], extent=(x[0], x[-1], 0.0, 1.08), aspect="auto", cmap="YlOrRd", vmin=0, vmax=1, origin="lower"
         )
         axes.plot(x, np.sqrt(np.maximum(panel["pattern"], 0) / max(top, 1e-12)), color="#1f2933", linewidth=0.6)
-        truth, said = (_word(panel["task"], panel[name]) for name in ("truth", "answer"))
+        truth, said = (_word(row["task"], row[name]) for name in ("true", "answered"))
         verdict = f"{truth}, found" if truth == said else f"{truth}, taken for {said}"
-        axes.set_title(
-            f"{panel['number']}: {panel['crystal']}, {verdict} ({panel['probability']:.2f})", fontsize=8, loc="left",
-            parse_math=False,
-        )  # fmt: skip
+        name_panel(axes, f"{row['pattern']}: {row['crystal']}, {verdict} ({row['probability']:.2f})", 8)
         axes.set_yticks([])
         axes.set_ylim(0, 1.08)
     for axes, (network, task) in zip(grid[-1], columns, strict=True):
         axes.set_xlabel(f"2θ (degrees); {network}, {task.replace('_', ' ')}", fontsize=9)
-    if image is not None:
-        figure.colorbar(image, ax=grid, label="activation", shrink=0.8)
+    figure.colorbar(image, ax=grid, label="activation", shrink=0.8)
     return figure

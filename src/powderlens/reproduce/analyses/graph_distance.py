@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from powderlens.evaluate.answers import share
-from powderlens.reproduce.analyses.base import Asked, Inputs, Result, table_of
-from powderlens.reproduce.analyses.heat import heat_map
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, grouped
+from powderlens.reproduce.analyses.drawing import canvas, heat_map, name_panel, open_frame, tints
 
 BARS = 6
 """Networks up to which bars are drawn; more are a table."""
@@ -21,22 +19,19 @@ BARS = 6
 
 def analyse(inputs: Inputs) -> Result:
     """Share of the patterns at each distance; records that differ in nothing but the seed are taken together."""
-    families: dict[tuple[Any, str], list[Asked]] = {}
-    for one in inputs.asked("space_group", seeds=False):
-        families.setdefault((one.tested, one.label), []).append(one)
+    families = grouped(inputs.asked("space_group", seeds=False), lambda one: (one.tested, one.label))
     found = {key: _distances(members) for key, members in families.items()}
     longest = max(int(edges.max()) for edges, _ in found.values())
     rows: list[dict[str, Any]] = []
     for (tested, label), (edges, crystal) in found.items():
         members = families[tested, label]
-        part = members[0].record.tested
         for k in range(longest + 1):
             here, error = share(edges == k, crystal)
             within, within_error = share((edges >= 0) & (edges <= k), crystal)
             rows.append(
                 {
                     "network": label,
-                    "tested": f"{part.corpus}:{part.part}",
+                    "tested": members[0].record.tested.name,
                     "seeds": len(members),
                     "patterns": len(edges) // len(members),
                     "edges": k,
@@ -48,38 +43,34 @@ def analyse(inputs: Inputs) -> Result:
                     "percent_without_answer": 100 * float((edges < 0).mean()),
                 }
             )
-    notes = [_note([row for row in rows if (row["network"], row["tested"]) == key]) for key in _keys(rows)]
+    notes = [_note(some) for some in _by_network(rows).values()]
     notes.append(
         "Shares are of all patterns with a known space group, over all seeds; a missing answer is at no distance. "
         "Standard errors take all patterns of one crystal, of all seeds, as one draw."
     )
-    return Result(table=table_of(rows), figure=_figure(rows), notes=tuple(notes))
+    return Result(rows, _figure(rows), notes)
 
 
-def _distances(members: Sequence[Asked]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _distances(members: Sequence[AskedTask]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     said = [one.answers() for one in members]
     edges = np.concatenate([answers.edges for answers in said])
     return edges, np.concatenate([answers.crystal for answers in said])
 
 
-def _keys(rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    return list(dict.fromkeys((row["network"], row["tested"]) for row in rows))
+def _by_network(rows: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Rows of each network on each tested part."""
+    return grouped(rows, lambda row: (row["network"], row["tested"]))
 
 
 def _figure(rows: list[dict[str, Any]]) -> Figure:
-    from matplotlib import colormaps
-    from matplotlib.figure import Figure
-
-    panels = list(dict.fromkeys(row["tested"] for row in rows))
     edges = sorted({row["edges"] for row in rows})
-    by_panel = {panel: [name for name, where in _keys(rows) if where == panel] for panel in panels}
-    many = max(len(names) for names in by_panel.values())
-    size = (5.5 * len(panels) + 0.5, 3.8) if many <= BARS else (6.5 * len(panels), 1.5 + 0.27 * many)
-    figure = Figure(figsize=size, layout="constrained")
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        names = by_panel[panel]
-        mine = [[row for row in rows if (row["network"], row["tested"]) == (name, panel)] for name in names]
-        axes.set_title(f"{panel} ({mine[0][0]['patterns']:,} patterns)", loc="left", fontsize=9, parse_math=False)
+    by_part = {part: _by_network(some) for part, some in grouped(rows, lambda row: str(row["tested"])).items()}
+    across, many = len(by_part), max(map(len, by_part.values()))
+    size = (5.5 * across + 0.5, 3.8) if many <= BARS else (6.5 * across, 1.5 + 0.27 * many)
+    figure, (line,) = canvas(*size, across=across)
+    for axes, (part, found) in zip(line, by_part.items(), strict=True):
+        names, mine = [name for name, _ in found], list(found.values())
+        name_panel(axes, f"{part} ({mine[0][0]['patterns']:,} patterns)")
         if many > BARS:
             heat_map(
                 axes, np.array([[row["percent"] for row in some] for some in mine]), names, [str(k) for k in edges]
@@ -87,9 +78,8 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
             axes.set_xlabel("edges from the true space group (% of the patterns)")
             continue
         wide = 0.84 / len(names)
-        for i, (name, some) in enumerate(zip(names, mine, strict=True)):
+        for i, (name, some, tint) in enumerate(zip(names, mine, tints(len(names), 0.6), strict=True)):
             x = np.array(edges) - 0.42 + (i + 0.5) * wide
-            tint = colormaps["viridis"](0.1 + 0.6 * i / max(len(names) - 1, 1))
             within = [row["percent_within"] for row in some]
             axes.bar(x, within, wide * 0.9, facecolor="none", edgecolor=tint, linewidth=0.9)
             axes.bar(x, [row["percent"] for row in some], wide * 0.9, color=tint, label=name)
@@ -102,7 +92,7 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
         axes.set_yticks(range(0, 101, 20))
         axes.set_xlabel("edges from the true space group")
         axes.set_ylabel("patterns (%); unfilled: up to here")
-        axes.spines[["top", "right"]].set_visible(False)
+        open_frame(axes)
         axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0.0, -0.16), ncols=3)
     return figure
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.reproduce.analyses.base import Asked, Inputs, Result, labels, table_of
-from powderlens.reproduce.analyses.lines import MARKERS, beside, logarithmic, strokes, tidy
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, grouped, labels
+from powderlens.reproduce.analyses.drawing import MARKERS, beside, canvas, logarithmic, name_panel, strokes, tidy
 
 LEAST = 4
 """Points that a law is fitted to at least."""
@@ -94,11 +92,8 @@ def analyse(inputs: Inputs) -> Result:
     asked = inputs.asked("space_group", "crystal_system", "extinction_class")
     curves: list[Curve] = []
     short = 0
-    for task in dict.fromkeys(one.task for one in asked):
-        runs: dict[str, list[Asked]] = {}
-        for one in asked:
-            if one.task == task:
-                runs.setdefault(_run(one), []).append(one)
+    for task, of_task in grouped(asked, lambda one: one.task).items():
+        runs = grouped(of_task, _run)
         first = [many[0].record for many in runs.values()]
         alike = [one.model_copy(update={"tested": first[0].tested, "protocol": first[0].protocol}) for one in first]
         for name, many in zip(labels(alike, [task] * len(alike)), runs.values(), strict=True):
@@ -112,35 +107,32 @@ def analyse(inputs: Inputs) -> Result:
         )
     laws = [fit_power_law(*np.array(curve.points).T) for curve in curves]
     rows = [_row(curve, law, *point) for curve, law in zip(curves, laws, strict=True) for point in curve.points]
-    return Result(table=table_of(rows), figure=_figure(curves, laws), notes=tuple(_notes(curves, laws, short)))
+    return Result(rows, _figure(curves, laws), _notes(curves, laws, short))
 
 
-def _run(one: Asked) -> str:
+def _run(one: AskedTask) -> str:
     """What tells one run from another."""
     record = one.record
     return json.dumps([one.task, record.network, record.training.recipe, record.training.data.sha256], sort_keys=True)
 
 
-def _curves(label: str, many: Sequence[Asked]) -> list[Curve]:
+def _curves(label: str, many: Sequence[AskedTask]) -> list[Curve]:
     """Of the records of one run."""
     record, task = many[0].record, many[0].task
     seen = [(point.patterns, point.accuracy[task]) for point in record.training.curve if task in point.accuracy]
     curves = []
     if seen:
         part = record.training.validation
-        where = "" if part is None else f"{part.corpus}:{part.part}"
+        where = "" if part is None else part.name
         curves.append(Curve(label, task, VALIDATION, where, tuple((float(n), 1 - right) for n, right in seen)))
-    parts: dict[str, list[Asked]] = {}
-    for one in many:
-        parts.setdefault(f"{one.record.tested.corpus}:{one.record.tested.part}", []).append(one)
-    for tested, records in parts.items():
+    for tested, records in grouped(many, lambda one: one.record.tested.name).items():
         for of, k in ((TEST, "1"), (TEST_5, "5")):
             points = sorted({(_seen(one), 1 - one.record.classes[task].top_k[k]) for one in records})
             curves.append(Curve(label, task, of, tested, tuple(points)))
     return curves
 
 
-def _seen(one: Asked) -> float:
+def _seen(one: AskedTask) -> float:
     """Patterns that had been shown when the checkpoint was written."""
     training = one.record.training
     return float(training.patterns_seen * training.checkpoint_step / training.steps)
@@ -154,21 +146,18 @@ def _row(curve: Curve, law: PowerLaw | None, n: float, error: float) -> dict[str
         "tested": curve.tested,
         "patterns_seen": n,
         "error": error,
-        "law_a": None if law is None else law.a,
-        "law_b": None if law is None else law.b,
-        "law_b_standard_error": None if law is None else law.b_error,
-        "law_b_second_half": None if law is None else law.late,
-        "law_error": None if law is None else float(law(np.array(n))),
+        "law_a": law and law.a,
+        "law_b": law and law.b,
+        "law_b_standard_error": law and law.b_error,
+        "law_b_second_half": law and law.late,
+        "law_error": law and float(law(np.array(n))),
     }
 
 
 def _figure(curves: list[Curve], laws: list[PowerLaw | None]) -> Figure:
-    from matplotlib.figure import Figure
-
-    tasks = list(dict.fromkeys(curve.task for curve in curves))
-    figure = Figure(figsize=(9.5, 4.8 * len(tasks)), layout="constrained")
-    for axes, task in zip(figure.subplots(len(tasks), 1, squeeze=False)[:, 0], tasks, strict=True):
-        mine = [(curve, law) for curve, law in zip(curves, laws, strict=True) if curve.task == task]
+    tasks = grouped(zip(curves, laws, strict=True), lambda drawn: drawn[0].task)
+    figure, grid = canvas(9.5, 4.8 * len(tasks), len(tasks))
+    for axes, (task, mine) in zip(grid[:, 0], tasks.items(), strict=True):
         networks = list(dict.fromkeys(curve.label for curve, _ in mine))
         kinds = list(dict.fromkeys((curve.of, curve.tested) for curve, _ in mine))
         alone = len(networks) == 1  # then colours tell the kinds apart, else the networks
@@ -190,7 +179,7 @@ def _figure(curves: list[Curve], laws: list[PowerLaw | None]) -> Figure:
         for scale in ("x", "y"):
             logarithmic(axes, scale)
         if alone:
-            axes.set_title(networks[0], loc="left", fontsize=10, parse_math=False)
+            name_panel(axes, networks[0], 10)
         axes.set_xlabel("patterns seen in training, repeated ones counted each time")
         axes.set_ylabel(f"{task.replace('_', ' ')}: wrong answers (%)")
         tidy(axes)

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import find_peaks
 
 from powderlens.evaluate.answers import SILENT, share
 from powderlens.reproduce.analyses.asked_networks import AskedNetwork, asked_networks, some_of
-from powderlens.reproduce.analyses.base import Inputs, Result, table_of
-from powderlens.reproduce.analyses.heat import heat_map, heat_size
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from powderlens.reproduce.analyses.base import Inputs, Result, grouped
+from powderlens.reproduce.analyses.drawing import canvas, heat_map, heat_size
 
 BANDS = ("0-20 %", "20-40 %", "40-60 %", "60-80 %", "80-100 %")
 SMOOTH = 7
@@ -55,9 +53,7 @@ def find(pattern: NDArray[np.floating[Any]]) -> Peaks:
     at, _ = find_peaks(smooth, prominence=PROMINENCE * (top - smooth.min()))
     inner = [int(a + smooth[a:b].argmin()) for a, b in pairwise(at.tolist())]
     edges = np.array([0, *inner, len(smooth) - 1] if len(at) else [0])
-    band = (
-        np.minimum(smooth[at] / top * len(BANDS), len(BANDS) - 1).astype(np.int64) if len(at) else np.empty(0, np.int64)
-    )
+    band = np.minimum(smooth[at] / top * len(BANDS), len(BANDS) - 1).astype(np.int64)
     return Peaks(band, edges, np.interp(np.arange(len(smooth)), edges, smooth[edges]))
 
 
@@ -84,25 +80,21 @@ def analyse(inputs: Inputs) -> Result:
         mine, same, n = _of_network(one, inputs.seed)
         rows += mine
         notes.append(f"{one.label}: {n:,} patterns; asked again, {100 * same:.2f} % of the answers are the record's.")
-    worst: dict[tuple[str, str], list[float]] = {}
-    for row in rows:
-        worst.setdefault((row["network"], row["task"]), []).append(row["relative_drop_percent"])
-    loses = [BANDS[int(np.nanargmax(drops))] for drops in worst.values() if np.isfinite(drops).any()]
-    notes.insert(
-        0,
-        "Most is lost with the peaks of "
-        + ", ".join(
-            f"{band} of the strongest ({loses.count(band)} of {len(loses)} rows)" for band in sorted(set(loses))
-        )
-        + ".",
-    )
+    drops = [[row["relative_drop_percent"] for row in some] for some in _by_task(rows).values()]
+    loses = [BANDS[int(np.nanargmax(some))] for some in drops if np.isfinite(some).any()]
+    most = [f"{band} of the strongest ({loses.count(band)} of {len(loses)} rows)" for band in sorted(set(loses))]
+    notes.insert(0, f"Most is lost with the peaks of {', '.join(most)}.")
     notes.append(
         f"A peak stands out by {100 * PROMINENCE:g} % of the highest after smoothing over {SMOOTH} points and is cut "
         "off at the line between its feet; the pattern is then scaled to what is left. Bands differ in how many peaks "
         "and how much area they hold (columns of the table), so drops are not those of single peaks. The paper does "
         "not say how it masked."
     )
-    return Result(table=table_of(rows), figure=_figure(rows), notes=tuple(notes))
+    return Result(rows, _figure(rows), notes)
+
+
+def _by_task(rows: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    return grouped(rows, lambda row: (row["network"], row["task"]))
 
 
 def _of_network(one: AskedNetwork, seed: int) -> tuple[list[dict[str, Any]], float, int]:
@@ -110,19 +102,20 @@ def _of_network(one: AskedNetwork, seed: int) -> tuple[list[dict[str, Any]], flo
     held = {task.name: one.answers(task.name) for task in one.tasks}
     answered = [answers.pattern[answers.predicted != SILENT] for answers in held.values()]
     numbers = some_of(np.unique(np.concatenate(answered)), MOST, seed)
-    whole: dict[str, list[NDArray[np.int64]]] = {name: [] for name in held}
-    masked = {(name, band): [] for name in held for band in range(len(BANDS))}  # type: ignore[var-annotated]
-    count, area = np.zeros((len(numbers), len(BANDS))), np.zeros((len(numbers), len(BANDS)))
-    for first in range(0, len(numbers), CHUNK):
-        patterns, masks = one.read(numbers[first : first + CHUNK])
+    bands, many = range(len(BANDS)), len(numbers)
+    whole = {name: np.empty(many, np.int64) for name in held}
+    masked = {name: np.empty((len(BANDS), many), np.int64) for name in held}
+    count, area = np.zeros((2, many, len(BANDS)))
+    for first in range(0, many, CHUNK):
+        here = slice(first, first + CHUNK)
+        patterns, masks = one.read(numbers[here])
         for name, said in one.ask(patterns, masks).items():
-            whole[name].append(said)
+            whole[name][here] = said
         peaks = [find(pattern) for pattern in patterns]
-        for band in range(len(BANDS)):
+        for band in bands:
             left = np.stack([cut(pattern, its, band) for pattern, its in zip(patterns, peaks, strict=True)])
             for name, said in one.ask(left, masks).items():
-                masked[name, band].append(said)
-            here = slice(first, first + len(patterns))
+                masked[name][band, here] = said
             count[here, band] = [(its.band == band).sum() for its in peaks]
             area[here, band] = (patterns - left).sum(axis=1) / np.maximum(np.abs(patterns).sum(axis=1), 1e-12)
     rows, same = [], []
@@ -130,11 +123,11 @@ def _of_network(one: AskedNetwork, seed: int) -> tuple[list[dict[str, Any]], flo
         row_of = {number: i for i, number in enumerate(answers.pattern.tolist())}
         known = np.array([number in row_of for number in numbers.tolist()])
         at = np.array([row_of[number] for number in numbers[known].tolist()])
-        said = np.concatenate(whole[name])[known]
+        said = whole[name][known]
         same.append(float((said == answers.predicted[at]).mean()))
         right = said == answers.truth[at]
         for band, words in enumerate(BANDS):
-            still = np.concatenate(masked[name, band])[known] == answers.truth[at]
+            still = masked[name][band, known] == answers.truth[at]
             drop, error = share(right.astype(float) - still, answers.crystal[at])
             base = float(right.mean())
             rows.append(
@@ -156,14 +149,11 @@ def _of_network(one: AskedNetwork, seed: int) -> tuple[list[dict[str, Any]], flo
 
 
 def _figure(rows: list[dict[str, Any]]) -> Figure:
-    from matplotlib.figure import Figure
-
-    keys = list(dict.fromkeys((row["network"], row["task"]) for row in rows))
+    keys = list(_by_task(rows))
     several = len({task for _, task in keys}) > 1
     names = [f"{network}, {task.replace('_', ' ')}" if several else network for network, task in keys]
     values = np.array([row["relative_drop_percent"] for row in rows]).reshape(len(keys), len(BANDS))
-    figure = Figure(figsize=heat_size(len(keys), 9, names=names, above=2.0), layout="constrained")
-    axes = figure.subplots()
+    figure, ((axes,),) = canvas(*heat_size(len(keys), 9, names=names, above=2.0))
     heat_map(axes, values, names, BANDS, limits=(0.0, max(100.0, float(np.nanmax(values)))), colours="OrRd", digits=1)
     axes.tick_params(axis="x", rotation=0)
     axes.set_xlabel("peaks cut off, by height relative to the strongest")

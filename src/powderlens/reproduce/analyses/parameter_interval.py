@@ -7,21 +7,19 @@ stands alone, in five intervals of equally many patterns.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.diffraction.conditions import RECORD
-from powderlens.evaluate.answers import Answers, share
-from powderlens.reproduce.analyses.base import Asked, Inputs, Result, check_corpus, table_of
-from powderlens.reproduce.analyses.heat import COLUMN_IN, heat_map, heat_size
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from powderlens.evaluate.answers import Answers, scored
+from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, check_corpus, grouped
+from powderlens.reproduce.analyses.drawing import COLUMN_IN, canvas, heat_map, heat_size
 
 INTERVALS = 5
 FEW = 30
@@ -97,7 +95,7 @@ def analyse(inputs: Inputs) -> Result:
     assert inputs.corpus is not None
     for one in asked:
         corpus = check_corpus(inputs.corpus, one.record.tested, "was tested on")
-    if not isinstance(corpus, Corpus):
+    if not isinstance(corpus, DrawnCorpus):
         raise InputError(f"{inputs.corpus}: its patterns are not drawn, so their conditions are not known")
     said = [one.answers() for one in asked]
     numbers = np.unique(np.concatenate([answers.pattern for answers in said]))
@@ -116,11 +114,10 @@ def analyse(inputs: Inputs) -> Result:
         for name, values in mine.items():
             for i, ((low, high), words) in enumerate(zip(cuts[name], _names(cuts[name]), strict=True)):
                 inside = (values <= high) & ((values > low) | (i == 0))
-                rows.append(_row(one, answers, name, words, inside, low, high))
-        rows += [_row(one, answers, "Table 6", name, where) for name, where in categories(mine).items()]
-    return Result(
-        table=table_of(rows), figure=_figure(rows, asked, said), notes=(*_notes(rows, asked, said, fixed), *left)
-    )
+                rows.append(_row(one, answers, inside, parameter=name, interval=words, low=low, high=high))
+        for name, where in categories(mine).items():
+            rows.append(_row(one, answers, where, parameter="Table 6", interval=name))
+    return Result(rows, _figure(rows, asked, said), [*_notes(rows, said, fixed), *left])
 
 
 def _names(cuts: list[tuple[float, float]]) -> list[str]:
@@ -143,48 +140,25 @@ def categories(values: dict[str, NDArray[np.float64]]) -> dict[str, NDArray[np.b
     return {**found, REST: ~np.logical_or.reduce(list(found.values()))}
 
 
-def _row(
-    one: Asked,
-    answers: Answers,
-    parameter: str,
-    interval: str,
-    where: NDArray[np.bool_],
-    low: float | None = None,
-    high: float | None = None,
-) -> dict[str, Any]:
-    accuracy, error = share(answers.right[where], answers.crystal[where])
-    return {
-        "network": one.label,
-        "task": one.task,
-        "parameter": parameter,
-        "interval": interval,
-        "low": low,
-        "high": high,
-        "patterns": int(where.sum()),
-        "accuracy": accuracy,
-        "standard_error": error,
-    }
+def _row(one: AskedTask, answers: Answers, where: NDArray[np.bool_], **field: object) -> dict[str, Any]:
+    return {"network": one.label, "task": one.task, **field, **scored(answers.right[where], answers.crystal[where])}
 
 
-def _figure(rows: list[dict[str, Any]], asked: list[Asked], said: list[Answers]) -> Figure:
-    from matplotlib.figure import Figure
-
-    names = list(dict.fromkeys(row["parameter"] for row in rows))
+def _figure(rows: list[dict[str, Any]], asked: list[AskedTask], said: list[Answers]) -> Figure:
+    by_parameter = grouped(rows, lambda row: str(row["parameter"]))
     words = [one.label for one in asked]
-    widths = [len({row["interval"] for row in rows if row["parameter"] == name}) for name in names]
+    columns = {name: list(grouped(some, lambda row: str(row["interval"]))) for name, some in by_parameter.items()}
+    widths = [len(intervals) for intervals in columns.values()]
     width, height = heat_size(len(asked), sum(widths), names=words, above=1.9)
-    figure = Figure(figsize=(width + 0.3 * COLUMN_IN * len(names), height), layout="constrained")
+    width += 0.3 * COLUMN_IN * len(columns)
+    figure, (line,) = canvas(width, height, across=len(columns), width_ratios=widths)
     own = np.array([100 * answers.right.mean() for answers in said])[:, None]
-    for i, (axes, name) in enumerate(
-        zip(figure.subplots(1, len(names), squeeze=False, width_ratios=widths)[0], names, strict=True)
-    ):
-        some = [row for row in rows if row["parameter"] == name]
-        columns = list(dict.fromkeys(row["interval"] for row in some))
-        few = np.array([row["patterns"] < FEW for row in some]).reshape(len(asked), len(columns))
-        values = np.array([100 * row["accuracy"] for row in some]).reshape(len(asked), len(columns))
+    for i, (axes, (name, some)) in enumerate(zip(line, by_parameter.items(), strict=True)):
+        few = np.array([row["patterns"] < FEW for row in some]).reshape(len(asked), -1)
+        values = np.array([100 * row["accuracy"] for row in some]).reshape(len(asked), -1)
         shade = np.where(few, 0.0, values - own)
-        heat_map(axes, values, words if i == 0 else [""] * len(words), columns, shade=shade, limits=(-15, 15),
-                 colours="RdBu")  # fmt: skip
+        labels = words if i == 0 else [""] * len(words)
+        heat_map(axes, values, labels, columns[name], shade=shade, limits=(-15, 15), colours="RdBu")
         axes.set_title(name.replace("_", " "), fontsize=8)
     figure.suptitle(
         "accuracy (%); colour: above (blue) or below (red) the network's own mean, none for few patterns", fontsize=10
@@ -192,11 +166,10 @@ def _figure(rows: list[dict[str, Any]], asked: list[Asked], said: list[Answers])
     return figure
 
 
-def _notes(rows: list[dict[str, Any]], asked: list[Asked], said: list[Answers], fixed: dict[str, float]) -> list[str]:
+def _notes(rows: list[dict[str, Any]], said: list[Answers], fixed: dict[str, float]) -> list[str]:
     notes = []
     spread = {}
-    for name in dict.fromkeys(row["parameter"] for row in rows):
-        some = [row for row in rows if row["parameter"] == name]
+    for name, some in grouped(rows, lambda row: str(row["parameter"])).items():
         if name == "Table 6":
             counts = {row["interval"]: row["patterns"] for row in some[:3]}
             held = ", ".join(f"{count:,} in {category}" for category, count in counts.items())
@@ -204,15 +177,12 @@ def _notes(rows: list[dict[str, Any]], asked: list[Asked], said: list[Answers], 
                 f"Categories of SimXRD's Table 6 in the first record's {len(said[0].truth):,} patterns: {held}."
             )
             continue
-        ends = [
-            [row["accuracy"] for row in some if row["network"] == one.label and row["task"] == one.task]
-            for one in asked
-        ]
-        spread[name] = 100 * float(np.mean([values[-1] - values[0] for values in ends]))
+        ends = grouped(some, lambda row: (row["network"], row["task"])).values()
+        spread[name] = 100 * float(np.mean([mine[-1]["accuracy"] - mine[0]["accuracy"] for mine in ends]))
     ordered = sorted(spread.items(), key=lambda item: -abs(item[1]))
     notes.insert(
         0,
-        f"Accuracy in the highest interval minus the lowest, mean of {len(asked)} rows, in points: "
+        f"Accuracy in the highest interval minus the lowest, mean of {len(said)} rows, in points: "
         f"{', '.join(f'{name} {value:+.1f}' for name, value in ordered)}.",
     )
     errors = [100 * row["standard_error"] for row in rows if row["parameter"] != "Table 6" and row["patterns"] > 1]

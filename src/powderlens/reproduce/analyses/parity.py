@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from powderlens.core.cell import CELL_NAMES
 from powderlens.core.errors import InputError
-from powderlens.reproduce.analyses.base import Asked, Inputs, Result, table_of
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result
+from powderlens.reproduce.analyses.drawing import canvas
 
 SYMBOLS = ("a (Å)", "b (Å)", "c (Å)", "α (°)", "β (°)", "γ (°)")
 SHOWN = (0.5, 99.5)
@@ -42,10 +41,10 @@ def analyse(inputs: Inputs) -> Result:
             f"{_mean(angles, 'naive_mae'):.2f} degrees. {len(truth):,} cells{missing}."
         )
     notes.append("Cells are Niggli cells; R2 is 1 - SS(error) / SS(about the mean of these cells).")
-    return Result(table=table_of(rows), figure=_figure(panels), notes=tuple(notes))
+    return Result(rows, _figure(panels), notes)
 
 
-def _cells(one: Asked) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
+def _cells(one: AskedTask) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
     """True and predicted cells (n, 6) where both are there, and what is not, in words."""
     table = one.record.answers(one.path.parent, ["niggli_true", "niggli_predicted"])
     there = table.filter(table["niggli_true"].is_valid())
@@ -61,7 +60,7 @@ def _cells(one: Asked) -> tuple[NDArray[np.float64], NDArray[np.float64], str]:
     return truth, said, missing
 
 
-def _naive(one: Asked, truth: NDArray[np.float64]) -> tuple[NDArray[np.float64], str]:
+def _naive(one: AskedTask, truth: NDArray[np.float64]) -> tuple[NDArray[np.float64], str]:
     """The cell (6,) that the naive answer always gives, and whose mean it is."""
     figures = one.record.lattice
     if figures is None or figures.naive_cell is None:
@@ -70,7 +69,7 @@ def _naive(one: Asked, truth: NDArray[np.float64]) -> tuple[NDArray[np.float64],
 
 
 def _figures(
-    one: Asked, truth: NDArray[np.float64], said: NDArray[np.float64], naive: NDArray[np.float64]
+    one: AskedTask, truth: NDArray[np.float64], said: NDArray[np.float64], naive: NDArray[np.float64]
 ) -> list[dict[str, Any]]:
     """MAE, MAPE and R2 of each parameter, and those of the naive mean."""
     error, plain = np.abs(said - truth), np.abs(naive - truth)
@@ -80,7 +79,7 @@ def _figures(
     return [
         {
             "network": one.label,
-            "tested": f"{one.record.tested.corpus}:{one.record.tested.part}",
+            "tested": one.record.tested.name,
             "parameter": name,
             "patterns": len(truth),
             "mae": float(error[:, i].mean()),
@@ -99,10 +98,7 @@ def _mean(rows: list[dict[str, Any]], name: str) -> float:
 
 
 def _figure(panels: list[tuple[Any, ...]]) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(14, 0.4 + 2.7 * len(panels)), layout="constrained")
-    grid = figure.subplots(len(panels), 6, squeeze=False)
+    figure, grid = canvas(14, 0.4 + 2.7 * len(panels), len(panels), 6)
     for line, (label, truth, said, naive, mine) in zip(grid, panels, strict=True):
         line[0].text(0.0, 1.14, label, transform=line[0].transAxes, fontweight="bold", fontsize=9, parse_math=False)
         for i, axes in enumerate(line):

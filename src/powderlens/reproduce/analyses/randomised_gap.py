@@ -8,20 +8,16 @@ lattice or both were drawn as those of synthetic ones are says how much of that 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.generate.randomise import What
-from powderlens.reproduce.analyses.base import Asked, Inputs, Result, labels, table_of
-from powderlens.reproduce.analyses.lines import beside, strokes, tidy
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, grouped, labels
+from powderlens.reproduce.analyses.drawing import beside, canvas, name_panel, strokes, tidy
 
 REAL, REFERENCE, SYNTHETIC = "real", "nothing", "synthetic"
 ORDER = (REAL, REFERENCE, "lattice", "coordinates", "both", SYNTHETIC)
@@ -37,17 +33,8 @@ DRAWS = 2000
 """Resamples of the crystals, for the interval of the share of the gap."""
 
 
-@dataclass(frozen=True, eq=False)
-class Tested:
-    """Accuracy by crystal.
-
-    Attributes:
-        what: was drawn anew, one of `ORDER`.
-        right: identity of the crystal before anything was drawn anew -> share of its patterns that are right.
-    """
-
-    what: str
-    right: Mapping[str, float]
+Accuracy = dict[str, float]
+"""Identity of a crystal before anything was drawn anew -> share of its patterns that are right."""
 
 
 def origin(identity: str) -> tuple[str, str]:
@@ -76,7 +63,7 @@ def analyse(inputs: Inputs) -> Result:
     said: list[str] = []
     for label, many in _networks(asked).items():
         tested = _groups(label, many)
-        found = _rows(label, many, tested, inputs.seed)
+        found = _rows(label, tested, inputs.seed)
         rows += found
         said += _said(label, found)
     said.append(
@@ -85,7 +72,7 @@ def analyse(inputs: Inputs) -> Result:
         f"intervals from {DRAWS} resamples of the crystals. What remains of the gap is also of space groups, elements "
         "and Wyckoff positions, which are not drawn anew and may be other ones among the synthetic crystals."
     )
-    return Result(table=table_of(rows), figure=_figure(rows), notes=tuple(said))
+    return Result(rows, _figure(rows), said)
 
 
 def gain(before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[float, float]:
@@ -96,7 +83,7 @@ def gain(before: NDArray[np.float64], after: NDArray[np.float64]) -> tuple[float
         after: (n,) of the same crystals.
     """
     apart = after - before
-    return float(apart.mean()), float(apart.std(ddof=1) / np.sqrt(len(apart)))
+    return float(apart.mean()), _standard_error(apart)
 
 
 def shares_of_gap(
@@ -128,29 +115,30 @@ def shares_of_gap(
     return float((after.mean() - before.mean()) / (synthetic.mean() - before.mean())), low, high
 
 
-def _networks(asked: list[Asked]) -> dict[str, list[Asked]]:
+def _networks(asked: list[AskedTask]) -> dict[str, list[AskedTask]]:
     """Records by network: the same recipe, training patterns and checkpoint."""
-    found: dict[str, list[Asked]] = {}
-    for one in asked:
+
+    def network(one: AskedTask) -> str:
         training = one.record.training
         key = [one.record.network, training.recipe, training.data.sha256, training.checkpoint_step, one.record.passes]
-        found.setdefault(json.dumps(key, sort_keys=True), []).append(one)
+        return json.dumps(key, sort_keys=True)
+
+    found = grouped(asked, network)
     named = labels([many[0].record.model_copy(update={"tested": asked[0].record.tested}) for many in found.values()])
     return dict(zip(named, found.values(), strict=True))
 
 
-def _groups(label: str, many: list[Asked]) -> dict[str, Tested]:
+def _groups(label: str, many: list[AskedTask]) -> dict[str, Accuracy]:
     """What each record tested, by what was drawn anew.
 
     Raises:
         InputError: crystals of two kinds in one record, two records of one kind, no record to compare with, or no
             crystal that all have.
     """
-    found: dict[str, Tested] = {}
+    found: dict[str, Accuracy] = {}
     for one in many:
-        table = one.record.answers(one.path.parent, ["crystal", "space_group_true", "space_group_predicted"])
-        table = table.filter(table["space_group_true"].is_valid())
-        origins = [origin(identity) for identity in table["crystal"].to_pylist()]
+        answers = one.answers()
+        origins = [origin(identity) for identity in answers.columns["crystal"].to_pylist()]
         kinds = {what for what, _ in origins}
         if len(kinds) > 1:
             raise InputError(
@@ -159,54 +147,59 @@ def _groups(label: str, many: list[Asked]) -> dict[str, Tested]:
         what = kinds.pop()
         if what in found:
             raise InputError(
-                f"{one.path}: a second record of {label} with {what} crystals; give one each of "
-                f"{', '.join(kind for kind in ORDER)}"
+                f"{one.path}: a second record of {label} with {what} crystals; give one each of {', '.join(ORDER)}"
             )
-        truth, said = (table[f"space_group_{which}"].fill_null(-1).to_numpy() for which in ("true", "predicted"))
         names, code = np.unique([name for _, name in origins], return_inverse=True)
-        right = np.bincount(code, truth == said) / np.bincount(code)
-        found[what] = Tested(what, dict(zip(names.tolist(), right.tolist(), strict=True)))
+        right = np.bincount(code, answers.right) / np.bincount(code)
+        found[what] = dict(zip(names.tolist(), right.tolist(), strict=True))
     paired = [kind for kind in found if kind != SYNTHETIC]
     if len(paired) < 2 or not {REAL, REFERENCE} & set(paired):
         raise InputError(
             f"{label}: records of {', '.join(found)} crystals only; give that of crystals as they are or with nothing "
             "drawn anew, and some of the same with coordinates, lattice or both (`crystals generate --randomise`)"
         )
-    common = set.intersection(*(set(found[kind].right) for kind in paired))
+    common = set.intersection(*(set(found[kind]) for kind in paired))
     if len(common) < 2:
         raise InputError(f"{label}: {len(common)} crystals are in all of its records; draw anew those that were tested")
-    kept = {kind: {name: found[kind].right[name] for name in sorted(common)} for kind in paired}
-    return {kind: Tested(kind, kept[kind]) if kind in kept else found[kind] for kind in ORDER if kind in found}
+    kept = {kind: {name: found[kind][name] for name in sorted(common)} for kind in paired}
+    return {kind: kept.get(kind, found[kind]) for kind in ORDER if kind in found}
 
 
-def _rows(label: str, many: list[Asked], tested: dict[str, Tested], seed: int) -> list[dict[str, Any]]:
-    right = {what: np.array(list(one.right.values())) for what, one in tested.items()}
-    base = right[REFERENCE if REFERENCE in right else REAL]
+def _rows(label: str, tested: dict[str, Accuracy], seed: int) -> list[dict[str, Any]]:
+    right = {what: np.array(list(one.values())) for what, one in tested.items()}
+    before = REFERENCE if REFERENCE in right else REAL
+    base = right[before]
     rows = []
     for what, values in right.items():
-        row: dict[str, Any] = {
-            "network": label,
-            "drawn_anew": what,
-            "crystals": len(values),
-            "accuracy": float(values.mean()),
-            "standard_error": float(values.std(ddof=1) / np.sqrt(len(values))),
-            "compared_with": REFERENCE if REFERENCE in right else REAL,
-        }
-        row["gain"], row["gain_standard_error"] = (
-            gain(base, values)
-            if what != SYNTHETIC
-            else (
-                float(values.mean() - base.mean()),
-                float(np.hypot(row["standard_error"], base.std(ddof=1) / np.sqrt(len(base)))),
-            )
-        )
-        row |= {"share_of_gap": None, "share_from": None, "share_to": None}
+        mean, error = float(values.mean()), _standard_error(values)
+        if what == SYNTHETIC:
+            more, more_error = float(values.mean() - base.mean()), float(np.hypot(error, _standard_error(base)))
+        else:
+            more, more_error = gain(base, values)
+        found = None
         if SYNTHETIC in right and what in ("lattice", "coordinates", "both"):
             found = shares_of_gap(base, values, right[SYNTHETIC], seed)
-            if found is not None:
-                row |= dict(zip(("share_of_gap", "share_from", "share_to"), found, strict=True))
-        rows.append(row)
+        part, low, high = found or (None, None, None)
+        rows.append(
+            {
+                "network": label,
+                "drawn_anew": what,
+                "crystals": len(values),
+                "accuracy": mean,
+                "standard_error": error,
+                "compared_with": before,
+                "gain": more,
+                "gain_standard_error": more_error,
+                "share_of_gap": part,
+                "share_from": low,
+                "share_to": high,
+            }
+        )
     return rows
+
+
+def _standard_error(values: NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def _said(label: str, rows: list[dict[str, Any]]) -> list[str]:
@@ -216,29 +209,20 @@ def _said(label: str, rows: list[dict[str, Any]]) -> list[str]:
         if row["drawn_anew"] == row["compared_with"]:
             notes.append(f"{label}, {name}: {row['accuracy']:.1%} of {row['crystals']:,} crystals.")
             continue
-        text = (
-            f"{label}, {name}: {row['accuracy']:.1%}, {100 * row['gain']:+.2f} ± {100 * row['gain_standard_error']:.2f}"
-        )
+        text = f"{label}, {name}: {row['accuracy']:.1%}, {100 * row['gain']:+.2f} ± "
+        text += f"{100 * row['gain_standard_error']:.2f} points"
         if row["share_of_gap"] is not None:
-            text += (
-                f" points, {row['share_of_gap']:.0%} of the gap to synthetic crystals "
-                f"({row['share_from']:.0%} to {row['share_to']:.0%})."
-            )
-        else:
-            text += " points."
-        notes.append(text)
+            text += f", {row['share_of_gap']:.0%} of the gap to synthetic crystals "
+            text += f"({row['share_from']:.0%} to {row['share_to']:.0%})"
+        notes.append(f"{text}.")
     return notes
 
 
 def _figure(rows: list[dict[str, Any]]) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.5, 4.6), layout="constrained")
-    axes = figure.subplots()
+    figure, ((axes,),) = canvas(8.5, 4.6)
     kinds = [kind for kind in ORDER if any(row["drawn_anew"] == kind for row in rows)]
-    networks = list(dict.fromkeys(row["network"] for row in rows))
-    for i, (network, stroke) in enumerate(zip(networks, strokes(len(networks)), strict=True)):
-        mine = [row for row in rows if row["network"] == network]
+    networks = grouped(rows, lambda row: str(row["network"]))
+    for i, ((network, mine), stroke) in enumerate(zip(networks.items(), strokes(len(networks)), strict=True)):
         x = np.array([kinds.index(row["drawn_anew"]) for row in mine]) + 0.12 * (i - (len(networks) - 1) / 2)
         y, error = (100 * np.array([row[field] for row in mine]) for field in ("accuracy", "standard_error"))
         axes.errorbar(
@@ -261,5 +245,5 @@ def _figure(rows: list[dict[str, Any]]) -> Figure:
     if len(networks) > 1:
         beside(axes)
     else:
-        axes.set_title(networks[0], loc="left", fontsize=10, parse_math=False)
+        name_panel(axes, network, 10)
     return figure

@@ -5,20 +5,19 @@ Source: ML4pXRDs (Schopmans, Reiser and Friederich 2023), Figs. S7 and S8.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from powderlens.core.errors import InputError
 from powderlens.evaluate.answers import Answers, share
 from powderlens.generate.statistics import shipped_statistics
-from powderlens.reproduce.analyses.base import Asked, Inputs, Result, check_corpus, table_of
-from powderlens.reproduce.analyses.lines import beside, logarithmic, strokes, tidy
+from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, check_corpus
+from powderlens.reproduce.analyses.drawing import beside, canvas, logarithmic, strokes, tidy
 from powderlens.symmetry.groups import symbol
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 SYNTHETIC = "synthetic"
 TREND_GROUPS = 10
@@ -43,11 +42,7 @@ def analyse(inputs: Inputs) -> Result:
     said = [one.answers() for one in asked]
     for one, answers in zip(asked, said, strict=True):
         rows += _rows(one, answers, learnt)
-    return Result(
-        table=table_of(rows),
-        figure=_figure(rows, asked, counted),
-        notes=(*_notes(rows, asked, said, counted), *left),
-    )
+    return Result(rows, _figure(rows, asked, counted), [*_notes(rows, asked, said, counted), *left])
 
 
 def trend(
@@ -71,17 +66,12 @@ def trend(
 
 def rank_correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Spearman's, equal values sharing their mean rank; NaN where one of them is constant."""
-    ranks = []
-    for values in (a, b):
-        _, code, counts = np.unique(values, return_inverse=True, return_counts=True)
-        last = np.cumsum(counts)
-        ranks.append((last - (counts - 1) / 2)[code])
-    if any(np.ptp(rank) == 0 for rank in ranks):
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
-    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+    return float(spearmanr(a, b).statistic)
 
 
-def _training(inputs: Inputs, asked: list[Asked]) -> tuple[NDArray[np.float64], str]:
+def _training(inputs: Inputs, asked: list[AskedTask]) -> tuple[NDArray[np.float64], str]:
     """(231,) training patterns of each group, and in words how they are counted."""
     trained = {(one.record.training.data.sha256, one.record.training.data.part) for one in asked}
     if len(trained) > 1:
@@ -104,7 +94,7 @@ def _training(inputs: Inputs, asked: list[Asked]) -> tuple[NDArray[np.float64], 
     return np.bincount(groups, minlength=231).astype(float), f"in the {data.part} part of {data.corpus}"
 
 
-def _rows(one: Asked, answers: Answers, learnt: NDArray[np.float64]) -> list[dict[str, Any]]:
+def _rows(one: AskedTask, answers: Answers, learnt: NDArray[np.float64]) -> list[dict[str, Any]]:
     rows = []
     for group in np.unique(answers.truth).tolist():
         where = answers.truth == group
@@ -136,11 +126,8 @@ def _trend(rows: list[dict[str, Any]], label: str) -> tuple[NDArray[np.float64],
     return trend(learnt, np.rint(recall * tested).astype(np.int64), tested.astype(np.int64))
 
 
-def _figure(rows: list[dict[str, Any]], asked: list[Asked], counted: str) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9.5, 4.8), layout="constrained")
-    axes = figure.subplots()
+def _figure(rows: list[dict[str, Any]], asked: list[AskedTask], counted: str) -> Figure:
+    figure, ((axes,),) = canvas(9.5, 4.8)
     for one, stroke in zip(asked, strokes(len(asked)), strict=True):
         learnt, recall, tested = _columns(rows, one.label)
         x = np.maximum(learnt, 0.5)
@@ -157,7 +144,7 @@ def _figure(rows: list[dict[str, Any]], asked: list[Asked], counted: str) -> Fig
     return figure
 
 
-def _notes(rows: list[dict[str, Any]], asked: list[Asked], said: list[Answers], counted: str) -> list[str]:
+def _notes(rows: list[dict[str, Any]], asked: list[AskedTask], said: list[Answers], counted: str) -> list[str]:
     notes = []
     for one, answers in zip(asked, said, strict=True):
         learnt, recall, _ = _columns(rows, one.label)

@@ -1,6 +1,6 @@
 """Every kind of analysis by name: listed without torch, matplotlib or pyarrow, loaded when it is asked for.
 
-A kind is a file `powderlens/evaluate/analyses/NAME.py` (hyphens become underscores) with one public function,
+A kind is a table of `kinds.toml` and a file NAME.py beside it (hyphens become underscores) with a function
 `analyse(inputs: Inputs) -> Result`, see `base`.
 """
 
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Literal
 
 from powderlens.core.errors import InputError
+from powderlens.core.named_files import read_toml
 
 Need = Literal["no", "may", "must"]
 """Whether a kind takes something: never, where it is given, or not without."""
@@ -46,105 +48,11 @@ class Kind:
         return f"powderlens.reproduce.analyses.{self.name.replace('-', '_')}"
 
 
-KINDS: tuple[Kind, ...] = (
-    Kind(
-        name="class-frequency",
-        title="accuracy by crystal system, and by how frequent a space group is in the training",
-        source="SimXRD Fig. 5, AlphaDiffract Fig. S5",
-        corpus="may",
-    ),
-    Kind(
-        name="parameter-interval",
-        title="accuracy within intervals of each parameter of the simulation",
-        source="SimXRD Table 6",
-        corpus="must",
-    ),
-    Kind(
-        name="masked-peaks",
-        title="loss of accuracy when the peaks of one band of intensity are cut off",
-        source="SimXRD Fig. 6",
-        corpus="must",
-        runs="must",
-        modules=("torch", "scipy"),
-    ),
-    Kind(
-        name="t-sne",
-        title="patterns, or a network's features of them, as a map in the plane",
-        source="SimXRD Fig. 10",
-        corpus="must",
-        runs="may",
-        modules=("torch", "sklearn"),
-    ),
-    Kind(
-        name="class-distribution",
-        title="how patterns are distributed over crystal systems and space groups",
-        source="SimXRD Figs. 3 and 4",
-        records="may",
-        corpus="may",
-    ),
-    Kind(
-        name="graph-distance",
-        title="edges between the answer and the truth in the graph of maximal subgroups",
-        source="AlphaDiffract Fig. 2c-e, 3b, S6",
-    ),
-    Kind(
-        name="parity",
-        title="predicted against true cell, six parameters, beside the naive mean",
-        source="AlphaDiffract Fig. 3c-e",
-    ),
-    Kind(
-        name="ensemble-size",
-        title="accuracy against the number of networks whose probabilities are averaged",
-        source="AlphaDiffract Fig. 3a",
-    ),
-    Kind(
-        name="grad-cam",
-        title="which angles speak for the answer: class activation of the last convolutional stage",
-        source="AlphaDiffract Figs. S7 and S8",
-        corpus="must",
-        runs="must",
-        patterns="must",
-        modules=("torch",),
-    ),
-    Kind(
-        name="top-k",
-        title="truths among the k likeliest classes, against k",
-        source="ML4pXRDs Figs. S3 and S4",
-    ),
-    Kind(
-        name="recall-per-group",
-        title="recall of every space group against its training patterns",
-        source="ML4pXRDs Figs. S7 and S8",
-        corpus="may",
-    ),
-    Kind(
-        name="volume-and-sites",
-        title="error by the volume of the cell and by the number of sites",
-        source="ML4pXRDs Fig. 6",
-        corpus="must",
-    ),
-    Kind(
-        name="descriptor-histograms",
-        title="tested crystals by density, size, volume and sites, with the wrong ones",
-        source="ML4pXRDs Fig. 4",
-        corpus="must",
-    ),
-    Kind(
-        name="learning-curve",
-        title="error against patterns seen, with its power law",
-        source="ML4pXRDs Figs. 5, S5 and S6",
-    ),
-    Kind(
-        name="randomised-gap",
-        title="what of the gap between synthetic and real crystals their coordinates and lattices make",
-        source="ML4pXRDs section 3.3",
-    ),
-    Kind(
-        name="confusion",
-        title="true against predicted crystal system",
-        source="AlphaDiffract Fig. S5",
-    ),
+KINDS = tuple(
+    Kind(name=name, **{**of, "modules": tuple(of.get("modules", ()))})
+    for name, of in read_toml(Path(__file__).with_name("kinds.toml")).items()
 )
+"""In the order of the file."""
 
 
 def kind(name: str) -> Kind:

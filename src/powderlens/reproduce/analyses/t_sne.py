@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from matplotlib import colormaps
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from powderlens.core.errors import InputError
 from powderlens.corpus.store.corpus import Corpus
-from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.reproduce.analyses.asked_networks import BATCH, AskedNetwork, asked_networks, some_of
-from powderlens.reproduce.analyses.base import Inputs, Result, check_corpus, table_of
+from powderlens.reproduce.analyses.base import Inputs, Result, check_corpus
+from powderlens.reproduce.analyses.drawing import canvas, name_panel
 from powderlens.symmetry.groups import SYSTEMS
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MOST = 2000
 """Patterns that are drawn."""
@@ -105,11 +104,11 @@ def analyse(inputs: Inputs) -> Result:
         f"{perplexity:g}, seed {inputs.seed}; distances between far groups in such a map mean nothing."
     )
     figure = _figure(maps, labels.crystal_system, labels.space_group)
-    return Result(table=table_of(rows), figure=figure, notes=(*notes, *left))
+    return Result(rows, figure, [*notes, *left])
 
 
 def _points(
-    asked: list[AskedNetwork], corpus: Corpus | StoredCorpus, numbers: NDArray[np.int64]
+    asked: list[AskedNetwork], corpus: Corpus, numbers: NDArray[np.int64]
 ) -> list[tuple[str, NDArray[np.float32]]]:
     """Names, and (n, d) vectors of the patterns."""
     if not asked:
@@ -130,12 +129,9 @@ def _points(
 def _figure(
     maps: list[tuple[str, NDArray[np.floating[Any]]]], systems: NDArray[np.int8], groups: NDArray[np.int16]
 ) -> Figure:
-    from matplotlib import colormaps
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10.5, 0.3 + 4.4 * len(maps)), layout="constrained")
+    figure, grid = canvas(10.5, 0.3 + 4.4 * len(maps), len(maps), 2)
     tints = colormaps["tab10"].colors  # type: ignore[attr-defined]
-    for (name, plane), (left, right) in zip(maps, figure.subplots(len(maps), 2, squeeze=False), strict=True):
+    for (name, plane), (left, right) in zip(maps, grid, strict=True):
         for i, system in enumerate(SYSTEMS):
             some = systems == i
             if some.any():
@@ -143,7 +139,7 @@ def _figure(
         left.legend(frameon=False, fontsize=7, markerscale=2, loc="upper left", bbox_to_anchor=(1.0, 1.0))
         dots = right.scatter(*plane.T, s=7, c=groups, cmap="turbo", vmin=1, vmax=230, linewidths=0)
         figure.colorbar(dots, ax=right, label="space group", shrink=0.8)
-        left.set_title(name, loc="left", fontsize=10, parse_math=False)
+        name_panel(left, name, 10)
         for axes in (left, right):
             axes.set_xticks([])
             axes.set_yticks([])

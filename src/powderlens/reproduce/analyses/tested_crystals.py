@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.corpus.store.manifest import NAME, read_manifest
 from powderlens.crystals.statistics import occupations
 from powderlens.reproduce.analyses.base import Inputs, check_corpus
@@ -31,7 +31,7 @@ class Descriptors:
     crystallite_size_nm: NDArray[np.float64]
 
 
-def tested_corpora(inputs: Inputs) -> tuple[Inputs, dict[str, Corpus], list[str]]:
+def tested_corpora(inputs: Inputs) -> tuple[Inputs, dict[str, DrawnCorpus], list[str]]:
     """The corpora that the records were tested on, by their sha256.
 
     Args:
@@ -55,10 +55,10 @@ def tested_corpora(inputs: Inputs) -> tuple[Inputs, dict[str, Corpus], list[str]
             f"{given}: holds no corpus that a record was tested on; these are {named} (sha256); give the corpus or the "
             "folder where it is with --corpus"
         )
-    corpora: dict[str, Corpus] = {}
+    corpora: dict[str, DrawnCorpus] = {}
     for _, record in fits:
         corpus = check_corpus(found[record.tested.sha256], record.tested, "was tested on")
-        if not isinstance(corpus, Corpus):
+        if not isinstance(corpus, DrawnCorpus):
             raise InputError(f"{corpus.path}: stored patterns have no crystals; take records of a corpus that is drawn")
         corpora[record.tested.sha256] = corpus
     left = len(inputs.records) - len(fits)
@@ -66,7 +66,7 @@ def tested_corpora(inputs: Inputs) -> tuple[Inputs, dict[str, Corpus], list[str]
     return replace(inputs, records=fits), corpora, [note] if left else []
 
 
-def descriptors(corpus: Corpus, numbers: NDArray[np.int64]) -> Descriptors:
+def descriptors(corpus: DrawnCorpus, numbers: NDArray[np.int64]) -> Descriptors:
     """Look patterns up.
 
     Args:

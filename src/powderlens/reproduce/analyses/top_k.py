@@ -5,18 +5,17 @@ Source: ML4pXRDs (Schopmans, Reiser and Friederich 2023), Figs. S3 and S4.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from itertools import product
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from powderlens.evaluate.answers import share
-from powderlens.evaluate.metrics import K_MOST, NONE, class_column, list_column
-from powderlens.reproduce.analyses.base import Asked, Inputs, Result, labels, table_of
-from powderlens.reproduce.analyses.lines import beside, strokes, tidy
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from powderlens.evaluate.answers import scored
+from powderlens.evaluate.metrics import K_MOST, NONE, list_column
+from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, grouped, labels
+from powderlens.reproduce.analyses.drawing import beside, canvas, name_panel, strokes, tidy
 
 TASKS = ("space_group", "crystal_system", "extinction_class")
 FREQUENT = "most frequent classes"
@@ -42,69 +41,45 @@ def analyse(inputs: Inputs) -> Result:
     rows: list[dict[str, Any]] = []
     naive: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for one in asked:
-        answers = one.record.answers(one.path.parent, [f"{one.task}_{what}" for what in ("true", "top")] + ["crystal"])
-        truth = class_column(answers, f"{one.task}_true")
-        known = truth != NONE
-        truth, top = truth[known], list_column(answers, f"{one.task}_top", NONE)[known].astype(np.int64)
-        crystal = np.unique(answers["crystal"].to_numpy(zero_copy_only=False)[known].astype(str), return_inverse=True)[
-            1
-        ]
-        rows += _rows(one, one.label, truth_ranks(top, truth), crystal, min(K_MOST, top.shape[1]))
+        answers = one.answers("top")
+        top = list_column(answers.columns, f"{one.task}_top", NONE).astype(np.int64)
+        truth, most = answers.truth, min(K_MOST, top.shape[1])
+        rows += _rows(one, one.label, truth_ranks(top, truth), answers.crystal, most)
         part = (*one.tested, one.task)
         if part not in naive:
             kinds, counts = np.unique(truth, return_counts=True)
             frequent = np.tile(kinds[np.argsort(-counts, kind="stable")][: top.shape[1]], (len(truth), 1))
-            naive[part] = _rows(one, FREQUENT, truth_ranks(frequent, truth), crystal, min(K_MOST, top.shape[1]))
+            naive[part] = _rows(one, FREQUENT, truth_ranks(frequent, truth), answers.crystal, most)
     every = [*rows, *(row for found in naive.values() for row in found)]
-    return Result(table=table_of(every), figure=_figure(every, asked), notes=tuple(_notes(rows, asked)))
+    return Result(every, _figure(every, asked), _notes(rows))
 
 
 def _rows(
-    one: Asked, label: str, ranks: NDArray[np.int64], crystal: NDArray[np.int64], most: int
+    one: AskedTask, label: str, ranks: NDArray[np.int64], crystal: NDArray[np.int64], most: int
 ) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for k in range(1, most + 1):
-        right, error = share(ranks <= k, crystal)
-        rows.append(
-            {
-                "network": label,
-                "task": one.task,
-                "tested": _part(one),
-                "k": k,
-                "patterns": len(ranks),
-                "accuracy": right,
-                "standard_error": error,
-            }
-        )
-    return rows
+    key = {"network": label, "task": one.task, "tested": one.record.tested.name}
+    return [{**key, "k": k, **scored(ranks <= k, crystal)} for k in range(1, most + 1)]
 
 
-def _figure(rows: list[dict[str, Any]], asked: list[Asked]) -> Figure:
+def _figure(rows: list[dict[str, Any]], asked: list[AskedTask]) -> Figure:
     """A panel for each task (down) and tested part (across); a network has one colour in all."""
-    from matplotlib.figure import Figure
-
-    tasks = list(dict.fromkeys(one.task for one in asked))
-    parts = list(dict.fromkeys(_part(one) for one in asked))
-    panels = {
-        (task, part): [o for o in asked if o.task == task and _part(o) == part] for task in tasks for part in parts
-    }
-    short = {
-        key: labels([one.record for one in many], [one.task for one in many]) for key, many in panels.items() if many
-    }
+    tasks, parts = (list(dict.fromkeys(names)) for names in zip(*map(_panel, asked), strict=True))
+    many = grouped(asked, _panel)
+    short = {key: labels([one.record for one in some], [one.task for one in some]) for key, some in many.items()}
     names = list(dict.fromkeys(name for found in short.values() for name in found))
     drawn = dict(zip(names, strokes(len(names)), strict=True))
-    figure = Figure(figsize=(2.2 + 4.6 * len(parts), 4.3 * len(tasks)), layout="constrained")
-    grid = figure.subplots(len(tasks), len(parts), squeeze=False, sharey=True)
-    for axes, ((task, part), many) in zip(grid.flat, panels.items(), strict=True):
-        mine = [row for row in rows if row["task"] == task and row["tested"] == part]
-        for one, name in zip(many, short.get((task, part), []), strict=True):
+    down, across = len(tasks), len(parts)
+    figure, grid = canvas(2.2 + 4.6 * across, 4.3 * down, down, across, sharey=True)
+    for axes, key in zip(grid.flat, product(tasks, parts), strict=True):
+        mine = [row for row in rows if (row["task"], row["tested"]) == key]
+        for one, name in zip(many.get(key, []), short.get(key, []), strict=True):
             points = [row for row in mine if row["network"] == one.label]
             axes.plot(*_curve(points), label=name, linewidth=1.2, **drawn[name])
         axes.plot(*_curve([row for row in mine if row["network"] == FREQUENT]), color="0.6", label=FREQUENT)
         axes.set_xticks(range(1, max((row["k"] for row in mine), default=1) + 1))
         axes.set_ylim(0, 101)
         axes.set_xlabel("k")
-        axes.set_title(part, loc="left", fontsize=9, parse_math=False)
+        name_panel(axes, key[1])
         tidy(axes)
     for task, line in zip(tasks, grid, strict=True):
         line[0].set_ylabel(f"{task.replace('_', ' ')} among the k likeliest (%)")
@@ -112,18 +87,17 @@ def _figure(rows: list[dict[str, Any]], asked: list[Asked]) -> Figure:
     return figure
 
 
+def _panel(one: AskedTask) -> tuple[str, str]:
+    return one.task, one.record.tested.name
+
+
 def _curve(points: list[dict[str, Any]]) -> tuple[list[int], NDArray[np.float64]]:
     return [row["k"] for row in points], 100 * np.array([row["accuracy"] for row in points], float)
 
 
-def _part(one: Asked) -> str:
-    return f"{one.record.tested.corpus}:{one.record.tested.part}"
-
-
-def _notes(rows: list[dict[str, Any]], asked: list[Asked]) -> list[str]:
+def _notes(rows: list[dict[str, Any]]) -> list[str]:
     notes = []
-    for task in dict.fromkeys(one.task for one in asked):
-        of_task = [row for row in rows if row["task"] == task]
+    for task, of_task in grouped(rows, lambda row: str(row["task"])).items():
         for k in (1, 5):
             at = sorted((row for row in of_task if row["k"] == k), key=lambda row: -row["accuracy"])
             if at:

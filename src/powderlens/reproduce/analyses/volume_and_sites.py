@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from itertools import pairwise
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from powderlens.evaluate.answers import share
-from powderlens.reproduce.analyses.base import Asked, Inputs, Result, table_of
-from powderlens.reproduce.analyses.lines import beside, strokes, tidy
+from powderlens.reproduce.analyses.base import AskedTask, Inputs, Result, grouped
+from powderlens.reproduce.analyses.drawing import beside, canvas, strokes, tidy
 from powderlens.reproduce.analyses.tested_crystals import descriptors, tested_corpora
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 EDGES: dict[str, tuple[float, ...]] = {
     "volume_A3": (0, 50, 100, 200, 300, 400, 500, 750, 1000, 1500, 2000, 3000, 5000, inf),
@@ -50,7 +48,7 @@ def analyse(inputs: Inputs) -> Result:
                     {
                         "network": one.label,
                         "task": one.task,
-                        "tested": f"{one.record.tested.corpus}:{one.record.tested.part}",
+                        "tested": one.record.tested.name,
                         "by": name,
                         "from": float(low),
                         "below": float(high),
@@ -61,7 +59,7 @@ def analyse(inputs: Inputs) -> Result:
                         "standard_error": error,
                     }
                 )
-    return Result(table=table_of(rows), figure=_figure(rows, asked), notes=(*_notes(rows, asked), *left))
+    return Result(rows, _figure(rows, asked), [*_notes(rows, asked), *left])
 
 
 def _interval(name: str, low: float, high: float) -> str:
@@ -72,18 +70,20 @@ def _interval(name: str, low: float, high: float) -> str:
     return f"{low:g}-{high:g}"
 
 
-def _figure(rows: list[dict[str, Any]], asked: list[Asked]) -> Figure:
-    from matplotlib.figure import Figure
+def _curves(rows: list[dict[str, Any]]) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
+    """The intervals of each network, task and quantity."""
+    return grouped(rows, lambda row: (row["network"], row["task"], row["by"]))
 
-    figure = Figure(figsize=(11.5, 5.6), layout="constrained")
-    panels = figure.subplots(2, 2, sharex="col", height_ratios=(3, 1))
-    drawn = strokes(len(asked))
+
+def _figure(rows: list[dict[str, Any]], asked: list[AskedTask]) -> Figure:
+    figure, panels = canvas(11.5, 5.6, 2, 2, sharex="col", height_ratios=(3, 1))
+    drawn, curves = strokes(len(asked)), _curves(rows)
     parts = list(dict.fromkeys(row["tested"] for row in rows))
     for column, (name, edges) in enumerate(EDGES.items()):
         above, below = panels[:, column]
         at = np.arange(len(edges) - 1)
         for one, stroke in zip(asked, drawn, strict=True):
-            mine = [r for r in rows if (r["network"], r["task"], r["by"]) == (one.label, one.task, name)]
+            mine = curves[one.label, one.task, name]
             y, error = (100 * np.array([row[field] for row in mine]) for field in ("error", "standard_error"))
             above.errorbar(at, y, np.nan_to_num(error), label=one.label, linewidth=1.1, elinewidth=0.7, **stroke)
             few = np.array([row["crystals"] < FEW for row in mine])
@@ -105,11 +105,11 @@ def _figure(rows: list[dict[str, Any]], asked: list[Asked]) -> Figure:
     return figure
 
 
-def _notes(rows: list[dict[str, Any]], asked: list[Asked]) -> list[str]:
-    notes = []
+def _notes(rows: list[dict[str, Any]], asked: list[AskedTask]) -> list[str]:
+    notes, curves = [], _curves(rows)
     for one in asked:
         for name in EDGES:
-            mine = [r for r in rows if (r["network"], r["task"], r["by"]) == (one.label, one.task, name)]
+            mine = curves[one.label, one.task, name]
             held = [row for row in mine if row["crystals"] >= FEW]
             if len(held) > 1:
                 first, last = held[0], held[-1]

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, make_folder
 from powderlens.corpus.store.build import build_corpus
-from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.crystals.table import CrystalTable, write_crystals
 from powderlens.reproduce.benchmark.plan import Plan
 from powderlens.train.components.drawn import draw_part
-from powderlens.train.components.machine import Report
+from powderlens.train.components.machine import Machine, Report
 
 KNOWN, UNSEEN = "known", "unseen"
 
@@ -64,11 +64,11 @@ def make_corpora(plan: Plan, crystals: Path, folder: Path, *, workers: int, repo
     corpora = {KNOWN: folder / KNOWN, UNSEEN: folder / UNSEEN}
     if not all((path / "manifest.json").is_file() for path in corpora.values()):
         _build(plan, crystals, folder, corpora, workers=workers, report=report)
-    known = Corpus.open(corpora[KNOWN])
-    cache = make_folder(folder / "drawn")
+    known = DrawnCorpus.open(corpora[KNOWN])
+    machine = Machine(workers=workers, cache=make_folder(folder / "drawn"))
     for part, precision in (("train", "float16"), ("validation", "float16"), ("test", "float32")):
-        draw_part(known, part, precision, workers=workers, cache=cache, report=report)  # type: ignore[arg-type]
-    draw_part(Corpus.open(corpora[UNSEEN]), "test", "float32", workers=workers, cache=cache, report=report)
+        draw_part(known, part, precision, machine, report=report)  # type: ignore[arg-type]
+    draw_part(DrawnCorpus.open(corpora[UNSEEN]), "test", "float32", machine, report=report)
     return corpora
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import product
 from pathlib import Path
 from typing import Literal
 
@@ -96,7 +97,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Run:
+class Trial:
     """What one record is of: a variant, a task, a loss (None: the recipe's)."""
 
     variant: Variant
@@ -106,7 +107,7 @@ class Run:
     @property
     def name(self) -> str:
         """For folders."""
-        return "-".join((self.variant.name, self.task, *([] if self.loss is None else [self.loss])))
+        return "-".join(filter(None, (self.variant.name, self.task, self.loss)))
 
 
 @dataclass(frozen=True)
@@ -116,29 +117,29 @@ class Bench:
     plan: Plan
     recipe: Recipe
 
-    def runs(self) -> Iterator[Run]:
+    def trials(self) -> Iterator[Trial]:
         """With the recipe's loss: all networks as meant, then those with faults as published."""
         variants = [Variant(name, False) for name in self.plan.networks]
         if self.plan.as_published:
             variants += [Variant(name, True) for name in self.plan.networks if card(name).faults]
-        yield from (Run(variant, task) for variant in variants for task in self.plan.tasks)
+        yield from (Trial(variant, task) for variant in variants for task in self.plan.tasks)
 
-    def loss_runs(self) -> Iterator[Run]:
+    def loss_trials(self) -> Iterator[Trial]:
         """With other losses, at the rate that the recipe's loss chose."""
         if self.plan.losses:
             for name in self.plan.losses.networks:
-                for kind in self.plan.losses.kinds:
-                    yield from (Run(Variant(name, False), task, kind) for task in self.plan.losses.tasks)
+                for kind, task in product(self.plan.losses.kinds, self.plan.losses.tasks):
+                    yield Trial(Variant(name, False), task, kind)
 
-    def recipe_of(self, run: Run, rate: float) -> Recipe:
+    def recipe_of(self, trial: Trial, rate: float) -> Recipe:
         """What a training at a rate does; the last checkpoint counts."""
         chosen = with_choices(
             self.recipe,
-            network=run.variant.network,
+            network=trial.variant.network,
             size=self.plan.budget.size,
-            as_published=run.variant.as_published,
-            tasks=[run.task],
-            loss=run.loss,
+            as_published=trial.variant.as_published,
+            tasks=[trial.task],
+            loss=trial.loss,
             seed=self.plan.seed,
         )
         content = chosen.model_dump(mode="json")
@@ -161,6 +162,6 @@ def load_bench(name_or_path: str | Path) -> Bench:
     path = find_file(name_or_path, PLANS, "plan")
     plan = checked(Plan, read_toml(path), path)
     bench = Bench(plan, load_recipe(path.parent / plan.recipe if plan.recipe.endswith(".toml") else plan.recipe))
-    for run in (*bench.runs(), *bench.loss_runs()):
-        bench.recipe_of(run, plan.budget.first_rate)
+    for trial in (*bench.trials(), *bench.loss_trials()):
+        bench.recipe_of(trial, plan.budget.first_rate)
     return bench

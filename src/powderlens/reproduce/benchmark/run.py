@@ -13,35 +13,50 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256, make_folder
 from powderlens.core.pool import in_processes
-from powderlens.evaluate.record import Inference, Protocol, read_record, write_record
+from powderlens.evaluate.record import Inference, SplitProtocol, read_record, write_record
 from powderlens.reproduce.benchmark.corpora import KNOWN, UNSEEN, make_corpora
-from powderlens.reproduce.benchmark.plan import Bench, Run
+from powderlens.reproduce.benchmark.plan import Bench, Trial
 from powderlens.train.components.machine import Machine, Report
 from powderlens.train.recipe import parse_recipe
 
 MEASURED = "measured"
-PROTOCOLS: dict[str, Protocol] = {KNOWN: "in-library", UNSEEN: "out-of-library", MEASURED: "measured"}
+PROTOCOLS: dict[str, SplitProtocol] = {KNOWN: "in-library", UNSEEN: "out-of-library", MEASURED: "measured"}
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a process does: a run at several learning rates, and the test of the best."""
+    """What a process does: a trial at several learning rates, and the test of the best."""
 
     bench: Bench
     folder: Path
     corpora: dict[str, Path]
-    run: Run
+    trial: Trial
     command: str
 
     @property
     def machine(self) -> Machine:
         """One thread, and what was drawn is kept for all."""
         return Machine(workers=0, cache=self.folder / "drawn", threads=1)
+
+    def output(self, rate: float) -> Path:
+        """Folder of the training at a rate."""
+        return self.folder / "runs" / f"{self.trial.name}-{rate:g}"
+
+    def record(self, corpus: str) -> Path:
+        """Of the test on a corpus."""
+        return self.folder / "records" / f"{self.trial.name}-{PROTOCOLS[corpus]}.json"
+
+    def losses(self) -> dict[float, float]:
+        """Rates at which it has been trained, in the order of `searched`, and the losses there."""
+        first = self.bench.plan.budget.first_rate
+        order = sorted(self.bench.plan.budget.rates, key=lambda rate: (rate < first, abs(rate - first)))
+        return {rate: _loss(self.output(rate)) for rate in order if (self.output(rate) / "outcome.json").is_file()}
 
 
 def run_benchmark(
@@ -78,15 +93,18 @@ def run_benchmark(
     if measured is not None:
         corpora[MEASURED] = measured
     clock.note()
-    stages = list(bench.runs()), list(bench.loss_runs())
+    stages = [
+        [Work(bench, folder, corpora, trial, command) for trial in trials]
+        for trials in (bench.trials(), bench.loss_trials())
+    ]
     total, count = sum(map(len, stages)), 0
     for stage in stages:
-        for name in in_processes(workers)(work, (Work(bench, folder, corpora, run, command) for run in stage)):
+        for name in in_processes(workers)(work, stage):
             clock.note()
             count += 1
             report(f"{count} of {total}: {name}; {clock.seconds / 3600:.2f} h in all")
-    for run in (*stages[0], *stages[1]):
-        _time(bench, folder, run)
+    for task in chain(*stages):
+        _time(task)
     clock.note()
     return folder / "records"
 
@@ -97,36 +115,26 @@ def work(task: Work) -> str:
     Returns:
         What was done, for the report.
     """
-    records = make_folder(task.folder / "records")
-    names = {corpus: _record(task.run, PROTOCOLS[corpus]) for corpus in task.corpora}
-    missing = {corpus: name for corpus, name in names.items() if not (records / f"{name}.json").is_file()}
+    make_folder(task.folder / "records")
+    missing = [corpus for corpus in task.corpora if not task.record(corpus).is_file()]
     losses = _train_at_rates(task)
     best = _best(losses)
     if best is None:
-        return f"{task.run.name}, diverged at every rate: no record"
-    for corpus, name in missing.items():
-        _test(task, best, losses, corpus, name)
-    for rate in losses:
-        if rate != best:
-            for checkpoint in _run_folder(task.folder, task.run, rate).glob("*.ckpt"):
-                checkpoint.unlink()
-    return f"{task.run.name}, loss {losses[best]:.3f} at {best:g}"
-
-
-def _run_folder(folder: Path, run: Run, rate: float) -> Path:
-    return folder / "runs" / f"{run.name}-{rate:g}"
-
-
-def _record(run: Run, protocol: str) -> str:
-    return f"{run.name}-{protocol}"
+        return f"{task.trial.name}, diverged at every rate: no record"
+    for corpus in missing:
+        _test(task, best, losses, corpus)
+    for rate in losses.keys() - {best}:
+        for checkpoint in task.output(rate).glob("*.ckpt"):
+            checkpoint.unlink()
+    return f"{task.trial.name}, loss {losses[best]:.3f} at {best:g}"
 
 
 def _train_at_rates(task: Work) -> dict[float, float]:
     """Losses by learning rate; with another loss only at the one that the recipe's loss chose."""
     budget = task.bench.plan.budget
-    if task.run.loss is None:
+    if task.trial.loss is None:
         return searched(budget.rates, budget.first_rate, lambda rate: _train(task, rate))
-    best = _best(_losses(task.bench, task.folder, replace(task.run, loss=None)))
+    best = _best(replace(task, trial=replace(task.trial, loss=None)).losses())
     return {} if best is None else {best: _train(task, best)}
 
 
@@ -155,14 +163,6 @@ def searched(rates: Sequence[float], first: float, loss_at: Callable[[float], fl
     return losses
 
 
-def _losses(bench: Bench, folder: Path, run: Run) -> dict[float, float]:
-    """Rates at which a run has been trained, in the order of `searched`, and its losses there."""
-    rates, first = bench.plan.budget.rates, bench.plan.budget.first_rate
-    order = sorted(rates, key=lambda rate: (rate < first, abs(rate - first)))
-    outputs = {rate: _run_folder(folder, run, rate) for rate in order}
-    return {rate: _loss(output) for rate, output in outputs.items() if (output / "outcome.json").is_file()}
-
-
 def _best(losses: dict[float, float]) -> float | None:
     """The rate with the lowest loss, of equal ones that tried first; None where every run diverged."""
     best = min(losses, key=lambda rate: losses[rate], default=None)
@@ -178,34 +178,29 @@ def _loss(output: Path) -> float:
 
 
 def _train(task: Work, rate: float) -> float:
-    output = _run_folder(task.folder, task.run, rate)
+    output = task.output(rate)
     if not (output / "outcome.json").is_file():
         from powderlens.train.engine import train
         from powderlens.train.module import DivergedError
         from powderlens.train.quiet import quiet_lightning
 
+        recipe = task.bench.recipe_of(task.trial, rate)
         with quiet_lightning(), suppress(DivergedError):  # outcome.json says so
-            train(
-                task.bench.recipe_of(task.run, rate),
-                output,
-                corpus=task.corpora[KNOWN],
-                resume=True,
-                machine=task.machine,
-            )
+            train(recipe, output, corpus=task.corpora[KNOWN], resume=True, machine=task.machine)
     return _loss(output)
 
 
-def _test(task: Work, rate: float, losses: dict[float, float], corpus: str, name: str) -> None:
+def _test(task: Work, rate: float, losses: dict[float, float], corpus: str) -> None:
     from powderlens.evaluate.evaluate_network import evaluate_network
 
     tried = ", ".join(f"{loss:.3f} at {tried:g}" for tried, loss in losses.items())
     how = f"lowest loss in the validation part of {task.corpora[KNOWN].name} ({tried})"
     evaluate_network(
-        _run_folder(task.folder, task.run, rate),
+        task.output(rate),
         task.corpora[corpus],
         None,
         task.folder / "records",
-        name=name,
+        name=task.record(corpus).stem,
         protocol=PROTOCOLS[corpus],
         trained_on=task.corpora[KNOWN],
         chosen_by=f"learning rate {rate:g}: {how if len(losses) > 1 else 'that of cross-entropy'}",
@@ -215,24 +210,23 @@ def _test(task: Work, rate: float, losses: dict[float, float], corpus: str, name
     )
 
 
-def _time(bench: Bench, folder: Path, run: Run) -> None:
+def _time(task: Work) -> None:
     """Measure the forward pass when nothing else runs, one network after another, and tell the records."""
-    best = _best(_losses(bench, folder, run))
+    best = _best(task.losses())
     if best is None:
         return
-    output = _run_folder(folder, run, best)
-    if not (output / "inference.json").is_file():
+    path = task.output(best) / "inference.json"
+    if not path.is_file():
         from powderlens.evaluate.inference_time import inference_time
         from powderlens.train.components.checkpoint import load_network
 
-        network, _, _ = load_network(output / "last.ckpt")
-        with atomic_write(output / "inference.json") as aside:
+        network, _, _ = load_network(task.output(best) / "last.ckpt")
+        with atomic_write(path) as aside:
             aside.write_text(inference_time(network).model_dump_json() + "\n")
-    took = Inference.model_validate_json((output / "inference.json").read_bytes())
-    for protocol in PROTOCOLS.values():
-        path = folder / "records" / f"{_record(run, protocol)}.json"
-        if path.is_file() and (record := read_record(path)).inference != took:
-            write_record(path, record.model_copy(update={"inference": took}))
+    took = Inference.model_validate_json(path.read_bytes())
+    for made in map(task.record, PROTOCOLS):
+        if made.is_file() and (record := read_record(made)).inference != took:
+            write_record(made, record.model_copy(update={"inference": took}))
 
 
 def _check_same(bench: Bench, crystals: Path, folder: Path) -> None:
@@ -245,9 +239,8 @@ def _check_same(bench: Bench, crystals: Path, folder: Path) -> None:
     }
     if path.is_file():
         before = json.loads(path.read_text())
-        before["recipe"] = parse_recipe(before["recipe"], str(path)).model_dump(
-            mode="json"
-        )  # settings of later versions
+        recipe = parse_recipe(before["recipe"], str(path))  # with settings of later versions
+        before["recipe"] = recipe.model_dump(mode="json")
         for what, value in content.items():
             if before.get(what) != value:
                 raise InputError(f"{folder}: this benchmark began with another {what}; give another folder")

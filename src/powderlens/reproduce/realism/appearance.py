@@ -8,50 +8,21 @@ wavelength over that of copper, so that windows hold the same part of a pattern 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter1d
 
 from powderlens.core.constants import ANODES
+from powderlens.core.named_files import read_toml
 from powderlens.diffraction.instrument import lorentz_polarisation
 from powderlens.diffraction.phase import Phase
 
 Floats = NDArray[np.float64]
 
 COPPER = ANODES["Cu"]
-STATISTICS: dict[str, str] = {
-    "noise": "ln of the noise in quiet parts (robust, from second differences)",
-    "noise_by_angle": "ln of noise in the last third over that in the first third",
-    "noise_lag_1": "autocorrelation of the noise at one step",
-    "noise_lag_2": "autocorrelation of the noise at two steps",
-    "noise_skew": "skewness of the noise, (p95 + p5 - 2 p50) / (p95 - p5)",
-    "noise_growth": "ln of the scatter (sixth differences) above a tenth of the maximum over that in quiet parts",
-    "level_5": "ln of the 5th percentile of all intensities",
-    "level_30": "ln of the 30th percentile",
-    "level_70": "ln of the 70th percentile",
-    "level_over_noise": "ln of the median level in quiet parts over their noise",
-    "near_zero": "share of points in quiet parts that lie below a tenth of their median",
-    "floor_slope": "floor (30th percentile) of the last fifth minus that of the first, over their mean",
-    "floor_bend": "floor at both ends minus that in the middle, over the mean",
-    "floor_waves": "ln of the standard deviation of the floor in windows of 5 degrees over their mean",
-    "width": "ln of the median FWHM of strong peaks, degrees",
-    "width_by_angle": "ln of their median FWHM in the upper half of the range over that in the lower half",
-    "width_spread": "interquartile range of ln FWHM",
-    "asymmetry": "median (left - right) / (left + right) half width at half maximum, lower half of the range",
-    "doublet": "median of [y(+) - y(-)] / y at plus and minus the K-alpha distance from peaks of the upper half",
-    "tail_3": "median height 3 FWHM from strong peaks (lower side), above the floor, over theirs, percent, square root",
-    "tail_6": "the same at 6 FWHM",
-    "peak_share": "share of the intensity that stands above the floor by five times the noise",
-    "peaks_1": "ln of the number of peaks above 1 percent of the maximum",
-    "peaks_5": "ln of the number above 5 percent",
-    "peaks_20": "ln of the number above 20 percent",
-    "tilt": "ln of high-angle over low-angle intensity of the expected lines, minus that of the ideal pattern",
-    "intensity_scatter": "mean of |ln(intensity / ideal)| over strong expected lines, scaled to median 1",
-    "intensity_likeness": "-ln(1 - correlation) of intensities of expected lines with ideal ones",
-    "unexplained": "square root of the share of peak intensity farther than 0.5 degrees from expected lines",
-    "shift": "median distance of strong peaks from their ideal places, degrees",
-    "shift_spread": "ln of the median absolute deviation of that distance",
-}
+STATISTICS: dict[str, str] = read_toml(Path(__file__).with_name("statistics.toml"))
 """Statistic -> what it is."""
 
 TINY = 1e-4
@@ -209,28 +180,24 @@ def _mean(y: Floats, points: float) -> Floats:
 def _peaks(y: Floats, reach: float) -> NDArray[np.int64]:
     """Points that are the highest within so many points on both sides."""
     half = max(1, round(reach))
-    padded = np.pad(y, half, constant_values=-np.inf)
-    top = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1).max(axis=1)
+    top = maximum_filter1d(y, 2 * half + 1, mode="constant", cval=-np.inf)
     found = np.flatnonzero((y == top) & (y > 0))
     return found[np.diff(found, prepend=-half - 1) > half]
 
 
 def _widths(x: Floats, net: Floats, peaks: NDArray[np.int64], step: float) -> dict[str, float]:
     """Widths and shapes of peaks; `peaks` are tops of the smoothed profile."""
-    at, left, right, height = [], [], [], []
+    found = []
     reach = round(1.5 / step)
     for top in peaks:
         # The smoothed top may stand a few points off the true one.
         near = slice(max(0, top - 3), top + 4)
         i = near.start + int(np.argmax(net[near]))
         crossing = [_crossing(net, i, side, reach) for side in (-1, 1)]
-        if None in crossing or net[i] <= 0:
-            continue
-        at.append(i)
-        left.append(crossing[0])
-        right.append(crossing[1])
-        height.append(net[i])
-    i, a, b, h = np.array(at, int), np.array(left, float) * step, np.array(right, float) * step, np.array(height, float)
+        if None not in crossing and net[i] > 0:
+            found.append((i, *crossing, net[i]))
+    at, left, right, h = np.array(found, float).reshape(-1, 4).T
+    i, a, b = at.astype(int), left * step, right * step
     fwhm = a + b
     middle = (x[0] + x[-1]) / 2
     upper, lower = x[i] > middle, x[i] <= middle
@@ -291,21 +258,15 @@ def _against(
     total = float(net[above].sum())
     out["unexplained"] = float(np.sqrt(net[above & far].sum() / total)) if total > 0 else float("nan")
     # Integrated intensities between the halves of the ways to the neighbours, at most 0.4 degrees beyond the group.
-    half = (
-        np.concatenate([[0.4], np.minimum((low[1:] - high[:-1]) / 2, 0.4)]),
-        np.append(np.minimum((low[1:] - high[:-1]) / 2, 0.4), 0.4),
-    )
+    between = np.minimum((low[1:] - high[:-1]) / 2, 0.4)
     edge = np.concatenate([[0.0], np.cumsum(net)])
-    first, last = np.searchsorted(x, low - half[0]), np.searchsorted(x, high + half[1])
+    first = np.searchsorted(x, low - np.append(0.4, between))
+    last = np.searchsorted(x, high + np.append(between, 0.4))
     area = (edge[last] - edge[first]) * step
     strong = expected.area > 0.05
     middle = (x[0] + x[-1]) / 2
-    parts = [
-        (float(np.maximum(v[at], 0).sum()), at)
-        for v in (area, expected.area)
-        for at in (centre > middle, centre <= middle)
-    ]
-    sums = [value for value, _ in parts]
+    halves = (centre > middle, centre <= middle)
+    sums = [float(np.maximum(v[at], 0).sum()) for v in (area, expected.area) for at in halves]
     if min(sums) > 0:
         out["tilt"] = float(np.log(sums[0] / sums[1]) - np.log(sums[2] / sums[3]))
     if strong.sum() >= 3:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.measured_labels import label_of
+from powderlens.corpus.measured_labels import Labelled, label_of
 from powderlens.crystal.structure import Reject, Structure
 from powderlens.pattern.formats.rruff_set import RruffSet, read_rruff_set
 from powderlens.pattern.pattern import Pattern
@@ -19,41 +19,26 @@ MAX_LENGTH_DIFFERENCE = 0.02
 MAX_ANGLE_DIFFERENCE_DEG = 2.0
 
 
-@dataclass(frozen=True)
-class Label:
-    """What a set's table says of one pattern.
-
-    Attributes:
-        row: number in the set, from 0.
-        mineral: name, empty where none is known.
-        space_group: International Tables number.
-        cell: a, b, c in A and alpha, beta, gamma in degrees; None where none is accepted.
-    """
-
-    row: int
-    mineral: str
-    space_group: int
-    cell: tuple[float, ...] | None
-
-
 @dataclass(frozen=True, eq=False)
 class Match:
     """A measured pattern and the structure of its mineral.
 
     Attributes:
-        label: of the pattern.
+        row: of the pattern in its set, from 0.
+        label: of the pattern, with name and space group.
         pattern: as the set holds it.
         structure: entry of the database with the same name and space group and the nearest cell.
         cell_difference: largest relative difference of a cell length.
     """
 
-    label: Label
+    row: int
+    label: Labelled
     pattern: Pattern
     structure: Structure
     cell_difference: float
 
 
-def read_labels(patterns: RruffSet) -> list[Label]:
+def read_labels(patterns: RruffSet) -> list[Labelled]:
     """What the table of a set says, row by row.
 
     Raises:
@@ -64,8 +49,8 @@ def read_labels(patterns: RruffSet) -> list[Label]:
         known = label_of(patterns.stated(i))
         if known.space_group is None:
             raise InputError(f"{patterns.name(i)}: the table states no space group")
-        labels.append(Label(i, known.name or "", known.space_group, known.cell))
-    if not any(label.mineral for label in labels):
+        labels.append(known)
+    if not any(label.name for label in labels):
         raise InputError(f"{patterns.path}: the table beside it names no mineral; it needs a column mineral_inferred")
     return labels
 
@@ -92,7 +77,7 @@ def match_structures(
     """
     patterns = read_rruff_set(npz)
     labels = read_labels(patterns)
-    wanted = {label.mineral for label in labels if label.cell is not None} - {""}
+    wanted = {label.name for label in labels if label.name and label.cell is not None}
     named: dict[str, list[Structure]] = {}
     unread: Counter[str] = Counter()
     for item in structures:
@@ -102,18 +87,18 @@ def match_structures(
             named.setdefault(item.name, []).append(item)
     matches: list[Match] = []
     left: Counter[str] = Counter()
-    for label in labels:
-        found = nearest_structure(label, named.get(label.mineral, []))
+    for row, label in enumerate(labels):
+        found = nearest_structure(label, named.get(label.name or "", []))
         if isinstance(found, str):
             left[found] += 1
         else:
-            matches.append(Match(label, patterns.pattern(label.row), *found))
+            matches.append(Match(row, label, patterns.pattern(row), *found))
     return matches, dict(left.most_common()), dict(unread.most_common())
 
 
-def nearest_structure(label: Label, structures: list[Structure]) -> tuple[Structure, float] | str:
+def nearest_structure(label: Labelled, structures: list[Structure]) -> tuple[Structure, float] | str:
     """The structure with the nearest cell and its largest relative difference of a length, or why there is none."""
-    if not label.mineral:
+    if not label.name:
         return "no mineral known"
     if label.cell is None:
         return "no cell accepted"

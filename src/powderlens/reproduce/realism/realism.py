@@ -8,10 +8,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from powderlens.core.errors import InputError
 from powderlens.core.random import Purpose, words
@@ -22,16 +28,13 @@ from powderlens.reproduce.realism.appearance import STATISTICS, Expected, appear
 from powderlens.reproduce.realism.development import Match
 from powderlens.reproduce.realism.treatment import (
     TREATMENT,
-    Scan,
+    Treated,
     measured_scan,
     quantum,
     scanned_grid,
     simulated_scan,
     without_floor,
 )
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
 
 Floats = NDArray[np.float64]
 
@@ -55,8 +58,8 @@ class Sides:
     mineral: list[str]
 
 
-def prepare_phases(matches: Sequence[Match], protocol: Protocol) -> tuple[list[Phase | None], Counter[str]]:
-    """The structures as the protocol wants them; None, and a count by reason, where one cannot be drawn."""
+def prepare_phases(matches: Sequence[Match], protocol: Protocol) -> tuple[list[tuple[Match, Phase]], Counter[str]]:
+    """Patterns with their structures as the protocol wants them; a count by reason of those that cannot be drawn."""
     made: dict[str, Phase | str] = {}
     for match in matches:
         source = match.structure.source
@@ -73,9 +76,8 @@ def prepare_phases(matches: Sequence[Match], protocol: Protocol) -> tuple[list[P
         except InputError as error:
             made[source] = str(error).removeprefix(f"{source}: ").split(":")[0]
     found = [made[match.structure.source] for match in matches]
-    return [phase if isinstance(phase, Phase) else None for phase in found], Counter(
-        phase for phase in found if isinstance(phase, str)
-    )
+    used = [(match, phase) for match, phase in zip(matches, found, strict=True) if isinstance(phase, Phase)]
+    return used, Counter(phase for phase in found if isinstance(phase, str))
 
 
 def describe(
@@ -97,10 +99,8 @@ def describe(
     Raises:
         InputError: too few patterns to be told apart.
     """
-    found, left = prepare_phases(matches, protocol)
-    used = [match for match, phase in zip(matches, found, strict=True) if phase is not None]
-    phases = [phase for phase in found if phase is not None]
-    minerals = {match.label.mineral for match in used}
+    used, left = prepare_phases(matches, protocol)
+    minerals = {match.label.name for match, _ in used}
     if len(minerals) < FOLDS:
         raise InputError(
             f"{len(minerals)} minerals have a pattern and a structure; at least {FOLDS} are needed to judge"
@@ -115,20 +115,15 @@ def describe(
     impurities: list[Phase | None] = [None] * (n * draws)
     if protocol.wants_impurity:
         number = words(seed, np.arange(n * draws), Purpose.IMPURITY, 1)[:, 0].astype(np.int64)
-        impurities = [phases[k] for k in number % n]
+        impurities = [used[k][1] for k in number % n]
     rng = np.random.default_rng(seed)
     wavelength_A = protocol.grid.wavelength_A
-    rows: list[tuple[str, list[list[float]], list[list[float]]]] = []
-    for k, (match, phase) in enumerate(zip(used, phases, strict=True)):
+    names: list[str] = []
+    rows: list[list[list[list[float]]]] = []
+    for k, (match, phase) in enumerate(used):
         mine = k + n * np.arange(draws)
-        drawn = render(
-            [phase] * draws,
-            records[mine],
-            grid,
-            seed=seed,
-            index=mine,
-            impurities=[impurities[i] for i in mine],
-        )
+        second = [impurities[i] for i in mine]
+        drawn = render([phase] * draws, records[mine], grid, seed=seed, index=mine, impurities=second)
         if drawn.max(axis=1).min() <= 0:
             left["no line in the protocol's range"] += 1
             continue
@@ -136,22 +131,15 @@ def describe(
         loss = quantum(match.pattern.intensity)
         scans = [scan, *(simulated_scan(y, protocol, scan, loss, rng) for y in drawn)]
         expected = expected_lines(phase, wavelength_A, float(scan.two_theta_deg[0]), float(scan.two_theta_deg[-1]))
-        rows.append(
-            (
-                match.label.mineral,
-                [_row(one, expected, wavelength_A) for one in scans],
-                [_row(without_floor(one), expected, wavelength_A) for one in scans],
-            )
-        )
-    names = [name for name, _, _ in rows]
-    sides = []
-    for part in (1, 2):
-        values = np.array([row[part] for row in rows])
-        sides.append(Sides(values[:, 0], values[:, 1:].swapaxes(0, 1), names))
+        names.append(str(match.label.name))
+        bare = [without_floor(one) for one in scans]
+        rows.append([[_row(one, expected, wavelength_A) for one in both] for both in (scans, bare)])
+    values = np.array(rows)
+    sides = [Sides(values[:, part, 0], values[:, part, 1:].swapaxes(0, 1), names) for part in (0, 1)]
     return sides[0], sides[1], dict(left)
 
 
-def _row(scan: Scan, expected: Expected, wavelength_A: float) -> list[float]:
+def _row(scan: Treated, expected: Expected, wavelength_A: float) -> list[float]:
     found = appearance(scan.two_theta_deg, scan.intensity, expected, wavelength_A)
     return [found[name] for name in STATISTICS]
 
@@ -168,12 +156,6 @@ def tell_apart(sides: Sides) -> dict[str, object]:
         `forest_accuracy`, `forest_auc`; and `coefficients`, the ten largest of a regression on
         everything, standardised (positive: more of it means simulated).
     """
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.impute import SimpleImputer
-    from sklearn.metrics import balanced_accuracy_score, roc_auc_score
-    from sklearn.model_selection import GroupKFold
-    from sklearn.pipeline import make_pipeline
-
     draws, n, k = sides.simulated.shape
     x = np.concatenate([sides.measured, sides.simulated.reshape(draws * n, k)])
     x[:, ~np.isfinite(x).any(axis=0)] = 0.0
@@ -200,11 +182,6 @@ def tell_apart(sides: Sides) -> dict[str, object]:
 
 
 def _regression() -> Pipeline:
-    from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import FunctionTransformer, StandardScaler
-
     return make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True),
         StandardScaler(),
@@ -233,16 +210,11 @@ def side_by_side(sides: Sides) -> dict[str, dict[str, float | None]]:
         for side, values in known.items():
             for label, percent in (("median", 50), ("p25", 25), ("p75", 75)):
                 row[f"{side}_{label}"] = round(float(np.percentile(values, percent)), 4) if len(values) else None
-        row["auc"] = round(_auc(*known.values()), 4) if all(map(len, known.values())) else None
+        sides_of = np.repeat([0, 1], list(map(len, known.values())))
+        there = all(map(len, known.values()))
+        row["auc"] = round(float(roc_auc_score(sides_of, np.concatenate([*known.values()]))), 4) if there else None
         out[name] = row
     return out
-
-
-def _auc(measured: Floats, simulated: Floats) -> float:
-    """Chance that a simulated value is above a measured one; ties count half."""
-    ordered = np.sort(measured)
-    below = np.searchsorted(ordered, simulated, "left") + np.searchsorted(ordered, simulated, "right")
-    return float(below.mean() / (2 * len(ordered)))
 
 
 def evaluate_realism(
@@ -275,7 +247,7 @@ def evaluate_realism(
     return {
         "seed": seed,
         "draws": draws,
-        "minerals": len({match.label.mineral for match in matches}),
+        "minerals": len({match.label.name for match in matches}),
         "treatment": TREATMENT,
         "classifier": f"logistic regression, L2 with C = {REGULARISATION:g}, {len(STATISTICS)} standardised "
         f"statistics, {FOLDS} folds grouped by mineral; balanced accuracy, 0.5 is chance",

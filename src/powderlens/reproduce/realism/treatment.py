@@ -28,7 +28,7 @@ TREATMENT = (
 
 
 @dataclass(frozen=True, eq=False)
-class Scan:
+class Treated:
     """A pattern ready to be described: (n,) angles at the protocol's wavelength, (n,) intensities, strongest 1."""
 
     two_theta_deg: Floats
@@ -66,7 +66,7 @@ def quantum(intensity: Floats) -> float:
     return 1 / float(intensity.max()) if np.array_equal(intensity, np.floor(intensity)) else 0.0
 
 
-def measured_scan(pattern: Pattern, protocol: Protocol, rng: np.random.Generator) -> Scan:
+def measured_scan(pattern: Pattern, protocol: Protocol, rng: np.random.Generator) -> Treated:
     """A pattern of the measured set on a protocol's axis; see `TREATMENT`."""
     assert pattern.wavelength_A is not None
     intensity = pattern.intensity
@@ -74,7 +74,7 @@ def measured_scan(pattern: Pattern, protocol: Protocol, rng: np.random.Generator
     angle, y = averaged(pattern.two_theta_deg, y, measured_points(protocol))
     angle = convert_two_theta(angle, pattern.wavelength_A, protocol.grid.wavelength_A)
     inside = (angle >= protocol.grid.start_deg) & (angle <= protocol.grid.end_deg)
-    return Scan(angle[inside], y[inside] / y[inside].max())
+    return Treated(angle[inside], y[inside] / y[inside].max())
 
 
 def stored(intensity: Floats, step: float, rng: np.random.Generator) -> Floats:
@@ -84,7 +84,9 @@ def stored(intensity: Floats, step: float, rng: np.random.Generator) -> Floats:
     return step * (np.floor(intensity / step) + rng.random(intensity.shape))
 
 
-def simulated_scan(intensity: Floats, protocol: Protocol, like: Scan, loss: float, rng: np.random.Generator) -> Scan:
+def simulated_scan(
+    intensity: Floats, protocol: Protocol, like: Treated, loss: float, rng: np.random.Generator
+) -> Treated:
     """A simulated pattern, treated as a measured one; see `TREATMENT`.
 
     Args:
@@ -104,7 +106,7 @@ def simulated_scan(intensity: Floats, protocol: Protocol, like: Scan, loss: floa
         x, y = averaged(x, y, raw)
         y = np.abs(y + loss * (rng.random((held, len(y))) - rng.random((held, len(y)))).mean(axis=0))
     inside = (x >= like.two_theta_deg[0]) & (x <= like.two_theta_deg[-1])
-    return Scan(x[inside], y[inside] / y[inside].max())
+    return Treated(x[inside], y[inside] / y[inside].max())
 
 
 def averaged(x: Floats, y: Floats, points: int) -> tuple[Floats, Floats]:
@@ -113,6 +115,6 @@ def averaged(x: Floats, y: Floats, points: int) -> tuple[Floats, Floats]:
     return x[:n].reshape(-1, points).mean(axis=1), y[:n].reshape(-1, points).mean(axis=1)
 
 
-def without_floor(scan: Scan) -> Scan:
+def without_floor(scan: Treated) -> Treated:
     """The local 30th percentile subtracted and cut at zero, as before the network (`pattern.prepare`)."""
-    return Scan(scan.two_theta_deg, above_floor(scan.intensity, np.ones(len(scan.intensity), bool)))
+    return Treated(scan.two_theta_deg, above_floor(scan.intensity, np.ones(len(scan.intensity), bool)))

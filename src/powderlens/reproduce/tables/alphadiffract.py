@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 
 import numpy as np
 
-from powderlens.reproduce.tables.entries import CLASS_TASKS, Cell, Entry, Pair, accuracy_error, by_setting, class_metric
+from powderlens.reproduce.tables.entries import (
+    CLASS_TASKS,
+    Cell,
+    Entry,
+    accuracy_error,
+    by_setting,
+    class_metric,
+    percent,
+)
+from powderlens.reproduce.tables.layout import laid_out
 from powderlens.reproduce.tables.notes import (
     about_absent,
     about_errors,
@@ -17,9 +25,8 @@ from powderlens.reproduce.tables.notes import (
     words_of_setting,
 )
 from powderlens.reproduce.tables.published import figures, published
-from powderlens.reproduce.tables.table import Column, Row, Table, Value
+from powderlens.reproduce.tables.table import Row, Table, Value
 
-PERCENT = 100
 LENGTHS, ANGLES = slice(0, 3), slice(3, 6)
 CLASSES, CELL = "Classes", "Niggli cell"
 
@@ -49,52 +56,13 @@ def rruff(entries: Sequence[Entry]) -> Table:
         *about_errors(used),
         *about_missing(0, 0, len(entries) - len(used)),
     ]
-    classes = [
-        (
-            Column(f"{task}_percent", words, ".2f", f"{task}_percent_error", "right, %", section=CLASSES),
-            Column(f"{task}_percent_error"),
-        )
-        for task, words in zip(CLASS_TASKS, ("system", "group"), strict=True)
-    ]
-    shown = [
-        Column("of"),
-        Column("label", "network"),
-        Column("network"),
-        Column("size"),
-        Column("tasks"),
-        *chain.from_iterable(classes),
-        Column("space_group_within_1_percent", "within 1", ".2f", "", "right, %", section=CLASSES),
-        Column("space_group_top_5_percent", "in five", ".2f", "", "right, %", section=CLASSES),
-        Column("length_mae_A", "error, A", ".2f", "", "lengths", section=CELL),
-        Column("length_mape_percent", "error, %", ".2f", "", "lengths", section=CELL),
-        Column("length_r2", "R2", ".2f", "", "lengths", section=CELL),
-        Column("angle_mae_deg", "error, deg", ".2f", "", "angles", section=CELL),
-        Column("angle_mape_percent", "error, %", ".2f", "", "angles", section=CELL),
-        Column("angle_r2", "R2", ".2f", "", "angles", section=CELL),
-        Column("patterns", "n", ",d"),
-        Column("patterns_seen"),
-        Column("trained_on_sha256"),
-        Column("tested_on_sha256"),
-        Column("record"),
-    ]
-    title = "AlphaDiffract, Tables 1 to 3: measured patterns of RRUFF"
-    return Table("alphadiffract-rruff", title, tuple(shown), tuple(rows), tuple(notes))
+    return laid_out("alphadiffract-rruff", rows, notes)
 
 
 def _who(entry: Entry) -> dict[str, Value]:
-    record = entry.record
-    label = Pair(record.network, record.size).label + (" as published" if record.as_published else "")
-    return {
-        "of": "ours",
-        "label": f"{label}, seed {record.seed}",
-        "network": record.network,
-        "size": record.size,
-        "tasks": " ".join(record.tasks),
-        "patterns_seen": record.training.patterns_seen,
-        "trained_on_sha256": record.training.data.sha256,
-        "tested_on_sha256": record.tested.sha256,
-        "record": record.name,
-    }
+    values = entry.about()
+    how = " as published" if entry.record.as_published else ""
+    return {**values, "of": "ours", "label": f"{values['label']}{how}, seed {entry.record.seed}"}
 
 
 def _classes(entry: Entry) -> list[dict[str, Value]]:
@@ -105,15 +73,15 @@ def _classes(entry: Entry) -> list[dict[str, Value]]:
     cell, values = Cell((entry,)), _who(entry)
     for task in there:
         accuracy, error = cell.figure(class_metric(task, "accuracy"), accuracy_error(task))
-        values[f"{task}_percent"] = _percent(accuracy)
-        values[f"{task}_percent_error"] = _percent(error)
+        values[f"{task}_percent"] = percent(accuracy)
+        values[f"{task}_percent_error"] = percent(error)
         values["patterns"] = record.classes[task].patterns
     if "space_group" in record.classes:
         found = record.classes["space_group"]
-        values["space_group_within_1_percent"] = _percent((found.within_edges or {}).get("1"))
-        values["space_group_top_5_percent"] = _percent(found.top_k.get("5"))
+        values["space_group_within_1_percent"] = percent((found.within_edges or {}).get("1"))
+        values["space_group_top_5_percent"] = percent(found.top_k.get("5"))
     most: dict[str, Value] = {"of": "ours", "label": "most frequent class of the tested"}
-    most |= {f"{task}_percent": _percent(record.classes[task].majority) for task in there}
+    most |= {f"{task}_percent": percent(record.classes[task].majority) for task in there}
     return [values, {**most, "patterns": values["patterns"]}]
 
 
@@ -122,11 +90,7 @@ def _lattice(entry: Entry) -> list[dict[str, Value]]:
     if found is None:
         return []
     values = _who(entry) | {"patterns": found.answered}
-    naive: dict[str, Value] = {
-        "of": "ours",
-        "label": f"mean of {found.naive_of}",
-        "patterns": found.answered,
-    }
+    naive: dict[str, Value] = {"of": "ours", "label": f"mean of {found.naive_of}", "patterns": found.answered}
     for name, unit, part in (("length", "A", LENGTHS), ("angle", "deg", ANGLES)):
         values[f"{name}_mae_{unit}"] = _mean(found.mae[part])
         values[f"{name}_mape_percent"] = _mean(found.mape_percent[part])
@@ -139,7 +103,3 @@ def _lattice(entry: Entry) -> list[dict[str, Value]]:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else PERCENT * share

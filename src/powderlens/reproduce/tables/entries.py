@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.evaluate.answers import Answers, clustered_error, read_answers
-from powderlens.evaluate.record import Record, read_records
+from powderlens.evaluate.record import CurvePoint, Record, read_records
 from powderlens.models.card import Card
 from powderlens.models.registry import NAMES, card
+from powderlens.reproduce.tables.table import Value
 
 CLASS_TASKS = ("crystal_system", "space_group")
 TASK_WORDS = {"crystal_system": "crystal system", "space_group": "space group"}
@@ -62,12 +63,35 @@ class Entry:
         words = [f"{value:,g} {name}" for name, value in limits.items() if value is not None]
         return ", ".join(words) or "no limit"
 
+    def about(self) -> dict[str, Value]:
+        """What identifies the record and its training, by the keys that columns of several tables have."""
+        record, training = self.record, self.record.training
+        alike = ("network", "size", "as_published", "seed", "protocol", "parameters", "passes", "powderlens", "date")
+        return {
+            **{name: getattr(record, name) for name in (*alike, "hardware", "command")},
+            "record": record.name,
+            "label": Pair(record.network, record.size).label,
+            "tasks": " ".join(record.tasks),
+            "loss": " ".join(dict.fromkeys(record.loss.values())),
+            "tested_on": f"{record.tested.corpus}:{record.tested.part}",
+            "tested_on_sha256": record.tested.sha256,
+            "trained_on": f"{training.data.corpus}:{training.data.part}",
+            "trained_on_sha256": training.data.sha256,
+            "patterns_seen": training.patterns_seen,
+            "learning_rate": self.rate,
+        }
+
 
 @dataclass(frozen=True)
 class Cell:
     """The records that one figure stands for: the same but for their seeds; never empty."""
 
     entries: tuple[Entry, ...]
+
+    def about(self) -> dict[str, Value]:
+        """What identifies its records: of the lowest seed all, of the others the names."""
+        records = " ".join(one.record.name for one in self.entries)
+        return {**self.entries[0].about(), "seeds": len(self.entries), "records": records}
 
     @property
     def first(self) -> Record:
@@ -200,6 +224,22 @@ def accuracy_error(task: str) -> Callable[[Entry], float | None]:
         return None if answers is None else clustered_error(answers.right, answers.crystal)
 
     return error
+
+
+def validated(record: Record) -> CurvePoint | None:
+    """The validation at the step of the checkpoint."""
+    training = record.training
+    return next((one for one in reversed(training.curve) if one.step == training.checkpoint_step), None)
+
+
+def percent(share: float | None) -> float | None:
+    """A share in percent."""
+    return None if share is None else 100 * share
+
+
+def top_5(task: str) -> Callable[[Record], float | None]:
+    """Share of truths among the five likeliest classes, of a record."""
+    return lambda record: record.classes[task].top_k.get("5")
 
 
 def class_metric(task: str, name: str) -> Callable[[Record], float | None]:

@@ -19,10 +19,12 @@ from powderlens.reproduce.tables.entries import (
     class_metric,
     difference_error,
     loss_kind,
+    top_5,
 )
+from powderlens.reproduce.tables.layout import laid_out
 from powderlens.reproduce.tables.notes import about_errors, about_majority, about_ours, words_of_setting
 from powderlens.reproduce.tables.published import published
-from powderlens.reproduce.tables.table import Column, Row, Table, Value
+from powderlens.reproduce.tables.table import Row, Table, Value
 
 TASK = "space_group"
 EDGES = (1, 2, 3)
@@ -54,28 +56,7 @@ def gemd(entries: Sequence[Entry]) -> Table:
         *about_majority(used),
         *about_errors(used),
     ]
-    shown = [
-        Column("network"),
-        Column("protocol"),
-        Column("as_published"),
-        Column("size"),
-        Column("mu", "mu", "g"),
-        Column("loss"),
-        Column("accuracy", "accuracy", ".3f", "accuracy_error"),
-        Column("accuracy_error"),
-        Column("top_5", "in five", ".3f"),
-        Column("mean_edges", "edges", ".3f", "mean_edges_error"),
-        Column("mean_edges_error"),
-        Column("fewer_edges", "fewer edges", ".3f", "fewer_edges_error"),
-        Column("fewer_edges_error"),
-        Column("mean_edges_wrong", "edges, wrong", ".3f"),
-        *(Column(f"within_{k}_edges", f"within {k}", ".3f") for k in EDGES),
-        Column("seeds"),
-        Column("learning_rate"),
-        Column("records"),
-    ]
-    title = "Space groups under a loss with graph distances (GEMD)"
-    return Table("gemd", title, tuple(shown), tuple(rows), tuple(notes))
+    return laid_out("gemd", rows, notes)
 
 
 def _mu(record: Record) -> float | None:
@@ -95,28 +76,20 @@ def _variant(entry: Entry) -> tuple[str, bool, str, tuple[str, ...], str]:
 
 
 def _values(cell: Cell, plain: Cell) -> dict[str, Value]:
-    record = cell.first
     accuracy, accuracy_spread = cell.figure(class_metric(TASK, "accuracy"), accuracy_error(TASK))
     edges, edges_spread = cell.figure(class_metric(TASK, "mean_edges"), _edges_error)
     values: dict[str, Value] = {
-        "network": record.network,
-        "protocol": record.protocol,
-        "as_published": record.as_published,
-        "size": record.size,
-        "mu": _mu(record),
-        "loss": record.loss[TASK],
+        **cell.about(),
+        "mu": _mu(cell.first),
+        "loss": cell.first.loss[TASK],
         "accuracy": accuracy,
         "accuracy_error": accuracy_spread,
-        "top_5": cell.figure(lambda one: one.classes[TASK].top_k.get("5"))[0],
+        "top_5": cell.figure(top_5(TASK))[0],
         "mean_edges": edges,
         "mean_edges_error": edges_spread,
         "mean_edges_wrong": _wrong(cell.entries[0]),
-        "seeds": len(cell.entries),
-        "learning_rate": cell.entries[0].rate,
-        "records": " ".join(one.record.name for one in cell.entries),
+        **{f"within_{k}_edges": cell.figure(_within(k))[0] for k in EDGES},
     }
-    for k in EDGES:
-        values[f"within_{k}_edges"] = cell.figure(_within(k))[0]
     before = plain.figure(class_metric(TASK, "mean_edges"))[0]
     if cell is not plain and edges is not None and before is not None:
         values["fewer_edges"] = before - edges

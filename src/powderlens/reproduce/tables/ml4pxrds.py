@@ -9,13 +9,16 @@ from powderlens.evaluate.record import Record
 from powderlens.reproduce.tables.entries import (
     Cell,
     Entry,
-    Pair,
     accuracy_error,
     by_setting,
     cells,
     class_metric,
     known_card,
+    percent,
+    top_5,
+    validated,
 )
+from powderlens.reproduce.tables.layout import laid_out
 from powderlens.reproduce.tables.notes import (
     about_errors,
     about_majority,
@@ -25,10 +28,9 @@ from powderlens.reproduce.tables.notes import (
     words_of_setting,
 )
 from powderlens.reproduce.tables.published import published
-from powderlens.reproduce.tables.table import Column, Row, Table, Value
+from powderlens.reproduce.tables.table import Row, Table, Value
 
 TASK = "space_group"
-PERCENT = 100
 PROTOCOLS = {"random": ("out-of-library",), "structure-type": ("structure-type",)}
 """The paper's split -> protocols of our records on real crystals."""
 
@@ -66,33 +68,7 @@ def table1(entries: Sequence[Entry]) -> Table:
         *about_errors(used),
         *about_missing(len(lacking), len(printed), len(entries) - len(used), lacking),
     ]
-    shown = [
-        Column("network"),
-        Column("label", "network"),
-        Column("size"),
-        Column("protocol"),
-        Column("paper_parameters", "paper", ",d", "", "parameters"),
-        Column("parameters", "ours", ",d", "", "parameters"),
-        Column("paper_patterns", "paper", ",d", "", "patterns", True),
-        Column("patterns_seen", "ours", ",d", "", "patterns", True),
-        Column("paper_training_accuracy_percent", "paper", ".1f", "", "learnt kind, %"),
-        Column("validation_accuracy_percent", "ours", ".1f", "", "learnt kind, %"),
-        Column("paper_test_accuracy_percent", "paper", ".1f", "", "real, %"),
-        Column("test_accuracy_percent", "ours", ".1f", "test_accuracy_percent_error", "real, %"),
-        Column("test_accuracy_percent_error"),
-        Column("paper_gap_percent", "paper", ".1f", "", "gap, %"),
-        Column("gap_percent", "ours", ".1f", "", "gap, %"),
-        Column("top_5_percent", "ours", ".1f", "", "in five, %", True),
-        Column("paper_days", "paper", "g", "", "days", True),
-        Column("training_days", "ours", ".2g", "", "days", True),
-        Column("seeds"),
-        Column("learning_rate"),
-        Column("trained_on_sha256"),
-        Column("tested_on_sha256"),
-        Column("records"),
-    ]
-    title = "ML4pXRDs, Table 1: space groups of crystals whose structure types were not learnt"
-    return Table("ml4pxrds-table1", title, tuple(shown), tuple(rows), tuple(notes))
+    return laid_out("ml4pxrds-table1", rows, notes)
 
 
 def _is_ours(entry: Entry) -> bool:
@@ -120,10 +96,10 @@ def _sizes(entries: Sequence[Entry]) -> list[list[Entry]]:
     return [some for some in split if some]
 
 
-def _validated(record: Record) -> float | None:
+def _learnt(record: Record) -> float | None:
     """Accuracy in the validation at the checkpoint's step."""
-    at = [point for point in record.training.curve if point.step == record.training.checkpoint_step]
-    return at[-1].accuracy.get(TASK) if at else None
+    at = validated(record)
+    return None if at is None else at.accuracy.get(TASK)
 
 
 def _values(printed: Mapping[str, Any], cell: Cell | None) -> dict[str, Value]:
@@ -134,26 +110,14 @@ def _values(printed: Mapping[str, Any], cell: Cell | None) -> dict[str, Value]:
         values["paper_gap_percent"] = printed["training_accuracy_percent"] - printed["test_accuracy_percent"]
     if cell is None:
         return values
-    record = cell.first
     test, error = cell.figure(class_metric(TASK, "accuracy"), accuracy_error(TASK))
-    learnt, _ = cell.figure(_validated)
-    values |= {
-        "label": Pair(record.network, record.size).label,
-        "size": record.size,
-        "protocol": record.protocol,
-        "parameters": record.parameters,
-        "patterns_seen": record.training.patterns_seen,
-        "validation_accuracy_percent": None if learnt is None else PERCENT * learnt,
-        "test_accuracy_percent": None if test is None else PERCENT * test,
-        "test_accuracy_percent_error": None if error is None else PERCENT * error,
-        "gap_percent": None if learnt is None or test is None else PERCENT * (learnt - test),
-        "training_days": record.training.seconds / 86400,
-        "seeds": len(cell.entries),
-        "learning_rate": cell.entries[0].rate,
-        "trained_on_sha256": record.training.data.sha256,
-        "tested_on_sha256": record.tested.sha256,
-        "records": " ".join(one.record.name for one in cell.entries),
+    learnt, _ = cell.figure(_learnt)
+    return values | {
+        **cell.about(),
+        "validation_accuracy_percent": percent(learnt),
+        "test_accuracy_percent": percent(test),
+        "test_accuracy_percent_error": percent(error),
+        "gap_percent": None if learnt is None or test is None else percent(learnt - test),
+        "top_5_percent": percent(cell.figure(top_5(TASK))[0]),
+        "training_days": cell.first.training.seconds / 86400,
     }
-    top = cell.figure(lambda one: one.classes[TASK].top_k.get("5"))[0]
-    values["top_5_percent"] = None if top is None else PERCENT * top
-    return values

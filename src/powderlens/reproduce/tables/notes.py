@@ -151,6 +151,17 @@ def words_of_setting(entries: Sequence[Entry]) -> str:
     return f"{where}, {one.budget}"
 
 
+def sections(words: str, groups: Sequence[list[Entry]]) -> list[tuple[list[Entry], str]]:
+    """Each group of one setting with what heads it, which tells the setting where there are several; else an empty one.
+
+    Args:
+        words: begin the head.
+        groups: of `by_setting`.
+    """
+    several = len(groups) > 1
+    return [(group, f"{words}; {words_of_setting(group)}" if several else words) for group in groups or [[]]]
+
+
 def _setting(entries: Sequence[Entry]) -> str:
     training, tested = entries[0].record.training, entries[0].record.tested
     seen = sorted({one.record.training.patterns_seen for one in entries})

@@ -1,19 +1,24 @@
-"""What the papers print: data/published.toml."""
+"""What the papers print, data/published.toml, and how the tables look, data/tables.toml."""
 
 from __future__ import annotations
 
 import math
 import tomllib
-from functools import lru_cache
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
 
-@lru_cache(maxsize=1)
-def published() -> dict[str, Any]:
-    """The whole file, by paper and table; the program's own, so nothing in it is checked but by tests."""
-    text = files("powderlens.reproduce").joinpath("data/published.toml").read_text(encoding="utf-8")
+@cache
+def read_data(name: str) -> dict[str, Any]:
+    """A whole file NAME.toml; the program's own, so nothing in it is checked but by tests."""
+    text = files("powderlens.reproduce").joinpath(f"data/{name}.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
+
+
+def published() -> dict[str, Any]:
+    """The papers' figures, by paper and table."""
+    return read_data("published")
 
 
 def figures(table: dict[str, Any], rows: dict[str, list[float]]) -> dict[str, dict[str, float | None]]:

@@ -17,11 +17,12 @@ from powderlens.reproduce.tables.entries import (
     difference_error,
     pairs,
 )
-from powderlens.reproduce.tables.notes import about_errors, about_ours, words_of_setting
+from powderlens.reproduce.tables.layout import laid_out
+from powderlens.reproduce.tables.notes import about_errors, about_ours, sections
 from powderlens.reproduce.tables.published import figures, published
 from powderlens.reproduce.tables.simxrd import FORMS
 from powderlens.reproduce.tables.simxrd_faults import PROTOCOLS
-from powderlens.reproduce.tables.table import Column, Row, Table, Value
+from powderlens.reproduce.tables.table import Row, Table, Value
 
 CLEAR = 2
 """Standard errors from which on a difference is one."""
@@ -57,10 +58,8 @@ def conclusions(entries: Sequence[Entry]) -> Table:
     for task, (protocol, key) in product(CLASS_TASKS, PROTOCOLS.items()):
         printed = {name: row["accuracy"] for name, row in figures(paper[key], paper[key][task]).items()}
         groups = by_setting(choose(entries, task, protocol, ["cross_entropy"]))
-        for group in groups or [[]]:
+        for group, section in sections(f"{TASK_WORDS[task].capitalize()}, {protocol}", groups):
             used += group
-            words = f"{TASK_WORDS[task].capitalize()}, {protocol}"
-            section = words if len(groups) < 2 else f"{words}; {words_of_setting(group)}"
             found = {form: _cells(group, task, form) for form in FORMS}
             for claim in (one for one in CLAIMS if protocol in one.protocols):
                 values: dict[str, Value] = {"task": task, "protocol": protocol, "claim": claim.words}
@@ -78,23 +77,7 @@ def conclusions(entries: Sequence[Entry]) -> Table:
         *about_ours(used),
         *about_errors(used),
     ]
-    shown = [
-        Column("task"),
-        Column("protocol"),
-        Column("claim", "the paper says"),
-        Column("paper_difference", "paper", "+.3f", "", "difference"),
-    ]
-    for form in FORMS:
-        key = f"as_{form}_difference"
-        shown += [
-            Column(key, f"as {form}", "+.3f", f"{key}_error", "difference"),
-            Column(f"{key}_error"),
-            Column(f"as_{form}_against"),
-            Column(f"as_{form}_compared"),
-        ]
-    shown += [Column(f"as_{form}_verdict", f"as {form}", "", "", "verdict") for form in FORMS]
-    title = "SimXRD's conclusions on networks as published and as meant"
-    return Table("simxrd-conclusions", title, tuple(shown), tuple(rows), tuple(notes))
+    return laid_out("simxrd-conclusions", rows, notes)
 
 
 def _cells(group: Sequence[Entry], task: str, form: str) -> dict[str, Cell]:

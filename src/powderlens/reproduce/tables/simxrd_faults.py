@@ -22,10 +22,11 @@ from powderlens.reproduce.tables.entries import (
     pairs,
     repaired,
 )
-from powderlens.reproduce.tables.notes import about_errors, about_missing, about_ours, words_of_setting
+from powderlens.reproduce.tables.layout import laid_out
+from powderlens.reproduce.tables.notes import about_errors, about_missing, about_ours, sections
 from powderlens.reproduce.tables.published import figures, published
-from powderlens.reproduce.tables.simxrd import FORMS, METRICS, class_values, columns, own_columns
-from powderlens.reproduce.tables.table import Column, Row, Table, Value
+from powderlens.reproduce.tables.simxrd import FORMS, pair_values
+from powderlens.reproduce.tables.table import Row, Table, Value
 
 PROTOCOLS = {"in-library": "table2", "out-of-library": "table4"}
 
@@ -43,10 +44,8 @@ def faults(entries: Sequence[Entry]) -> Table:
         printed = figures(paper[key], paper[key][task])
         chosen = choose(entries, task, protocol, ["cross_entropy"])
         groups = by_setting([one for one in chosen if one.record.network in networks])
-        for place, group in enumerate(groups or [[]]):
+        for place, (group, section) in enumerate(sections(f"{TASK_WORDS[task].capitalize()}, {protocol}", groups)):
             used += group
-            words = f"{TASK_WORDS[task].capitalize()}, {protocol}"
-            section = words if len(groups) < 2 else f"{words}; {words_of_setting(group)}"
             made = []
             for network in networks:
                 for pair in pairs(group, task, network) or ([Pair(network, "full")] if not place else []):
@@ -72,23 +71,7 @@ def faults(entries: Sequence[Entry]) -> Table:
         *stuck,
         *about_missing(len(lacking), cells, len(entries) - len(used), lacking if used else ()),
     ]
-    shown = [
-        Column("task"),
-        Column("protocol"),
-        Column("network"),
-        Column("label", "network"),
-        Column("size"),
-        *columns({"accuracy": METRICS["accuracy"]}),
-        Column("difference_accuracy", "difference", ".3f", "difference_accuracy_error", "accuracy"),
-        Column("difference_accuracy_error"),
-        *columns({"macro_f1": METRICS["macro_f1"]}),
-        Column("as_published_classes_answered", "published", "d", "", "classes"),
-        Column("as_meant_classes_answered", "meant", "d", "", "classes"),
-        Column("majority", "most frequent", ".3f"),
-        *own_columns(),
-    ]
-    title = "SimXRD's networks as published against as meant"
-    return Table("simxrd-faults", title, tuple(shown), tuple(rows), tuple(notes))
+    return laid_out("simxrd-faults", rows, notes)
 
 
 def _faults(network: str) -> tuple[str, ...]:
@@ -97,16 +80,8 @@ def _faults(network: str) -> tuple[str, ...]:
 
 
 def _values(task: str, protocol: str, pair: Pair, printed: dict[str, float | None]) -> dict[str, Value]:
-    values: dict[str, Value] = {
-        "task": task,
-        "protocol": protocol,
-        "network": pair.network,
-        "label": pair.label,
-        "size": pair.size if pair.published or pair.meant else None,
-        **{f"paper_{key}": value for key, value in printed.items()},
-    }
+    values = pair_values(task, pair, printed) | {"protocol": protocol}
     for form, cell in zip(FORMS, (pair.published, pair.meant), strict=True):
-        values |= class_values(task, form, cell)
         if cell is not None:
             values[f"as_{form}_classes_answered"] = _answered(cell, task)
             values["majority"] = cell.figure(class_metric(task, "majority"))[0]

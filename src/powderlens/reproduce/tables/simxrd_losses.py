@@ -14,17 +14,18 @@ from powderlens.reproduce.tables.entries import (
     loss_kind,
     pairs,
 )
+from powderlens.reproduce.tables.layout import laid_out
 from powderlens.reproduce.tables.notes import (
     about_errors,
     about_majority,
     about_missing,
     about_ours,
     about_paper,
-    words_of_setting,
+    sections,
 )
 from powderlens.reproduce.tables.published import figures, published
-from powderlens.reproduce.tables.simxrd import FORMS, METRICS, class_values, columns, own_columns, same_marks
-from powderlens.reproduce.tables.table import Column, Row, Table, Value
+from powderlens.reproduce.tables.simxrd import FORMS, pair_values, same_marks
+from powderlens.reproduce.tables.table import Row, Table, Value
 
 PLAIN = "cross_entropy"
 LOSSES = {PLAIN: "cross-entropy", "weighted": "weighted", "smoothed": "label smoothing", "focal": "focal"}
@@ -49,12 +50,10 @@ def table3(entries: Sequence[Entry]) -> Table:
             for group in by_setting(choose(entries, task, "in-library", list(LOSSES)))
             if any(loss_kind(one.record, task) != PLAIN for one in group)
         ]
-        for place, group in enumerate(groups or [[]]):
+        for place, (group, section) in enumerate(sections(TASK_WORDS[task].capitalize(), groups)):
             tried = {one.record.network for one in group if loss_kind(one.record, task) != PLAIN}
             shown = [one for one in group if one.record.network in tried]
             used += shown
-            words = TASK_WORDS[task].capitalize()
-            section = words if len(groups) < 2 else f"{words}; {words_of_setting(shown)}"
             made: list[Row] = []
             for network in (*paper["rows"], *sorted(tried - set(paper["rows"]))):
                 if network not in tried and place:
@@ -80,35 +79,13 @@ def table3(entries: Sequence[Entry]) -> Table:
         "The paper's figures for networks without such a record stand in CSV alone.",
         *about_missing(0, 0, len(entries) - len(used)),
     ]
-    shown_columns = [
-        Column("task"),
-        Column("network"),
-        Column("label", "network"),
-        Column("size"),
-        Column("loss_kind"),
-        Column("loss", "loss"),
-        *columns({"accuracy": METRICS["accuracy"]}, paper=False),
-        *columns({key: METRICS[key] for key in source["columns"]}),
-        *own_columns(),
-    ]
-    title = "SimXRD, Table 3: losses against long tails (in-library)"
-    return Table("simxrd-table3", title, tuple(shown_columns), tuple(rows), tuple(notes))
+    return laid_out("simxrd-table3", rows, notes)
 
 
 def _values(task: str, loss: str, pair: Pair, printed: Mapping[str, float | None]) -> dict[str, Value]:
     cell = pair.published or pair.meant
     number = cell.first.loss[task].partition("=")[2] if cell else ""
-    return {
-        "task": task,
-        "network": pair.network,
-        "label": pair.label,
-        "size": pair.size if cell else None,
-        "loss_kind": loss,
-        "loss": f"{LOSSES[loss]} {number}".strip(),
-        **{f"paper_{key}": value for key, value in printed.items()},
-        **class_values(task, "published", pair.published),
-        **class_values(task, "meant", pair.meant),
-    }
+    return pair_values(task, pair, printed) | {"loss_kind": loss, "loss": f"{LOSSES[loss]} {number}".strip()}
 
 
 def _effect(section: str, loss: str, rows: Sequence[Row], printed: Printed) -> str:

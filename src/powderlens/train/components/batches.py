@@ -22,10 +22,10 @@ from torch.utils.data import Dataset, IterableDataset
 from powderlens.corpus.stream.from_corpus import CorpusStream
 from powderlens.corpus.stream.stream import Batch, Stream
 from powderlens.models.task import Task
+from powderlens.train.components.drawn import batches_by
 from powderlens.train.components.machine import Machine
 from powderlens.train.components.noise import add_noise
 from powderlens.train.components.targets import targets
-from powderlens.train.datasets import StreamDataset, same
 from powderlens.train.recipe_parts import NoiseRecipe
 
 Item = tuple[Tensor, Tensor | None, dict[str, Tensor]]
@@ -68,20 +68,21 @@ def mask_of(measured: Measured | None, points: int) -> Tensor | None:
     return (at_L >= first_n1) & (at_L < end_n1)
 
 
+@dataclass(eq=False)
 class FixedBatches(Dataset[Item]):
     """Patterns to validate on, the same every time, noise included.
 
-    Args:
+    Attributes:
         patterns: (n, points).
         measured: of them; None for networks that read no mask.
         answers: by task, (n, ...).
         noise: added to them.
     """
 
-    def __init__(
-        self, patterns: NDArray[Any], measured: Measured | None, answers: dict[str, Tensor], noise: Noise
-    ) -> None:
-        self.patterns, self.measured, self.answers, self.noise = patterns, measured, answers, noise
+    patterns: NDArray[Any]
+    measured: Measured | None
+    answers: dict[str, Tensor]
+    noise: Noise
 
     def __len__(self) -> int:
         return -(-len(self.patterns) // VALIDATION_BATCH)
@@ -94,10 +95,11 @@ class FixedBatches(Dataset[Item]):
         return x_BL, mask_BL, {name: answer[some] for name, answer in self.answers.items()}
 
 
+@dataclass(eq=False, kw_only=True)
 class HeldBatches(IterableDataset[Item]):
     """Batches of patterns in memory.
 
-    Args:
+    Attributes:
         stream: says which patterns make a batch.
         patterns: (n, points) in the order of `stream.chosen`.
         measured: likewise; None for networks that read no mask.
@@ -108,40 +110,35 @@ class HeldBatches(IterableDataset[Item]):
         stop: step before which to end.
     """
 
-    def __init__(
-        self,
-        stream: CorpusStream,
-        patterns: NDArray[Any],
-        measured: Measured | None,
-        answers: dict[str, Tensor],
-        *,
-        machine: Machine,
-        noise: Noise,
-        first: int,
-        stop: int | None,
-    ) -> None:
-        self.stream, self.patterns, self.measured, self.answers = stream, torch.from_numpy(patterns), measured, answers
-        self.machine, self.noise, self.first, self.stop = machine, noise, first, stop
+    stream: CorpusStream
+    patterns: NDArray[Any]
+    measured: Measured | None
+    answers: dict[str, Tensor]
+    machine: Machine
+    noise: Noise
+    first: int
+    stop: int | None
 
     def __iter__(self) -> Iterator[Item]:
-        first, points = self.first, self.patterns.shape[1]
+        first, points, patterns = self.first, self.patterns.shape[1], torch.from_numpy(self.patterns)
         while self.stop is None or first < self.stop:
             end = first + AHEAD if self.stop is None else min(first + AHEAD, self.stop)
             batches = [self.machine.batch(i) for i in range(first, end)]
             numbers = self.stream.corpus_numbers(np.concatenate([self.stream.numbers(at) for at in batches]))
             rows = torch.from_numpy(np.searchsorted(self.stream.chosen, numbers)).view(len(batches), -1)
             for at, some in zip(batches, rows, strict=True):
-                x_BL = self.patterns.index_select(0, some).float()
+                x_BL = patterns.index_select(0, some).float()
                 mask_BL = mask_of(None if self.measured is None else self.measured[some.numpy()], points)
                 answers = {name: answer[some] for name, answer in self.answers.items()}
                 yield self.noise(x_BL, mask_BL, at), mask_BL, answers
             first = end
 
 
+@dataclass(eq=False, kw_only=True)
 class DrawnBatches(IterableDataset[Item]):
     """Batches that are drawn as they are needed.
 
-    Args:
+    Attributes:
         stream: of this process's share.
         tasks: what is asked.
         mask: the network reads one.
@@ -152,33 +149,19 @@ class DrawnBatches(IterableDataset[Item]):
         stop: step before which to end.
     """
 
-    def __init__(
-        self,
-        stream: Stream,
-        tasks: Sequence[Task],
-        *,
-        mask: bool,
-        machine: Machine,
-        precision: str,
-        noise: Noise,
-        first: int,
-        stop: int | None,
-    ) -> None:
-        self.stream, self.tasks, self.mask, self.machine = stream, tasks, mask, machine
-        self.precision, self.noise, self.first, self.stop = precision, noise, first, stop
+    stream: Stream
+    tasks: Sequence[Task]
+    mask: bool
+    machine: Machine
+    precision: str
+    noise: Noise
+    first: int
+    stop: int | None
 
     def __iter__(self) -> Iterator[Item]:
         m = self.machine
         stream = self.stream if m.devices == 1 else _Share(self.stream, m)
-        drawn = StreamDataset[Batch](
-            stream,
-            workers=0 if m.cluster is not None else m.workers,
-            cluster=m.cluster,
-            first=self.first,
-            stop=self.stop,
-            convert=same,
-        )
-        for i, batch in enumerate(drawn, start=self.first):
+        for i, batch in enumerate(batches_by(m, stream, first=self.first, stop=self.stop), start=self.first):
             x_BL = torch.from_numpy(batch.patterns.astype(self.precision)).float()
             mask_BL = mask_of(batch.measured if self.mask else None, x_BL.shape[1])
             yield self.noise(x_BL, mask_BL, m.batch(i)), mask_BL, targets(self.tasks, batch)

@@ -78,21 +78,12 @@ def load_network(path: Path, *, averaged: float = 1.0) -> tuple[Network, Grid, d
             raise InputError(f"{path}: its run averaged no weights; leave the share {averaged:g} out")
         newest = content["current_model_state"]
         state = {k: torch.lerp(newest[k], v, averaged) if v.is_floating_point() else v for k, v in state.items()}
-    tasks = [Task(one["name"], one["kind"], one["outputs"], tuple(one["classes"])) for one in about["tasks"]]
-    for task in tasks:
-        if task.kind == "classes" and len(task.classes) != task.outputs:
-            raise InputError(f"{path}: {len(task.classes)} classes of {task.name} for {task.outputs} outputs")
+    try:
+        tasks = [Task.from_dict(one) for one in about["tasks"]]
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
     chosen = NetworkRecipe.model_validate(about["network"])
-    network = build(
-        chosen.name,
-        tasks,
-        points=about["grid"]["points"],
-        mask=chosen.mask,
-        as_published=chosen.as_published,
-        size=chosen.size,
-        options=chosen.options,
-        seed=0,
-    )
+    network = build(tasks=tasks, points=about["grid"]["points"], seed=0, **chosen.model_dump())
     try:
         network.load_state_dict(
             {name.removeprefix("network."): v for name, v in state.items() if name.startswith("network.")}

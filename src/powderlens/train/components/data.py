@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from torch.utils.data import IterableDataset
 
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256
-from powderlens.corpus.split import split_indices
-from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.splits import split_indices
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.corpus.store.reflection_table import ReflectionTable
 from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.corpus.stream.from_corpus import CorpusStream
@@ -48,7 +49,8 @@ class TrainingData:
         grid: the points of a pattern.
         tasks: what is asked.
         epoch_patterns: patterns between validations.
-        batches: from the number of the first step and that at which to end (None never) to the batches.
+        batches: from the number of the first step (`first`) and that at which to end (`stop`, None never) to the
+            batches.
         validation: fixed batches.
         counts: task -> class -> patterns in training; None where nobody has counted them.
         about: what identifies the data, for `run.json`.
@@ -57,7 +59,7 @@ class TrainingData:
     grid: Grid
     tasks: list[Task]
     epoch_patterns: int
-    batches: Callable[[int, int | None], IterableDataset[Item]]
+    batches: Callable[..., IterableDataset[Item]]
     validation: FixedBatches
     counts: dict[str, dict[int, int]] | None
     about: dict[str, Any] = field(default_factory=dict)
@@ -137,7 +139,7 @@ def open_measured(recipe: Recipe, folder: Path, data: TrainingData) -> tuple[Fix
 def _of_corpus(recipe: Recipe, folder: Path, machine: Machine, report: Report) -> TrainingData:
     data, mask = recipe.data, recipe.network.mask
     assert isinstance(data, CorpusData)
-    corpus = Corpus.open(folder)
+    corpus = DrawnCorpus.open(folder)
     stream = CorpusStream(corpus, "train", size=recipe.batch // machine.devices, seed=recipe.seed)
     held_out = corpus.numbers(data.validation)
     if not len(held_out):
@@ -157,13 +159,7 @@ def _of_corpus(recipe: Recipe, folder: Path, machine: Machine, report: Report) -
     need = sum(size_bytes(corpus, part, data.precision) for part in ("train", data.validation))
     held = machine.cache is not None or need <= machine.memory_GB * 1e9
     noise = Noise(data.noise, recipe.seed)
-    drawing: dict[str, Any] = {
-        "floor": data.floor,
-        "workers": machine.workers,
-        "cluster": machine.cluster,
-        "cache": machine.cache,
-        "report": report,
-    }
+    drawing: dict[str, Any] = {"machine": machine, "floor": data.floor, "report": report}
 
     def measured(numbers: NDArray[np.int64]) -> NDArray[np.int32] | None:
         return measured_points(corpus.conditions(numbers), corpus.grid) if mask else None
@@ -172,14 +168,13 @@ def _of_corpus(recipe: Recipe, folder: Path, machine: Machine, report: Report) -
     validation = FixedBatches(fixed, measured(held_out), targets(tasks, corpus.labels(held_out)), noise)
     patterns = draw_part(corpus, "train", data.precision, **drawing) if held else None
     where = measured(stream.chosen) if held else None
-
-    def batches(first: int, stop: int | None) -> IterableDataset[Item]:
-        how: dict[str, Any] = {"machine": machine, "noise": noise, "first": first, "stop": stop}
-        if patterns is None:
-            drawn = FloorStream(stream) if data.floor else stream
-            return DrawnBatches(drawn, tasks, mask=mask, precision=data.precision, **how)
-        return HeldBatches(stream, patterns, where, answers, **how)
-
+    how: dict[str, Any] = {"machine": machine, "noise": noise}
+    batches: Callable[..., IterableDataset[Item]]
+    if patterns is None:
+        drawn = FloorStream(stream) if data.floor else stream
+        batches = partial(DrawnBatches, stream=drawn, tasks=tasks, mask=mask, precision=data.precision, **how)
+    else:
+        batches = partial(HeldBatches, stream=stream, patterns=patterns, measured=where, answers=answers, **how)
     return TrainingData(
         grid=corpus.grid,
         tasks=tasks,
@@ -200,7 +195,7 @@ def _endless(recipe: Recipe, tables: Sequence[Path], machine: Machine) -> Traini
     assert not isinstance(data, CorpusData)
     grid = None if recipe.grid is None else recipe.grid.grid()
     protocol = load_protocol(data.protocol)
-    size = recipe.batch // machine.devices
+    drawing: dict[str, Any] = {"size": recipe.batch // machine.devices, "seed": recipe.seed, "grid": grid}
     about: dict[str, Any] = {"protocol": protocol.name, "patterns": {"validation": data.validation_patterns}}
     streams: list[Stream]
     if isinstance(data, CrystalData):
@@ -210,31 +205,16 @@ def _endless(recipe: Recipe, tables: Sequence[Path], machine: Machine) -> Traini
             if not len(parts[part]):
                 raise InputError(f"none of {len(table)} crystals is in the part {part!r}; give more crystals")
         streams = [
-            CrystalStream(
-                table,
-                parts[part],
-                sampling_weights(table, parts[part], data.shares),
-                protocol,
-                size=size,
-                seed=recipe.seed,
-                grid=grid,
-            )
-            for part in ("train", "validation")
+            CrystalStream(table, rows, sampling_weights(table, rows, data.shares), protocol, **drawing)
+            for rows in (parts["train"], parts["validation"])
         ]
         groups = sorted({int(table.space_group[row]) for row in parts["train"]})
         about["tables"] = {path.name: file_sha256(path) for path in tables}
         about["crystals"] = {part: len(rows) for part, rows in parts.items()}
     else:
         statistics = CrystalStatistics.load(tables[0]) if tables else shipped_statistics()
-        synthetic = SyntheticStream(
-            protocol,
-            size=size,
-            seed=recipe.seed,
-            statistics=statistics,
-            grid=grid,
-            per_crystal=data.per_crystal,
-            distances=data.distances,
-        )
+        of_crystals: dict[str, Any] = {"per_crystal": data.per_crystal, "distances": data.distances}
+        synthetic = SyntheticStream(protocol, statistics=statistics, **of_crystals, **drawing)
         streams = [synthetic, synthetic]
         groups = sorted(statistics.groups)
         about["statistics"] = synthetic.identity()["statistics"]
@@ -246,30 +226,19 @@ def _endless(recipe: Recipe, tables: Sequence[Path], machine: Machine) -> Traini
     count = -(-data.validation_patterns // streams[1].per_crystal) * streams[1].per_crystal
     fixed = streams[1].draw(VALIDATION_FIRST + np.arange(count, dtype=np.int64))
 
-    def batches(first: int, stop: int | None) -> IterableDataset[Item]:
-        return DrawnBatches(
-            streams[0],
-            tasks,
-            mask=mask,
-            machine=machine,
-            precision="float32",
-            noise=noise,
-            first=first,
-            stop=stop,
-        )
-
+    how: dict[str, Any] = {"machine": machine, "noise": noise, "precision": "float32"}
     return TrainingData(
         grid=streams[0].grid,
         tasks=tasks,
         epoch_patterns=data.epoch_patterns,
-        batches=batches,
+        batches=partial(DrawnBatches, stream=streams[0], tasks=tasks, mask=mask, **how),
         validation=FixedBatches(fixed.patterns, fixed.measured if mask else None, targets(tasks, fixed), noise),
         counts=None,
         about=about,
     )
 
 
-def _check_clean(corpus: Corpus, numbers: NDArray[np.int64]) -> None:
+def _check_clean(corpus: DrawnCorpus, numbers: NDArray[np.int64]) -> None:
     records = corpus.conditions(numbers[:64])
     if (records["noise_sigma"] > 0).any() or (records["counts_at_max"] > 0).any():
         raise InputError(

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,8 @@ from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.corpus.stream.from_corpus import CorpusStream
 from powderlens.corpus.stream.stream import Batch, FloorStream, Stream, digest, measured_points
 from powderlens.pattern.prepare import above_floor
-from powderlens.train.components.machine import Report
+from powderlens.train.components.machine import Machine, Report
 from powderlens.train.datasets import StreamDataset, same
-
-if TYPE_CHECKING:
-    from powderlens.corpus.cluster.connect import Cluster
 
 Precision = Literal["float16", "float32"]
 
@@ -42,11 +39,9 @@ def draw_part(
     corpus: Corpus,
     part: str,
     precision: Precision,
+    machine: Machine,
     *,
     floor: bool = False,
-    workers: int = 0,
-    cluster: Cluster | None = None,
-    cache: Path | None = None,
     report: Report = lambda message: None,
 ) -> NDArray[Any]:
     """All patterns of a part, in the order of `corpus.numbers(part)`.
@@ -55,11 +50,9 @@ def draw_part(
         corpus: whose patterns are drawn.
         part: of its split.
         precision: to which they are rounded.
+        machine: draws. In its folder `cache` drawn patterns are kept as `.npy`, and those of this version, corpus, part
+            and precision are mapped from there; anything in it may be deleted.
         floor: subtract the floor, see `pattern.prepare.above_floor`.
-        workers: processes; 0 draws in this one.
-        cluster: a Ray that draws instead.
-        cache: a folder where drawn patterns are kept as `.npy`; those of this version, corpus, part and precision are
-            mapped from there. Anything in it may be deleted.
         report: is told what is being drawn.
 
     Returns:
@@ -67,18 +60,17 @@ def draw_part(
     """
     stream = part_stream(corpus, part, size=PIECE, floor=floor)
     shape = (len(corpus.numbers(part)), corpus.grid.points)
-    how: dict[str, Any] = {"workers": workers, "cluster": cluster, "report": report}
-    if cache is None:
+    if machine.cache is None:
         out = np.empty(shape, precision)
-        _fill(out, stream, part, **how)
+        _fill(out, stream, part, machine, report)
         return out
     about = {name: corpus.manifest.get(name) for name in ("files", "seed", "per_crystal", "protocol")}
     name = f"{digest({**about, 'version': __version__})}-{part}-{precision}{'-floor' if floor else ''}.npy"
-    path = make_folder(cache) / name
+    path = make_folder(machine.cache) / name
     if not path.exists():
         with atomic_write(path) as aside:
             held = np.lib.format.open_memmap(aside, mode="w+", dtype=precision, shape=shape)
-            _fill(held, stream, part, **how)
+            _fill(held, stream, part, machine, report)
             held.flush()
             del held
     return np.load(path, mmap_mode="c")  # copied where it is written to, as torch takes no memory that cannot be
@@ -136,7 +128,7 @@ def draw_stored(
 
 
 def network_reads(
-    corpus: Corpus | StoredCorpus, numbers: NDArray[np.int64], *, floor: bool, mask: bool
+    corpus: Corpus, numbers: NDArray[np.int64], *, floor: bool, mask: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_] | None]:
     """Some patterns as a network reads them.
 
@@ -168,17 +160,26 @@ def network_reads(
     return patterns.astype(np.float32).reshape(len(numbers), -1), masks if mask else None
 
 
-def _fill(
-    out: NDArray[Any], stream: Stream, part: str, *, workers: int, cluster: Cluster | None, report: Report
-) -> None:
+def batches_by(machine: Machine, stream: Stream, *, first: int = 0, stop: int | None = None) -> StreamDataset[Batch]:
+    """The batches of a stream in order, as a machine draws them: here, in other processes, or on a Ray.
+
+    Args:
+        machine: draws.
+        stream: any.
+        first: number of the first batch.
+        stop: number of the batch before which it ends; None never ends.
+    """
+    workers = 0 if machine.cluster is not None else machine.workers
+    return StreamDataset(stream, workers=workers, cluster=machine.cluster, first=first, stop=stop, convert=same)
+
+
+def _fill(out: NDArray[Any], stream: Stream, part: str, machine: Machine, report: Report) -> None:
     told, count = time.monotonic(), len(out)
-    if count <= FEW or not (workers or cluster):
+    if count <= FEW or not (machine.workers or machine.cluster):
         for first in range(0, count, PIECE):
             out[first : first + PIECE] = stream.draw(np.arange(first, min(first + PIECE, count))).patterns
         return
-    workers = 0 if cluster is not None else workers
-    stop = -(-count // PIECE)
-    for i, batch in enumerate(StreamDataset[Batch](stream, workers=workers, cluster=cluster, stop=stop, convert=same)):
+    for i, batch in enumerate(batches_by(machine, stream, stop=-(-count // PIECE))):
         first = i * PIECE
         out[first : first + PIECE] = batch.patterns[: count - first]
         if time.monotonic() > told + 10:

@@ -17,7 +17,7 @@ from powderlens.core.files import file_sha256
 from powderlens.corpus.exchange.export import export_corpus
 from powderlens.corpus.exchange.import_simxrd import import_simxrd
 from powderlens.corpus.exchange.simxrd_records import COLUMNS, NO_DATA, Record, number_list, read_records, write_records
-from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.corpus.stream.from_corpus import CorpusStream
 from powderlens.pattern.grid import Grid
@@ -181,7 +181,7 @@ def test_stored_patterns_train(database: Path, tmp_path: Path) -> None:
     assert np.corrcoef(batch.patterns[1], curve(1)[4:104])[0, 1] > 0.9
     assert batch.space_group.tolist() == [225, 194, 136, 62, 167, 14, 1]
     with pytest.raises(InputError, match="its patterns are stored, not drawn"):
-        Corpus.open(tmp_path / "corpus")
+        DrawnCorpus.open(tmp_path / "corpus")
 
 
 @pytest.mark.parametrize("form", ["parquet", "npy"])

@@ -21,7 +21,8 @@ import pytest
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.corpus.store import build as module
 from powderlens.corpus.store.build import CONDITIONS, build_corpus
-from powderlens.corpus.store.corpus import ATTEMPT, Corpus
+from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.drawn import ATTEMPT
 from powderlens.corpus.store.prepared import SCHEMA as REFLECTIONS
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
@@ -143,9 +144,10 @@ BUILD = '''
 import sys
 import time
 from pathlib import Path
+from powderlens.core import parts
 from powderlens.corpus.store import build
 build.BLOCK = 1
-write, begun = build.atomic_write, [0]
+write, begun = parts.atomic_write, [0]
 
 
 def four_times(path):
@@ -156,7 +158,7 @@ def four_times(path):
     return write(path)
 
 
-build.atomic_write = four_times
+parts.atomic_write = four_times
 how = dict(protocol="simxrd", per_crystal=6, split="in-library", workers=2)
 build.build_corpus(Path(sys.argv[1]), Path(sys.argv[2]), **how)
 '''

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from powderlens.core.errors import InputError
-from powderlens.corpus.store import corpus as module
+from powderlens.corpus.store import drawn as module
 from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.corpus.store.manifest import NAME, read_manifest, write_manifest
 from powderlens.corpus.store.prepared import phase_for
 from powderlens.diffraction.draw import draw_patterns
@@ -195,7 +196,7 @@ def test_a_newer_version_is_refused_by_name(own_copy: Path, monkeypatch: pytest.
 def test_stored_patterns_cannot_be_drawn(own_copy: Path) -> None:
     write_manifest(own_copy, {**read_manifest(own_copy), "kind": "stored"})
     with pytest.raises(InputError, match="its patterns are stored, not drawn"):
-        Corpus.open(own_copy)
+        DrawnCorpus.open(own_copy)
 
 
 def test_a_changed_manifest_is_refused(own_copy: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from powderlens.core.errors import InputError
 from powderlens.corpus.store import verify as module
-from powderlens.corpus.store.corpus import Corpus
+from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.corpus.store.manifest import BLOCK_BYTES, NAME, read_manifest, write_manifest
 from powderlens.corpus.store.verify import verify
 
@@ -89,9 +89,9 @@ def test_a_block_sum_alone_is_not_trusted(own_copy: Path) -> None:
 
 
 def test_patterns_that_come_out_otherwise_are_named(own_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    draw, calls = Corpus.draw, 0
+    draw, calls = DrawnCorpus.draw, 0
 
-    def unsteady(self: Corpus, numbers, *more):
+    def unsteady(self: DrawnCorpus, numbers, *more):
         nonlocal calls
         calls += 1
         out = draw(self, numbers, *more)
@@ -99,7 +99,7 @@ def test_patterns_that_come_out_otherwise_are_named(own_copy: Path, monkeypatch:
             out[0, 1000] = np.nextafter(out[0, 1000], 1e9)
         return out
 
-    monkeypatch.setattr(Corpus, "draw", unsteady)
+    monkeypatch.setattr(DrawnCorpus, "draw", unsteady)
     (damage,) = verify(own_copy, draw=9).damage
     assert damage.file == "patterns"
     assert "is another when it is drawn again" in damage.what

@@ -132,7 +132,7 @@ def test_what_cannot_be_trained_with_is_refused(corpus: Corpus) -> None:
     with pytest.raises(InputError, match="part 'everything': the corpus has test, train, validation"):
         CorpusStream(corpus, "everything", size=1, seed=0)
     measured = SimpleNamespace(
-        manifest={"kind": "measured"}, grid=corpus.grid, parts=("all",), numbers=lambda part: np.arange(3)
+        kind="measured", manifest={}, grid=corpus.grid, parts=("all",), numbers=lambda part: np.arange(3)
     )
     with pytest.raises(InputError, match=r"measured patterns is for testing.*allow_measured=True insists"):
         CorpusStream(measured, "all", size=1, seed=0)  # type: ignore[arg-type]

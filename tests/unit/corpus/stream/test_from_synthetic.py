@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from powderlens.core.errors import InputError
+from powderlens.corpus.store.drawn import ATTEMPT
 from powderlens.corpus.stream import from_synthetic as stream_synthetic
 from powderlens.corpus.stream.from_crystals import Balance
 from powderlens.corpus.stream.from_synthetic import SyntheticStream
-from powderlens.corpus.stream.stream import ATTEMPT
 from powderlens.crystal.reduce import niggli_cell
 from powderlens.diffraction.draw import draw_patterns
 from powderlens.diffraction.protocol import Protocol, load_protocol

@@ -11,10 +11,11 @@ import pytest
 
 from powderlens.core.errors import InputError
 from powderlens.core.random import Purpose
+from powderlens.corpus.store.drawn import ATTEMPT
 from powderlens.corpus.store.reflection_table import ReflectionTable
 from powderlens.corpus.stream.from_crystals import Balance, CrystalStream, origin, sampling_weights
 from powderlens.corpus.stream.shared_table import MappedTable
-from powderlens.corpus.stream.stream import ATTEMPT, Batch, FloorStream
+from powderlens.corpus.stream.stream import Batch, FloorStream
 from powderlens.diffraction.conditions import from_record
 from powderlens.diffraction.protocol import Protocol, load_protocol
 from powderlens.pattern.grid import Grid
@@ -154,7 +155,8 @@ def test_the_pattern_shows_its_crystal(stream: FloorStream, small_table: Reflect
     batch = stream.with_size(40).batch(10)
     hits = []
     for row, x, (first, end) in zip(batch.crystal.tolist(), batch.patterns, batch.measured, strict=True):
-        lattice, _, hkl, strength = small_table.crystal(row)
+        phase = small_table.phase(row)
+        lattice, hkl, strength = phase.lattice, phase.hkl, phase.strength
         d_A = 1 / np.linalg.norm(hkl @ np.linalg.inv(lattice).T, axis=1)
         angle = 2 * np.degrees(np.arcsin(np.minimum(GRID.wavelength_A / (2 * d_A), 1)))
         seen = (angle > 21) & (angle < 49)
