@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -29,8 +30,8 @@ NONMETALS = frozenset(
     ("H", "D", "He", "C", "N", "O", "F", "Ne", "P", "S", "Cl", "Ar", "Se", "Br", "Kr", "I", "Xe", "Rn")
 )
 
-BLOCKS = (6, 24)
-"""How often the coordinates of one site are drawn until it is far enough from the others, block by block."""
+PLACE_TRIES = 30
+"""How often the coordinates of one site are drawn until it is far enough from the others."""
 
 STARTS = 2
 """How often all coordinates of a crystal are drawn before its cell is given up. Hardly any of these would fit: of 132
@@ -92,35 +93,22 @@ def draw_coordinates(
     if not limits_A.any():
         return stream.uniform(3 * n).reshape(-1, 3)
     shifts = lattice_shifts(lattice, float(limits_A.max()))
-    own_A2 = np.diagonal(limits_A) ** 2
-    if len(shifts) > 1 and _squares(shifts[1:], lattice).min() < own_A2.max():
+    limits_A2 = limits_A * limits_A
+    own_A2 = np.diagonal(limits_A2)
+    if len(shifts) > 1 and (lengths(product(shifts[1:], lattice)) ** 2).min() < own_A2.max():
         return None
-    free = sites.free[places]
-    need = sites.multiplicity[places] * own_A2**1.5
-    order = np.lexsort((-need, free > 0))
-    images = sites.images
-    counts = np.array([len(images[place][0]) for place in places.tolist()])
-    placed, limit2 = np.empty((int(counts.sum()), 3)), np.empty((n, int(counts.sum())))
-    xyz = np.empty((n, 3))
-    starts = STARTS if free.any() else 1
-    for _ in range(starts):
-        filled = 0
-        for i in order.tolist():
-            linear, shift = images[places[i]]
-            found = -1
-            for tries in BLOCKS if free[i] else (1,):
-                u = stream.uniform(3 * tries).reshape(-1, 3)
-                found = _first_fit(linear, shift, u, placed, filled, limit2[i], own_A2[i], lattice, shifts)
-                if found >= 0:
-                    xyz[i] = u[found]
-                    break
-            if found < 0:
-                break
-            limit2[:, filled : filled + counts[i]] = limits_A[:, i : i + 1] ** 2
-            filled += counts[i]
-        else:
-            return xyz
-        if not free[i]:
+    images = [sites.images[place] for place in places.tolist()]
+    linear = np.concatenate([one for one, _ in images])
+    shift = np.concatenate([other for _, other in images])
+    counts = np.array([len(one) for one, _ in images])
+    free = sites.free[places] > 0
+    order = np.lexsort((-counts * own_A2 * np.sqrt(own_A2), free))
+    for _ in range(STARTS if free.any() else 1):
+        u = stream.uniform(3 * n * PLACE_TRIES).reshape(n, PLACE_TRIES, 3)
+        chosen, last = _places(linear, shift, counts, free, order, u, limits_A2, lattice, shifts)
+        if last < 0:
+            return np.asarray(u[np.arange(n), chosen])
+        if not free[last]:
             return None
     return None
 
@@ -142,58 +130,74 @@ def overlapping(frac: NDArray[np.float64], firsts: NDArray[np.int64], lattice: N
 
 def lattice_shifts(lattice: NDArray[np.float64], distance_A: float) -> NDArray[np.float64]:
     """Whole shifts (k, 3), the zero first, that can bring a difference within +-1/2 to less than this distance."""
-    reach = np.floor(distance_A * lengths(inverse(lattice).T) + 0.5).astype(int)
+    return _shifts(*np.floor(distance_A * lengths(inverse(lattice).T) + 0.5).astype(int).tolist())
+
+
+@lru_cache(maxsize=256)
+def _shifts(*reach: int) -> NDArray[np.float64]:
     grid = np.stack(np.meshgrid(*(np.arange(-r, r + 1) for r in reach), indexing="ij"), axis=-1).reshape(-1, 3)
     return grid[np.argsort(np.abs(grid).sum(axis=1), kind="stable")].astype(float)
 
 
-def _squares(shifts: NDArray[np.float64], lattice: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.asarray(lengths(product(shifts, lattice)) ** 2)
-
-
 @compiled
-def _first_fit(linear, shift, u, placed, filled, limit2, own2, lattice, shifts):  # type: ignore[no-untyped-def]
-    """Row of u whose site keeps its distance, its images written into `placed` from `filled` on; -1 where none does.
+def _places(linear, shift, counts, free, order, u, limits2, lattice, shifts):  # type: ignore[no-untyped-def]
+    """Which draw of each site keeps its distance from its own images and from the sites before it.
 
     Args:
-        linear: (k, 3, 3) and
-        shift: (k, 3), images of the site in the primitive cell.
-        u: (tries, 3) parameters.
-        placed: (., 3) atoms so far, of them
-        filled: the first.
-        limit2: (.,) squares of their least distances, A^2.
-        own2: that of two images.
+        linear: (atoms, 3, 3) and
+        shift: (atoms, 3), images of all sites in the primitive cell, those of a site together.
+        counts: (n,) images of each site.
+        free: (n,) whether a second draw is another one.
+        order: (n,) in which sites are set.
+        u: (n, tries, 3) parameters.
+        limits2: (n, n) squares of the least distances, A^2.
         lattice: (3, 3), A.
         shifts: (s, 3) of `lattice_shifts`.
+
+    Returns:
+        (n,) numbers of the draws, and -1; or in its place the site that finds no room.
     """
-    k = len(linear)
-    for t in range(len(u)):
-        for j in range(k):
-            for a in range(3):
-                placed[filled + j, a] = shift[j, a]
-                for b in range(3):
-                    placed[filled + j, a] += linear[j, a, b] * u[t, b]
-        fits = True
-        # By symmetry the first image stands for all.
-        for j in range(filled + k - 1, -1, -1):
-            if j == filled:
-                continue
-            least = own2 if j > filled else limit2[j]
-            d0 = placed[j, 0] - placed[filled, 0]
-            d1 = placed[j, 1] - placed[filled, 1]
-            d2 = placed[j, 2] - placed[filled, 2]
-            d0, d1, d2 = d0 - np.rint(d0), d1 - np.rint(d1), d2 - np.rint(d2)
-            for s in range(len(shifts)):
-                e0, e1, e2 = d0 + shifts[s, 0], d1 + shifts[s, 1], d2 + shifts[s, 2]
-                square = 0.0
-                for b in range(3):
-                    along = e0 * lattice[0, b] + e1 * lattice[1, b] + e2 * lattice[2, b]
-                    square += along * along
-                if square < least:
-                    fits = False
+    n = len(counts)
+    firsts = np.zeros(n, np.int64)
+    for i in range(1, n):
+        firsts[i] = firsts[i - 1] + counts[i - 1]
+    chosen = np.zeros(n, np.int64)
+    placed, owner = np.empty((len(linear), 3)), np.empty(len(linear), np.int64)
+    filled = 0
+    for i in order:
+        fits = False
+        for t in range(u.shape[1] if free[i] else 1):
+            for j in range(counts[i]):
+                owner[filled + j] = i
+                for a in range(3):
+                    placed[filled + j, a] = shift[firsts[i] + j, a]
+                    for b in range(3):
+                        placed[filled + j, a] += linear[firsts[i] + j, a, b] * u[i, t, b]
+            fits = True
+            # By symmetry the first image stands for all.
+            for j in range(filled + counts[i] - 1, -1, -1):
+                if j == filled:
+                    continue
+                least = limits2[i, owner[j]]
+                d0 = placed[j, 0] - placed[filled, 0]
+                d1 = placed[j, 1] - placed[filled, 1]
+                d2 = placed[j, 2] - placed[filled, 2]
+                d0, d1, d2 = d0 - np.rint(d0), d1 - np.rint(d1), d2 - np.rint(d2)
+                for s in range(len(shifts)):
+                    e0, e1, e2 = d0 + shifts[s, 0], d1 + shifts[s, 1], d2 + shifts[s, 2]
+                    square = 0.0
+                    for b in range(3):
+                        along = e0 * lattice[0, b] + e1 * lattice[1, b] + e2 * lattice[2, b]
+                        square += along * along
+                    if square < least:
+                        fits = False
+                        break
+                if not fits:
                     break
-            if not fits:
+            if fits:
+                chosen[i] = t
                 break
-        if fits:
-            return t
-    return -1
+        if not fits:
+            return chosen, i
+        filled += counts[i]
+    return chosen, -1

@@ -13,7 +13,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core.elementary import log, product
+from powderlens.core.elementary import product
 from powderlens.core.errors import InputError, StructureError
 from powderlens.crystal.elements import NUMBER
 from powderlens.crystal.structure import Structure, lattice_from_cell
@@ -251,6 +251,7 @@ class CrystalGenerator:
             if places is None:
                 continue
             atomic_A3 = sum(many[place] * volume_A3[element] for place, element in zip(places, elements, strict=True))
-            found.append((abs(log(float(atomic_A3 / wanted_A3))), (elements, np.array(places), atomic_A3)))
+            miss = max(atomic_A3 / wanted_A3, wanted_A3 / atomic_A3)
+            found.append((miss, (elements, np.array(places), atomic_A3)))
         found.sort(key=lambda one: one[0])
         return [filling for _, filling in reversed(found)]
