@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import factorial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,53 @@ MAIN = int(Purpose.INTENSITIES), int(Purpose.PERTURBATION)
 IMPURITY = int(Purpose.IMPURITY_INTENSITIES), int(Purpose.IMPURITY_PERTURBATION)
 OFFSETS, IMPURITY_OFFSETS = int(Purpose.OFFSETS), int(Purpose.IMPURITY_OFFSETS)
 COUNTING = int(Purpose.NOISE), int(Purpose.MULTIPLICATIVE), int(Purpose.COUNTS)
+
+
+class Axis(NamedTuple):
+    """Where a pattern lies.
+
+    `ramp` counts its points (float32, exact below 2^24), which begin at `start` degrees and are `step` degrees apart;
+    those from `first` up to `last` are measured.
+    """
+
+    ramp: NDArray[np.float32]
+    start: float
+    step: float
+    first: int
+    last: int
+
+
+class Address(NamedTuple):
+    """Whose random numbers a pattern reads: its number under a seed, and the purposes of its counting."""
+
+    seed: int
+    index: int
+    noise: int
+    multiplicative: int
+    counts: int
+
+
+class Planes(NamedTuple):
+    """One phase: its cell and operators, families of planes with their strengths, the overall displacement in A^2, and
+    for what its strengths draw random numbers.
+    """
+
+    lattice: NDArray[np.float64]
+    rotations: NDArray[np.int64]
+    hkl: NDArray[np.int64]
+    strength: NDArray[np.float64]
+    u_total_A2: float
+    jitter: int
+    perturbation: int
+
+
+class Tall(NamedTuple):
+    """Heights of specimen and slit over the radius, and the second and fourth moment of what they do to a line."""
+
+    sample_over_l: float
+    detector_over_l: float
+    second: float
+    fourth: float
 
 
 @compiled
@@ -309,7 +357,7 @@ def lines(c, inv_d2, weight, u_total, fade):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def split(angle, sine, cosine, sample_over_l, detector_over_l, second, fourth, height, width, places, shares):  # type: ignore[no-untyped-def]
+def split(angle, sine, cosine, tall, height, width, places, shares):  # type: ignore[no-untyped-def]
     """Sub-lines of one line under axial divergence into `places` (degrees) and `shares`: `axial.axial_nodes`.
 
     Returns:
@@ -318,7 +366,7 @@ def split(angle, sine, cosine, sample_over_l, detector_over_l, second, fourth, h
     places[0], shares[0] = angle, 1.0
     if sine <= 0.0:
         return 1, angle, 0.0
-    total = sample_over_l + detector_over_l
+    total = tall.sample_over_l + tall.detector_over_l
     limit = total / np.sqrt(1.0 + total * total) / sine
     cot = cosine / sine
     # A tail is rise^2 / 2 cot(2theta) long where that is small. Twice that decides for most lines without more.
@@ -331,12 +379,12 @@ def split(angle, sine, cosine, sample_over_l, detector_over_l, second, fourth, h
         ratio = span / width
         one = ratio * ratio * height < NARROW * NARROW
     if one and limit <= STEEP:
-        shift = cot / 2.0 * (second + (fourth - second * second) / (2.0 * sine * sine))
-        shift += cot * (cot * cot - 1.0) * fourth / 8.0
+        shift = cot / 2.0 * (tall.second + (tall.fourth - tall.second * tall.second) / (2.0 * sine * sine))
+        shift += cot * (cot * cot - 1.0) * tall.fourth / 8.0
         places[0] = angle - DEGREE * shift
         return 1, places[0], span
     nodes = MEAN_NODES if one else min(FEWEST + int(np.ceil(DENSITY * ratio)), MAX_NODES)
-    plateau = max(2.0 * min(sample_over_l, detector_over_l), 1e-12)
+    plateau = max(2.0 * min(tall.sample_over_l, tall.detector_over_l), 1e-12)
     whole, centroid = 0.0, 0.0
     for j in range(nodes):
         turned_sine, turned_cosine = sin_cos(psi * NODES[nodes, j])
@@ -474,22 +522,19 @@ def window(centre, reach, start, step, n):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def draw(out, ramp, start, step, found, strongest, fade, sample_over_l, detector_over_l, second, fourth, voigt):  # type: ignore[no-untyped-def]
+def draw(out, axis, found, strongest, fade, tall, voigt):  # type: ignore[no-untyped-def]
     """Add all lines to `out`: `render_numpy.draw`."""
-    n = out.shape[0]
+    n, ramp, start, step = out.shape[0], axis.ramp, axis.start, axis.step
     to_lorentz, to_gauss = 2.0 / np.pi, 2.0 * ROOT_LOG2_PI
     places, shares = np.empty(MAX_NODES), np.empty(MAX_NODES)
-    axial = sample_over_l + detector_over_l > 0.0
+    axial = tall.sample_over_l + tall.detector_over_l > 0.0
     for i in range(found.shape[0]):
         area, w, eta = found[i, 1], found[i, 4], found[i, 5]
         seen = area / (w * strongest * fade)
         count, centroid, span = 1, found[i, 0], 0.0
         places[0], shares[0] = centroid, 1.0
         if axial:
-            count, centroid, span = split(
-                found[i, 0], found[i, 6], found[i, 7], sample_over_l, detector_over_l, second, fourth, FADE * seen, w,
-                places, shares,
-            )  # fmt: skip
+            count, centroid, span = split(found[i, 0], found[i, 6], found[i, 7], tall, FADE * seen, w, places, shares)
         far = w * max(0.5 * np.sqrt(eta * seen), TAIL) if eta > 0.0 else 0.0
         core = w * np.sqrt(max(log(seen / GAUSS_FADE), 0.0) / (4.0 * LOG2))
         lo, hi = window(centroid, max(far, core) if voigt else far, start, step, n)
@@ -519,10 +564,7 @@ def draw(out, ramp, start, step, found, strongest, fade, sample_over_l, detector
 
 
 @compiled
-def clean(  # type: ignore[no-untyped-def]
-    out, ramp, records, at, lattice, rotations, hkl, strength, start, step, lo, hi, u_total, seed, index,
-    jitter, perturbation, fade, second, fourth,
-):  # fmt: skip
+def clean(out, axis, records, at, planes, address, fade, moments):  # type: ignore[no-untyped-def]
     """Lines of one phase into `out`, any scale: steps 1 to 7. Whether a line stands in the measured range."""
     c = records[at]
     e = c.strain
@@ -531,9 +573,10 @@ def clean(  # type: ignore[no-untyped-def]
     strain[1, 2] = strain[2, 1] = e[3]
     strain[0, 2] = strain[2, 0] = e[4]
     strain[0, 1] = strain[1, 0] = e[5]
-    reciprocal = inverse_symmetric(strained_metric(lattice, rotations, strain))
+    reciprocal = inverse_symmetric(strained_metric(planes.lattice, planes.rotations, strain))
+    hkl, rotations = planes.hkl, planes.rotations
     m = hkl.shape[0]
-    inv_d2, weight = np.empty(m), strength.copy()
+    inv_d2, weight = np.empty(m), planes.strength.copy()
     for i in range(m):
         h, k, l = float(hkl[i, 0]), float(hkl[i, 1]), float(hkl[i, 2])
         inv_d2[i] = (
@@ -543,25 +586,27 @@ def clean(  # type: ignore[no-untyped-def]
             + 2.0 * (h * k * reciprocal[0, 1] + h * l * reciprocal[0, 2] + k * l * reciprocal[1, 2])
         )
     if c.march_r != 1.0:
-        axis = np.empty(3)
+        along = np.empty(3)
         for i in range(3):
-            axis[i] = c.texture_axis[i]
-        weight *= march_dollase(hkl, reciprocal, rotations, axis, c.march_r)
+            along[i] = c.texture_axis[i]
+        weight *= march_dollase(hkl, reciprocal, rotations, along, c.march_r)
     if c.intensity_jitter > 0.0:
-        z = normals(seed, index, jitter, m)
+        z = normals(address.seed, address.index, planes.jitter, m)
         for i in range(m):
             weight[i] *= exp(c.intensity_jitter * z[i])
     if c.intensity_perturbation > 0.0:
-        weight *= 1.0 + c.intensity_perturbation * (2.0 * uniforms(seed, index, perturbation, m) - 1.0)
-    found, strongest = lines(c, inv_d2, weight, u_total, fade)
+        u = uniforms(address.seed, address.index, planes.perturbation, m)
+        weight *= 1.0 + c.intensity_perturbation * (2.0 * u - 1.0)
+    found, strongest = lines(c, inv_d2, weight, planes.u_total_A2, fade)
     n = out.shape[0]
     shown = False
+    low, high = axis.start + axis.first * axis.step, axis.start + (axis.last - 1) * axis.step
     for i in range(found.shape[0]):
-        shown = shown or start + lo * step <= found[i, 0] <= start + (hi - 1) * step
+        shown = shown or low <= found[i, 0] <= high
     if not shown:
         return False
-    heights = c.sample_over_l, c.detector_over_l
-    draw(out, ramp, start, step, found, strongest, fade, *heights, second, fourth, c.shape == 4)
+    tall = Tall(c.sample_over_l, c.detector_over_l, moments[0], moments[1])
+    draw(out, axis, found, strongest, fade, tall, c.shape == 4)
     if c.slit_tilt != 0.0:
         # exp(a + b i) along the grid by repeated multiplication.
         value = exp(-SLIT_PIVOT * c.slit_tilt)
@@ -582,9 +627,9 @@ def scale(y, lo, hi):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def add_background(y, ramp, records, at, start, step):  # type: ignore[no-untyped-def]
+def add_background(y, axis, records, at):  # type: ignore[no-untyped-def]
     """Chebyshev sum, humps and air: `background.under`."""
-    c = records[at]
+    c, ramp, start, step = records[at], axis.ramp, axis.start, axis.step
     n = y.shape[0]
     terms = c.terms
     if terms > 0:
@@ -678,14 +723,15 @@ def ends_of(y, lo, hi):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def counted(y, records, at, seed, index, lo, hi, noise, multiplicative, counts):  # type: ignore[no-untyped-def]
+def counted(y, axis, records, at, address):  # type: ignore[no-untyped-def]
     """What counting makes of a pattern, in place: `noise.counted`."""
-    c = records[at]
+    c, lo, hi = records[at], axis.first, axis.last
+    seed, index = address.seed, address.index
     n = y.shape[0]
     if c.counts_at_max > 0.0:
         _, top = ends_of(y, lo, hi)
         if top > 0.0:
-            u = uniforms(seed, index, counts, n)
+            u = uniforms(seed, index, address.counts, n)
             for i in range(lo, hi):
                 y[i] = poisson_inverse(c.counts_at_max * max(y[i], 0.0) / top, u[i]) * top / c.counts_at_max
     floor, span = 0.0, 1.0
@@ -696,8 +742,8 @@ def counted(y, records, at, seed, index, lo, hi, noise, multiplicative, counts):
             y[i] = (y[i] - floor) / span if span > 0.0 else 0.0
     if c.noise_sigma > 0.0 or c.multiplicative_sigma > 0.0:
         raw = c.raw_points
-        z = normals(seed, index, noise, raw * n) if c.noise_sigma > 0.0 else np.empty(0)
-        f = normals(seed, index, multiplicative, raw * n) if c.multiplicative_sigma > 0.0 else np.empty(0)
+        z = normals(seed, index, address.noise, raw * n) if c.noise_sigma > 0.0 else np.empty(0)
+        f = normals(seed, index, address.multiplicative, raw * n) if c.multiplicative_sigma > 0.0 else np.empty(0)
         mean = np.zeros(n)
         for r in range(raw):
             one = y.copy()
@@ -738,32 +784,20 @@ def mix(y, other, share):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def pattern(  # type: ignore[no-untyped-def]
-    y, ramp, records, at, start, step, lo, hi, seed, index, second, fourth,
-    lattice, rotations, hkl, strength, u_total, jitter, perturbation,
-    other_lattice, other_rotations, other_hkl, other_strength, other_u_total, share, other_jitter, other_perturbation,
-    noise, multiplicative, counts,
-):  # fmt: skip
+def pattern(y, axis, records, at, planes, other, share, address, moments):  # type: ignore[no-untyped-def]
     """One pattern into zeros: `render_numpy.pattern`, with a second phase where `share` is above 0."""
-    shown = clean(
-        y, ramp, records, at, lattice, rotations, hkl, strength, start, step, lo, hi, u_total, seed, index,
-        jitter, perturbation, FADE, second, fourth,
-    )  # fmt: skip
-    if not shown:
+    if not clean(y, axis, records, at, planes, address, FADE, moments):
         return
+    lo, hi = axis.first, axis.last
     scale(y, lo, hi)
     if share > 0.0:
-        other = np.zeros(y.shape[0])
-        shown = clean(
-            other, ramp, records, at, other_lattice, other_rotations, other_hkl, other_strength, start, step, lo, hi,
-            other_u_total, seed, index, other_jitter, other_perturbation, min(FADE / share, PALEST), second, fourth,
-        )  # fmt: skip
-        if shown:
-            scale(other, lo, hi)
-            mix(y, other, share)
+        second = np.zeros(y.shape[0])
+        if clean(second, axis, records, at, other, address, min(FADE / share, PALEST), moments):
+            scale(second, lo, hi)
+            mix(y, second, share)
             scale(y, lo, hi)
-    add_background(y, ramp, records, at, start, step)
-    counted(y, records, at, seed, index, lo, hi, noise, multiplicative, counts)
+    add_background(y, axis, records, at)
+    counted(y, axis, records, at, address)
 
 
 def render(
@@ -796,10 +830,16 @@ def render(
             if share > 0:
                 other_strength, other_u = _prepared(other, records[at], seed, number, IMPURITY_OFFSETS)
         pattern(
-            out[at], ramp, records, at, start, step, first, last, seed, number, e2, e4,
-            phase.lattice, phase.rotations, phase.hkl, strength, u, *MAIN,
-            other.lattice, other.rotations, other.hkl, other_strength, other_u, share, *IMPURITY, *COUNTING,
-        )  # fmt: skip
+            out[at],
+            Axis(ramp, start, step, first, last),
+            records,
+            at,
+            Planes(phase.lattice, phase.rotations, phase.hkl, strength, u, *MAIN),
+            Planes(other.lattice, other.rotations, other.hkl, other_strength, other_u, *IMPURITY),
+            share,
+            Address(seed, number, *COUNTING),
+            (e2, e4),
+        )
     return out
 
 

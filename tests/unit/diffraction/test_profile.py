@@ -32,7 +32,8 @@ def draw(eta: float, fwhm: float = 0.4, area: float = 3.0) -> np.ndarray:
     """One line at 50 degrees on 0 to 100 degrees in steps of 0.001."""
     out, ramp = np.zeros(100_001), np.arange(100_001.0)
     line = np.array([[50.0, area, fwhm, 0.0, fwhm, eta, 0.0, 0.0]])
-    render_numba.draw(out, ramp, 0.0, 0.001, line, area / fwhm, FADE, 0.0, 0.0, 0.0, 0.0, False)
+    axis = render_numba.Axis(ramp, 0.0, 0.001, 0, len(ramp))
+    render_numba.draw(out, axis, line, area / fwhm, FADE, render_numba.Tall(0.0, 0.0, 0.0, 0.0), False)
     return out
 
 
