@@ -38,7 +38,7 @@ import powderlens
 from powderlens.core.files import file_sha256
 from powderlens.crystal.formats.ase_database import iter_ase_database
 from powderlens.crystal.structure import Structure
-from powderlens.diffraction.draw import common_phases, prepare
+from powderlens.diffraction.draw import prepare, second_phases
 from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.protocol import Protocol, load_protocol
 from powderlens.diffraction.render import render
@@ -174,7 +174,7 @@ def main() -> int:
     torch.set_num_threads(arguments.threads)
     device = torch.device(arguments.device)
     protocol = load_protocol(arguments.protocol)
-    crystals, seconds = crystals_of(arguments, protocol), common_phases(protocol)
+    crystals, seconds = crystals_of(arguments, protocol), second_phases(protocol)
     start = time.perf_counter()
     renderer = TorchRenderer([*crystals, *seconds], protocol.grid, device=device)
     synchronise(device)

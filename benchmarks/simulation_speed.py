@@ -55,7 +55,7 @@ from powderlens.crystal.convert import to_ase, to_pymatgen
 from powderlens.crystal.formats.ase_database import iter_ase_database
 from powderlens.crystal.label import with_symmetry
 from powderlens.crystal.structure import Structure
-from powderlens.diffraction.draw import common_phases, prepare
+from powderlens.diffraction.draw import prepare, second_phases
 from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.protocol import Protocol, load_protocol
 from powderlens.diffraction.render import render
@@ -442,12 +442,12 @@ def measure_lab(path: Path) -> dict[str, Any]:
     return {
         "what": "patterns of `lab` on 4251 points, with second phases from the common minerals where it mixes one in",
         **about,
-        "reflections_at_hand_per_s": patterns_per_s(still, common_phases(protocol), protocol, lambda records: None),
+        "reflections_at_hand_per_s": patterns_per_s(still, second_phases(protocol), protocol, lambda records: None),
         "families_in_a_table": len(listed.hkl),
         "reflections_of_a_table_per_s": patterns_per_s(listed, minerals, protocol, lambda records: None),
         "reflections_of_a_table_without_second_phases_per_s": patterns_per_s(listed, (), protocol, alone),
         "new_structure_factors_per_s": patterns_per_s(
-            prepare(structure, moving), common_phases(moving), protocol, offsets
+            prepare(structure, moving), second_phases(moving), protocol, offsets
         ),
         "new_structure_factors": "every atom moves by 0.1 A in every pattern, second phases too",
     }
@@ -519,7 +519,7 @@ def resident_MiB() -> float:
 def memory(path: Path, patterns: int = 100_000, batch: int = 250) -> dict[str, Any]:
     """Resident memory along so many patterns of `lab`, every batch of another crystal."""
     lab = load_protocol("lab")
-    seconds = common_phases(lab)
+    seconds = second_phases(lab)
     every = [item for item, _ in zip(iter_ase_database(path), range(400), strict=False) if isinstance(item, Structure)]
     every = [structure for structure in every if len(structure.elements) <= 40]
     at: dict[str, float] = {}

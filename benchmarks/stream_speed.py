@@ -57,7 +57,9 @@ def main() -> None:
     streams: dict[str, Callable[[], Stream]] = {}
     if given.tables:
         streams["lab"] = lambda: lab_stream(given.tables, given.batch)
-    streams["ml4pxrds"] = lambda: SyntheticStream(load_protocol("ml4pxrds"), size=given.batch, seed=SEED)
+    streams["ml4pxrds"] = lambda: SyntheticStream(
+        load_protocol("ml4pxrds"), size=given.batch, seed=SEED, distances="published"
+    )
     if given.corpus:
         streams["corpus"] = lambda: CorpusStream(Corpus.open(given.corpus), size=given.batch, seed=SEED)
     record: dict[str, object] = {

@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from cosmic_ray.ast import get_ast_from_path
@@ -51,15 +52,28 @@ def changes(path: Path) -> dict[tuple[int, int], list[Change]]:
     return found
 
 
-def drawn(package: str, count: int, seed: int) -> list[tuple[Path, int, Change]]:
-    """So many changes of a package."""
+def drawn(package: str, count: int, seed: int) -> list[tuple[Path, int, str]]:
+    """So many changed files of a package, with the line of the change."""
     places = [
         (path, start[0], options)
         for path in sorted((ROOT / "src" / "powderlens" / package).rglob("*.py"))
         for start, options in sorted(changes(path).items())
     ]
     rng = random.Random(f"{seed} {package}")
-    return [(path, line, rng.choice(options)) for path, line, options in rng.sample(places, count)]
+    rng.shuffle(places)
+    found = []
+    while len(found) < count:
+        path, line, options = places.pop()
+        change = rng.choice(options)
+        with suppress(AttributeError):  # cosmic-ray cannot change `except (A, B)`
+            found.append((path, line, mutated(path.read_text(), change)))
+    return found
+
+
+def mutated(text: str, change: Change) -> str:
+    """A file with one change."""
+    name, occurrence = change
+    return mutate_code(text, get_operator(name)(), occurrence)
 
 
 def tests_of(path: Path) -> list[list[str]]:
@@ -101,9 +115,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         sources = Path(folder) / "src"
         shutil.copytree(ROOT / "src", sources)
-        for path, line, (name, occurrence) in drawn(given.package, given.count, given.seed)[given.first :]:
+        for path, line, changed in drawn(given.package, given.count, given.seed)[given.first :]:
             text = path.read_text()
-            changed = mutate_code(text, get_operator(name)(), occurrence)
             copy = sources / path.relative_to(ROOT / "src")
             copy.write_text(changed)
             runs = (run(given.python, sources, tests, given.timeout) for tests in tests_of(path))

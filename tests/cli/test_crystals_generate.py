@@ -37,6 +37,16 @@ def test_generate_statistics_generate(run: Run, table: Path, tmp_path: Path):
     assert "221 (point group m-3m)" in again.err
 
 
+def test_info_of_a_generated_table(run: Run, table: Path):
+    said = run("crystals", "info", table)
+    assert said.code == 0
+    assert "80 crystals of synthetic; 1 space groups" in said.out
+    assert "Synthetic crystals: 80 in, 80 kept" in said.out
+    assert "rule" not in said.out
+    found = json.loads(run("crystals", "info", table, "--json").out)
+    assert (found["origin"], found["crystals_kept"], found["space_groups"]) == ("synthetic crystals", 80, {"225": 80})
+
+
 def test_randomise_and_leave_out_types(run: Run, table: Path, tmp_path: Path):
     made = run(
         "crystals", "generate", "--randomise", "both", "--crystals", table, "--count", 5, "--output",

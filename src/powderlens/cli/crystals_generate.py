@@ -28,6 +28,14 @@ def generate(
     max_volume: Annotated[float, typer.Option(metavar="A3", help="Largest conventional cell.")] = 7000.0,
     min_volume_per_atom: Annotated[float, typer.Option(metavar="A3", help="Smallest; 0 asks nothing.")] = 0.75,
     min_distance: Annotated[float, typer.Option(metavar="A", help="No two atoms closer; 0 asks nothing.")] = 0.0,
+    distances: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT",
+            help="covalent: no two atoms closer than 0.7 of the sum of their covalent radii, 0.8 for two nonmetals; "
+            "published: nothing asked, as ML4pXRDs.",
+        ),
+    ] = "covalent",
     randomise: Annotated[
         str | None, typer.Option(metavar="WHAT", help="Of --crystals draw anew coordinates, lattice, both or nothing.")
     ] = None,
@@ -37,6 +45,7 @@ def generate(
     """Draw crystals that no database holds, with the statistics of one that does."""
     need("a table of crystals", "pyarrow")
     from powderlens.crystals.synthetic import SyntheticOptions, build_synthetic
+    from powderlens.generate.distance import check_distances
     from powderlens.generate.draw import Limits
     from powderlens.generate.randomise import check_what
 
@@ -51,6 +60,7 @@ def generate(
             max_volume_A3=max_volume,
             min_volume_per_atom_A3=min_volume_per_atom,
             min_distance_A=min_distance,
+            distances=check_distances(distances),
         ),
         crystals=crystals,
         what=None if randomise is None else check_what(randomise),

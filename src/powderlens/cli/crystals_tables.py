@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -14,7 +14,7 @@ SHOWN = 15
 
 
 def print_summary(found: dict[str, Any], to: Console) -> None:
-    """Counts, crystal systems, the commonest space groups, rejects by reason, each rule alone."""
+    """Counts, crystal systems, the commonest space groups, rejects by reason; of a curated table, each rule alone."""
     groups: dict[int, int] = found["space_groups"]
     total = max(found["crystals"], 1)
     to.print(
@@ -29,14 +29,19 @@ def print_summary(found: dict[str, Any], to: Console) -> None:
     _print(to, f"The commonest of {len(groups)} space groups", ("number", "symbol", "crystals", "share"), rows)
     if "rejects" not in found:
         return
-    to.print(f"Protocol {found['protocol']}: {found['crystals_in']:,} in, {found['crystals_kept']:,} kept")
+    curated = "protocol" in found
+    made_by = f"Protocol {found['protocol']}" if curated else found.get("origin", "Of its manifest").capitalize()
+    to.print(f"{made_by}: {found['crystals_in']:,} in, {found['crystals_kept']:,} kept")
     rejects = [(name, f"{n:,}") for name, n in found["rejects"].items()]
-    _print(to, "Rejects, each by the first rule that it failed", ("reason", "crystals"), rejects)
-    alone = [(name, f"{n:,}") for name, n in found["each_rule_alone"].items()]
-    _print(to, "What each rule alone would take", ("rule", "crystals"), alone)
+    _print(to, "Rejects" + ", each by the first rule that it failed" * curated, ("reason", "crystals"), rejects)
+    if curated:
+        alone = [(name, f"{n:,}") for name, n in found["each_rule_alone"].items()]
+        _print(to, "What each rule alone would take", ("rule", "crystals"), alone)
 
 
-def _print(to: Console, title: str, head: Iterable[str], rows: Iterable[tuple[str, ...]]) -> None:
+def _print(to: Console, title: str, head: Iterable[str], rows: Sequence[tuple[str, ...]]) -> None:
+    if not rows:
+        return
     table = Table(title=title, title_justify="left")
     for i, name in enumerate(head):
         table.add_column(name, justify="left" if i == 0 or name == "symbol" else "right", overflow="fold")

@@ -136,7 +136,7 @@ def _plot(found: Drawn, protocol: Protocol, seed: int, path: Path, title: str, s
     import numpy as np
 
     from powderlens.diffraction.conditions import from_record
-    from powderlens.diffraction.draw import common_phases, pick_impurities
+    from powderlens.diffraction.draw import pick_impurities, second_phases
     from powderlens.diffraction.draw import steps as steps_of
     from powderlens.diffraction.figure import plot_steps
     from powderlens.diffraction.render import render
@@ -144,7 +144,7 @@ def _plot(found: Drawn, protocol: Protocol, seed: int, path: Path, title: str, s
     grid, phase = protocol.grid, found.phase
     rows = []
     if steps:
-        mixed = pick_impurities(phase, common_phases(protocol), found.records[:1], seed, found.index[:1])
+        mixed = pick_impurities(phase, second_phases(protocol), found.records[:1], seed, found.index[:1])
         for name, record in steps_of(from_record(found.records[0])):
             drawn = render([phase], record, grid, seed=seed, index=found.index[:1], impurities=mixed)
             rows.append((name, drawn[0]))

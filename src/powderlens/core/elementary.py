@@ -15,6 +15,7 @@ freely granted, provided that this notice is preserved."
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any, overload
 
 import numpy as np
@@ -27,7 +28,10 @@ LARGEST, SMALLEST = 709.782712893384, -745.1332191019411
 """Beyond them exp is infinite, or zero."""
 ROOT_HALF = 0.7071067811865476
 MANY = 4096
-"""More numbers at a time are left to compiled code, which is ten times as fast from some thousands on."""
+COMPILER = "numba"
+"""More numbers at a time are left to compiled code, which is ten times as fast from some thousands on, where the
+compiler is loaded already: loading it takes longer than a pattern does, and `identify` goes without. The bytes are the
+same."""
 HALF_PI_1, HALF_PI_2, HALF_PI_3 = 1.57079632673412561417e00, 6.07710050630396597660e-11, 2.02226624879595063154e-21
 """pi / 2 in three parts, the first two of 33 bits: whole multiples of them up to 2^20 are exact."""
 PER_HALF_PI = 6.36619772367581382433e-01
@@ -177,7 +181,7 @@ def exp(x: ArrayLike | float) -> Floats | float:
         whole = round(float(x) * PER_LN2)
         return math.ldexp(exp_reduced(float(x) - whole * LN2_HIGH, whole * LN2_LOW), whole)
     x = np.asarray(x, np.float64)
-    if x.size > MANY:
+    if x.size > MANY and COMPILER in sys.modules:
         from powderlens.core.elementary_compiled import exp_array
 
         exp_array(x.ravel(), (out := np.empty(x.size)))
@@ -203,7 +207,7 @@ def log(x: ArrayLike | float) -> Floats | float:
             mantissa, whole = mantissa + mantissa, whole - 1
         return float(log_reduced(mantissa - 1.0, float(whole)))
     x = np.asarray(x, np.float64)
-    if x.size > MANY:
+    if x.size > MANY and COMPILER in sys.modules:
         from powderlens.core.elementary_compiled import log_array
 
         log_array(x.ravel(), (out := np.empty(x.size)))
@@ -229,7 +233,7 @@ def sin_cos(x: ArrayLike | float) -> tuple[Floats | float, Floats | float]:
         sine, cosine = sine_reduced(rest, tail), cosine_reduced(rest, tail)
         return ((sine, cosine), (cosine, -sine), (-sine, -cosine), (-cosine, sine))[whole % 4]
     x = np.asarray(x, np.float64)
-    if x.size > MANY:
+    if x.size > MANY and COMPILER in sys.modules:
         from powderlens.core.elementary_compiled import sin_cos_array
 
         sin_cos_array(x.ravel(), (sine := np.empty(x.size)), (cosine := np.empty(x.size)))

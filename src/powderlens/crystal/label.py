@@ -12,9 +12,16 @@ import moyopy
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core.elementary import inverse, product
+from powderlens.core.elementary import inverse, product, turned
 from powderlens.core.errors import StructureError
 from powderlens.crystal.elements import NUMBER
+from powderlens.crystal.onto_symmetry import (
+    ROUNDING,
+    metric_deviation,
+    obeyed_rotations,
+    onto_operators,
+    symmetric_lattice,
+)
 from powderlens.crystal.structure import Structure
 
 SYMPREC_A = 0.01
@@ -82,6 +89,21 @@ class Symmetry:
     @cached_property
     def _standard_rows(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         return self._rows_of_cell(self._dataset.std_cell)
+
+    @cached_property
+    def exact_translations(self) -> NDArray[np.float64]:
+        """(m, 3) translations of `rotations` that close the group exactly, those of the search to its tolerance."""
+        linear, origin = np.array(self._dataset.prim_std_linear), np.array(self._dataset.prim_std_origin_shift)
+        group = moyopy.operations_from_number(self.number, setting=_SETTING, primitive=True)
+        step = {np.array(r).tobytes(): np.array(t) for r, t in zip(group.rotations, group.translations, strict=True)}
+        # Into the primitive standard cell and back: x = P x' + p, so W' = P^-1 W P, and w = p + P w' - W p, up to a
+        # vector of the primitive lattice, which the search knows.
+        into = inverse(linear)
+        moved = np.round(product(product(into, self.rotations), linear)).astype(np.int64)
+        shift = np.array([step[rotation.tobytes()] for rotation in moved])
+        exact = origin + product(shift, linear.T) - turned(self.rotations, origin)
+        exact += product(np.round(product(self.translations - exact, into.T)), linear.T)
+        return _wrapped(exact)
 
     @property
     def primitive_sites(self) -> int:
@@ -200,17 +222,48 @@ def group_and_basis(structure: Structure, symprec_A: float) -> tuple[int, NDArra
 
 
 def with_symmetry(structure: Structure, symprec_A: float = SYMPREC_A) -> Structure:
-    """The structure with operators and space group, in the basis of its own cell; atoms stay where they are.
+    """The structure with operators and space group, in the basis of its own cell, which it obeys: cell and atoms are
+    moved onto the symmetry, by less than the tolerance.
 
-    Operators that the source declares (more than the identity) are kept.
+    Operators that the source declares (more than the identity) are kept; the cell is moved where it breaks them.
 
     Raises:
         StructureError: no operators are declared and the search fails.
     """
-    if len(structure.rotations) > 1 and structure.space_group is not None:
+    if not _declared(structure):
+        found = find_symmetry(structure, symprec_A)
+        moved = onto_operators(structure, found.rotations, found.exact_translations)
+        return replace(moved, space_group=found.number)
+    if metric_deviation(structure.lattice, structure.rotations).max() <= ROUNDING:
         return structure
-    found = find_symmetry(structure, symprec_A)
-    return replace(structure, rotations=found.rotations, translations=found.translations, space_group=found.number)
+    return replace(structure, lattice=symmetric_lattice(structure.lattice, structure.rotations))
+
+
+def as_it_stands(structure: Structure, symprec_A: float = SYMPREC_A) -> Structure:
+    """The structure with the operators that its cell obeys to `onto_symmetry.OBEYED`: for the lines of this very cell.
+
+    As `with_symmetry` where the cell obeys all operators that are declared or found. Where it breaks some, these are
+    left out and the space group becomes None: a cell of a = 4.000 and c = 4.005 A that counts as cubic is drawn as the
+    tetragonal one that it is.
+
+    Raises:
+        StructureError: as `with_symmetry`.
+    """
+    if _declared(structure):
+        rotations, translations, number = structure.rotations, structure.translations, structure.space_group
+        kept = obeyed_rotations(structure.lattice, rotations)
+        if kept.all():
+            return with_symmetry(structure, symprec_A)
+    else:
+        found = find_symmetry(structure, symprec_A)
+        rotations, translations, number = found.rotations, found.exact_translations, found.number
+        kept = obeyed_rotations(structure.lattice, rotations)
+    moved = onto_operators(structure, rotations[kept], translations[kept])
+    return replace(moved, space_group=number if kept.all() else None)
+
+
+def _declared(structure: Structure) -> bool:
+    return len(structure.rotations) > 1 and structure.space_group is not None
 
 
 def with_whole_symmetry(structure: Structure, symprec_A: float = SYMPREC_A) -> Structure:

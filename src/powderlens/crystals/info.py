@@ -14,8 +14,8 @@ from powderlens.crystals.table import CrystalTable
 from powderlens.symmetry.groups import SYSTEMS
 
 MANIFEST_FIELDS = (
-    "protocol", "without", "limit_per_source", "crystals_in", "crystals_kept", "rejects", "by_source",
-    "each_rule_alone", "sha256",
+    "origin", "protocol", "without", "limit_per_source", "crystals_in", "crystals_kept", "rejects", "by_source",
+    "each_rule_alone", "statistics_of", "sha256",
 )  # fmt: skip
 
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from powderlens.core import random
 from powderlens.core.errors import InputError
 from powderlens.core.random import Purpose
-from powderlens.crystal.common import common_minerals
+from powderlens.crystal.common import common_minerals, crystals_of_every_group
 from powderlens.crystal.read import read_structure
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction.conditions import Conditions, to_record
 from powderlens.diffraction.phase import Phase, phase_of
 from powderlens.diffraction.protocol import Protocol, load_protocol
+from powderlens.diffraction.protocol_file import SecondPhases
 from powderlens.diffraction.render import RenderBackend, render
 from powderlens.diffraction.scattering import Table
 
@@ -72,20 +73,22 @@ def _prepare(
     )
 
 
-def common_phases(protocol: Protocol) -> tuple[Phase, ...]:
-    """The common minerals as second phases for a protocol; none for one that mixes nothing in."""
+def second_phases(protocol: Protocol) -> tuple[Phase, ...]:
+    """What a protocol mixes in, ready to be drawn: common minerals, or a crystal of every space group; or nothing."""
     if not protocol.wants_impurity:
         return ()
     how = (protocol.form_factors, protocol.dispersion_wavelength_A, protocol.wants_offsets)
-    return _common_phases(protocol.d_min_A, *how)
+    return _second_phases(protocol.second_phases, protocol.d_min_A, *how)
 
 
 @lru_cache(maxsize=8)
-def _common_phases(d_min_A: float, table: Table, dispersion_A: float | None, offsets: bool) -> tuple[Phase, ...]:
+def _second_phases(
+    which: SecondPhases, d_min_A: float, table: Table, dispersion_A: float | None, offsets: bool
+) -> tuple[Phase, ...]:
     found = []
-    for mineral in common_minerals():
+    for structure in common_minerals() if which == "common" else crystals_of_every_group():
         try:
-            found.append(_prepare(mineral, d_min_A, table, dispersion_A, offsets))
+            found.append(_prepare(structure, d_min_A, table, dispersion_A, offsets))
         except InputError:
             # None of its spacings is so long: it would not be seen as an impurity either.
             continue
@@ -110,7 +113,7 @@ def draw_patterns(
         count: how many.
         seed: of conditions and noise; pattern `first + i` is the same whatever the count.
         first: number of the first pattern.
-        impurities: second phases to choose from; None takes the common minerals that ship with powderlens.
+        impurities: second phases to choose from; None takes those that the protocol names, see `second_phases`.
         backend: see `render`.
 
     Raises:
@@ -123,7 +126,7 @@ def draw_patterns(
     phase = structure if isinstance(structure, Phase) else prepare(structure, chosen)
     index = first + np.arange(count, dtype=np.int64)
     records = chosen.draw(seed, index)
-    pool = common_phases(chosen) if impurities is None else tuple(impurities)
+    pool = second_phases(chosen) if impurities is None else tuple(impurities)
     seconds = pick_impurities(phase, pool, records, seed, index)
     intensity = render(
         [phase] * count, records, chosen.grid, seed=seed, index=index, impurities=seconds, backend=backend

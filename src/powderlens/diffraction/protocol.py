@@ -18,7 +18,7 @@ from powderlens.core.errors import InputError
 from powderlens.core.named_files import find_file, names_in, read_text
 from powderlens.core.random import check_seed
 from powderlens.diffraction.conditions import Conditions, from_record
-from powderlens.diffraction.protocol_file import Meaning, Plan, read_protocol_file
+from powderlens.diffraction.protocol_file import Meaning, Plan, SecondPhases, read_protocol_file
 from powderlens.diffraction.scattering import Table
 from powderlens.pattern.grid import Grid
 
@@ -39,6 +39,7 @@ class Protocol:
         form_factors: table of form factors, see `scattering.form_factors`.
         dispersion_wavelength_A: wavelength for f' and f'', A; None for none.
         d_min_A: smallest spacing, in the crystal as given, that any of its conditions reaches.
+        second_phases: which crystals are mixed in, see `draw.second_phases`.
         wants_impurity: some of its patterns hold a second phase.
         wants_offsets: some of its patterns move the atoms.
         text: the file, as it was read.
@@ -54,6 +55,7 @@ class Protocol:
     form_factors: Table
     dispersion_wavelength_A: float | None
     d_min_A: float
+    second_phases: SecondPhases
     wants_impurity: bool
     wants_offsets: bool
     text: str
@@ -133,6 +135,11 @@ def parse_protocol(text: str, origin: str = "protocol") -> Protocol:
         file = read_protocol_file(text)
         meaning = Meaning(file)
         plan = meaning.plan()
+        wants_impurity = meaning.top("impurity_share") > 0
+        if file.second_phases != "common" and not wants_impurity:
+            raise InputError(
+                f"second_phases = {file.second_phases!r} has no effect: specimen.impurity_share is 0; leave it out"
+            )
     except InputError as error:
         raise InputError(f"{origin}: {error}") from None
     return Protocol(
@@ -146,7 +153,8 @@ def parse_protocol(text: str, origin: str = "protocol") -> Protocol:
         form_factors=file.scattering.form_factors,
         dispersion_wavelength_A=meaning.grid.wavelength_A if file.scattering.dispersion else None,
         d_min_A=meaning.d_min_A(),
-        wants_impurity=meaning.top("impurity_share") > 0,
+        second_phases=file.second_phases,
+        wants_impurity=wants_impurity,
         wants_offsets=meaning.top("thermal_offset_A") > 0,
         text=text,
         _origin=origin,

@@ -101,6 +101,10 @@ class OneOf(Steps):
     share: dist.Share
 
 
+SecondPhases = Literal["common", "every-group"]
+"""What is mixed in: the common minerals that ship with powderlens, or its synthetic crystals, one of each group."""
+
+
 class ProtocolFile(Steps):
     """The whole file."""
 
@@ -110,6 +114,7 @@ class ProtocolFile(Steps):
     axis: Literal["two_theta", "d"] = "two_theta"
     scale: float = Field(gt=0, strict=True, allow_inf_nan=False)
     deviations: tuple[str, ...] = ()
+    second_phases: SecondPhases = "common"
     grid: GridTable
     scattering: ScatteringTable = Field(default_factory=ScatteringTable)
     one_of: dict[str, Annotated[tuple[OneOf, ...], Field(min_length=2)]] = Field(default_factory=dict)

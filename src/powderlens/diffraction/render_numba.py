@@ -76,7 +76,7 @@ class Address(NamedTuple):
     """Whose random numbers a pattern reads: its number under a seed, and the purposes of its counting."""
 
     seed: int
-    index: int
+    number: int
     noise: int
     multiplicative: int
     counts: int
@@ -591,11 +591,11 @@ def clean(out, axis, records, at, planes, address, fade, moments):  # type: igno
             along[i] = c.texture_axis[i]
         weight *= march_dollase(hkl, reciprocal, rotations, along, c.march_r)
     if c.intensity_jitter > 0.0:
-        z = normals(address.seed, address.index, planes.jitter, m)
+        z = normals(address.seed, address.number, planes.jitter, m)
         for i in range(m):
             weight[i] *= exp(c.intensity_jitter * z[i])
     if c.intensity_perturbation > 0.0:
-        u = uniforms(address.seed, address.index, planes.perturbation, m)
+        u = uniforms(address.seed, address.number, planes.perturbation, m)
         weight *= 1.0 + c.intensity_perturbation * (2.0 * u - 1.0)
     found, strongest = lines(c, inv_d2, weight, planes.u_total_A2, fade)
     n = out.shape[0]
@@ -726,7 +726,7 @@ def ends_of(y, lo, hi):  # type: ignore[no-untyped-def]
 def counted(y, axis, records, at, address):  # type: ignore[no-untyped-def]
     """What counting makes of a pattern, in place: `noise.counted`."""
     c, lo, hi = records[at], axis.first, axis.last
-    seed, index = address.seed, address.index
+    seed, index = address.seed, address.number
     n = y.shape[0]
     if c.counts_at_max > 0.0:
         _, top = ends_of(y, lo, hi)

@@ -149,13 +149,30 @@ class Volumes:
         u = stream.number()
         return float(self.atomic_A3[alike[int(u * len(alike))] if len(alike) else int(u * len(self.atomic_A3))])
 
-    def draw(self, stream: Stream, atomic_A3: float) -> float:
-        """A volume of the cell, A^3, for this summed volume of the atoms."""
+    @cached_property
+    def _by_factor(self) -> NDArray[np.intp]:
+        return np.argsort(self.factor, kind="stable")
+
+    def draw(self, stream: Stream, atomic_A3: float, rank: tuple[float, float] | None = None) -> float:
+        """A volume of the cell, A^3, for this summed volume of the atoms.
+
+        Args:
+            stream: random numbers.
+            atomic_A3: summed volume of the atoms.
+            rank: of `draw_rank`: as dense for its atoms as others of this rank; None draws anew.
+        """
         atomic, factor = self._logs
         far = ((atomic - log(float(atomic_A3))) / max(self.bandwidth[0], 1e-3)) ** 2
-        ends = np.cumsum(exp(-0.5 * (far - far.min())))
-        at = min(int(np.searchsorted(ends, stream.number() * ends[-1], side="right")), len(ends) - 1)
-        return float(atomic_A3 * exp(float(factor[at] + self.bandwidth[1] * stream.normal(1)[0])))
+        weight = exp(-0.5 * (far - far.min()))
+        order = slice(None) if rank is None else self._by_factor
+        ends = np.cumsum(weight[order])
+        u, z = self.draw_rank(stream) if rank is None else rank
+        at = min(int(np.searchsorted(ends, u * ends[-1], side="right")), len(ends) - 1)
+        return float(atomic_A3 * exp(float(factor[order][at] + self.bandwidth[1] * z)))
+
+    def draw_rank(self, stream: Stream) -> tuple[float, float]:
+        """A place in 0..1 among density factors in their order, and a standard normal number, the kernel's."""
+        return stream.number(), float(stream.normal(1)[0])
 
 
 def thinned(values: NDArray[Number], count: int) -> NDArray[Number]:

@@ -6,7 +6,6 @@ docs/GENERATOR.md lists the steps and where they depart from the published ones.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import accumulate
@@ -18,7 +17,7 @@ from powderlens.core.elementary import log, product
 from powderlens.core.errors import InputError, StructureError
 from powderlens.crystal.elements import NUMBER
 from powderlens.crystal.structure import Structure, lattice_from_cell
-from powderlens.generate.distance import draw_coordinates, overlapping
+from powderlens.generate.distance import Distances, check_distances, draw_coordinates, overlapping, pair_distances_A
 from powderlens.generate.extract import MAX_SITES, MAX_VOLUME_A3
 from powderlens.generate.occupation import Occupation
 from powderlens.generate.sites import group_sites, has_group
@@ -39,6 +38,12 @@ TRIES = 20
 
 ROUNDS = 500
 """How often the number of elements is drawn before a group is given up."""
+
+MORE_FILLINGS = 2
+"""Of the others, how many are built where atoms of the first are too close, before new ones are drawn."""
+
+Filling = tuple[list[int], NDArray[np.intp], float]
+"""Element and position of each site, as indices, and the summed volume of the atoms, A^3."""
 
 PURPOSE = 1
 """The generator's own stream of random numbers."""
@@ -84,13 +89,15 @@ class SyntheticCrystal:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What a drawn crystal must keep; the published values.
+    """What a drawn crystal must keep; the published values, but for the distances of its atoms.
 
     Attributes:
         max_sites: most sites in the asymmetric unit.
         max_volume_A3: largest conventional cell.
         min_volume_per_atom_A3: smallest volume of the cell for each of its atoms; 0 asks nothing.
-        min_distance_A: shortest distance of two atoms; 0 asks nothing.
+        min_distance_A: shortest distance of any two atoms; 0 asks nothing.
+        distances: "covalent" keeps two atoms 0.7 of the sum of their covalent radii apart, two nonmetals 0.8, see
+            `distance.COVALENT_SHARE`; "published" asks nothing, as ML4pXRDs.
 
     Raises:
         InputError: a limit that no crystal can keep.
@@ -100,6 +107,7 @@ class Limits:
     max_volume_A3: float = MAX_VOLUME_A3
     min_volume_per_atom_A3: float = MIN_VOLUME_PER_ATOM_A3
     min_distance_A: float = 0.0
+    distances: Distances = "covalent"
 
     def __post_init__(self) -> None:
         if self.max_sites < 1 or not self.max_volume_A3 > 0:
@@ -109,6 +117,7 @@ class Limits:
                 f"{self.min_volume_per_atom_A3:g} A^3 an atom, {self.min_distance_A:g} A apart: give a volume of 0 to "
                 "100 A^3 and a distance of 0 to 10 A"
             )
+        check_distances(self.distances)
 
 
 class CrystalGenerator:
@@ -174,13 +183,20 @@ class CrystalGenerator:
         """
         stream = Stream(self._seed, index, PURPOSE)
         weights = self._of(self.groups[stream.choose(self._ends)])
+        apart = self._limits.distances == "covalent"
         tries = 0
         for _ in range(ROUNDS):
             count = weights.draw_number(stream)
             wanted_A3 = weights.volumes.draw_atomic(stream, count)
+            rank = weights.volumes.draw_rank(stream) if apart else None
+            fillings: list[Filling] = []
             for _ in range(TRIES):
                 tries += 1
-                if (made := self._attempt(weights, count, wanted_A3, stream)) is not None:
+                if not fillings:
+                    fillings = self._fill(weights, count, wanted_A3, stream)[-1 - apart * MORE_FILLINGS :]
+                if not fillings:
+                    continue
+                if (made := self._attempt(weights, fillings.pop(), rank, stream)) is not None:
                     return SyntheticCrystal(*made, weights.owner, tries)
         raise InputError(
             f"space group {weights.number} ({symbol(weights.number)}): {tries} crystals failed, none kept the "
@@ -188,16 +204,17 @@ class CrystalGenerator:
         )
 
     def _attempt(
-        self, weights: GroupWeights, count: int, wanted_A3: float, stream: Stream
+        self, weights: GroupWeights, filling: Filling, rank: tuple[float, float] | None, stream: Stream
     ) -> tuple[Occupation, NDArray[np.intp], NDArray[np.float64]] | None:
-        """A crystal of `count` elements, or None where it breaks a limit or has another group."""
-        filling = self._fill(weights, count, wanted_A3, stream)
-        if filling is None:
-            return None
+        """The filling in a cell, or None where it breaks a limit or has another group.
+
+        With a rank all tries are as dense, for what they are filled with. Where each draws a density of its own, and
+        two of five fail because atoms are too close, those that are left are the loose ones.
+        """
         elements, places, atomic_A3 = filling
         sites, limits = weights.sites, self._limits
         many = sites.multiplicity[places]
-        volume_A3 = weights.volumes.draw(stream, atomic_A3)
+        volume_A3 = weights.volumes.draw(stream, atomic_A3, rank)
         if volume_A3 > limits.max_volume_A3 or volume_A3 < limits.min_volume_per_atom_A3 * many.sum():
             return None
         try:
@@ -205,26 +222,24 @@ class CrystalGenerator:
         except StructureError:
             return None
         lattice = product(sites.basis, lattice_from_cell(cell))
-        xyz = draw_coordinates(sites, places, lattice, limits.min_distance_A, stream)
+        names = tuple(weights.elements[element] for element in elements)
+        apart_A = pair_distances_A(names, limits.min_distance_A, limits.distances)
+        xyz = draw_coordinates(sites, places, lattice, apart_A, stream)
         if xyz is None:
             return None
         frac = sites.primitive_frac(places, xyz)
         here = many // sites.centring
-        if overlapping(frac, np.cumsum(here) - here, lattice):
+        if not apart_A.any() and overlapping(frac, np.cumsum(here) - here, lattice):
             return None
-        names = tuple(weights.elements[element] for element in elements)
         kinds = np.repeat([NUMBER[name] for name in names], here).tolist()
         if not has_group(lattice, frac, kinds, weights.number):
             return None
         letters = tuple(sites.positions[place].letter for place in places.tolist())
         return Occupation(weights.number, cell, volume_A3, letters, names), places, xyz
 
-    def _fill(
-        self, weights: GroupWeights, count: int, wanted_A3: float, stream: Stream
-    ) -> tuple[list[int], NDArray[np.intp], float] | None:
-        """Element and position of each site: of some fillings, the one whose atoms come closest to a volume."""
-        best: tuple[list[int], NDArray[np.intp], float] | None = None
-        least = math.inf
+    def _fill(self, weights: GroupWeights, count: int, wanted_A3: float, stream: Stream) -> list[Filling]:
+        """Fillings, the one whose atoms come closest to a volume last."""
+        found: list[tuple[float, Filling]] = []
         many, volume_A3 = weights.multiplicity, weights.atomic_A3
         for _ in range(self._candidates):
             elements: list[int] = []
@@ -236,7 +251,6 @@ class CrystalGenerator:
             if places is None:
                 continue
             atomic_A3 = sum(many[place] * volume_A3[element] for place, element in zip(places, elements, strict=True))
-            miss = abs(log(float(atomic_A3 / wanted_A3)))
-            if miss < least:
-                best, least = (elements, np.array(places), atomic_A3), miss
-        return best
+            found.append((abs(log(float(atomic_A3 / wanted_A3))), (elements, np.array(places), atomic_A3)))
+        found.sort(key=lambda one: one[0])
+        return [filling for _, filling in reversed(found)]

@@ -1,4 +1,4 @@
-"""Atomic volumes, on which the density factor of a crystal rests."""
+"""Radii of the elements: atomic volumes, on which the density factor rests, and how close two atoms may be."""
 
 from __future__ import annotations
 
@@ -21,6 +21,18 @@ def atomic_volume_A3(symbol: str) -> float:
     element = gemmi.Element(symbol)
     radius_A = (element.covalent_r + element.vdw_r) / 2
     return 4 / 3 * math.pi * radius_A**3
+
+
+@lru_cache(maxsize=128)
+def covalent_radius_A(symbol: str) -> float:
+    """Covalent radius, A.
+
+    Args:
+        symbol: "H" to "Lr", or "D".
+
+    Source: Cordero et al., Dalton Trans. 2832 (2008), as gemmi tabulates it.
+    """
+    return float(gemmi.Element(symbol).covalent_r)
 
 
 def density_factor(volume_A3: float, atomic_A3: float) -> float:

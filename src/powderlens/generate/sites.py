@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import moyopy
 import numpy as np
@@ -40,6 +40,18 @@ class GroupSites:
     def centring(self) -> int:
         """Lattice points in the conventional cell."""
         return round(1 / abs(float(np.linalg.det(self.basis))))
+
+    @cached_property
+    def images(self) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]:
+        """For each position the (k, 3, 3) and (k, 3) that make its images in fractions of the primitive cell."""
+        into = inverse(self.basis).T
+        return tuple(
+            (
+                product(into, position.linear[rows]),
+                turned(into, position.shift[rows]),
+            )
+            for position, rows in zip(self.positions, self.primitive, strict=True)
+        )
 
     def primitive_frac(self, places: NDArray[np.intp], xyz: NDArray[np.float64]) -> NDArray[np.float64]:
         """Atoms of the primitive cell in fractions of it, site after site.

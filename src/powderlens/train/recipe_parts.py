@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from powderlens.generate.distance import Distances
 from powderlens.pattern.grid import Grid
 from powderlens.train.recipe_file import Part
 
@@ -160,6 +161,9 @@ class SyntheticData(_Endless):
 
     kind: Literal["synthetic"]
     per_crystal: int = Field(1, gt=0, description="patterns of each crystal")
+    distances: Distances = Field(
+        "covalent", description="least distance of atoms: by their covalent radii, or none as published"
+    )
 
 
 DataRecipe = Annotated[CorpusData | CrystalData | SyntheticData, Field(discriminator="kind")]

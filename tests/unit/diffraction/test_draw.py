@@ -5,10 +5,11 @@ import pytest
 
 import powderlens
 from powderlens.core.errors import InputError
-from powderlens.crystal.common import common_minerals
+from powderlens.crystal.common import common_minerals, crystals_of_every_group
+from powderlens.crystal.label import find_symmetry
 from powderlens.diffraction.conditions import Conditions, from_record
-from powderlens.diffraction.draw import common_phases, draw_patterns, pick_impurities, prepare, steps
-from powderlens.diffraction.protocol import load_protocol
+from powderlens.diffraction.draw import draw_patterns, pick_impurities, prepare, second_phases, steps
+from powderlens.diffraction.protocol import load_protocol, parse_protocol
 from powderlens.diffraction.render import render
 
 QUARTZ = "examples/quartz.cif"
@@ -33,11 +34,11 @@ def test_the_strongest_point_has_the_protocols_scale(name: str) -> None:
 
 
 def test_impurities_come_from_the_pool_and_are_never_the_crystal_itself() -> None:
-    protocol = load_protocol("ml4pxrds-measured")
-    pool = common_phases(protocol)
+    protocol = load_protocol("lab")
+    pool = second_phases(protocol)
     assert 20 <= len(pool) <= len(common_minerals()) == 25
     quartz = next(phase for phase in pool if phase.name == "Quartz")
-    index = np.arange(400)
+    index = np.arange(600)
     picked = pick_impurities(quartz, pool, protocol.draw(3, index), 3, index)
     names = {second.name for second in picked if second is not None}
     assert len(names) == len(pool) - 1
@@ -46,9 +47,26 @@ def test_impurities_come_from_the_pool_and_are_never_the_crystal_itself() -> Non
         pick_impurities(quartz, [quartz], protocol.draw(3, index), 3, index)
 
 
+def test_an_impurity_of_a_random_space_group() -> None:
+    """Every crystal has the group that it stands for, and a protocol that asks for them picks among them all."""
+    crystals = crystals_of_every_group()
+    assert [one.space_group for one in crystals] == list(range(1, 231))
+    for one in crystals[::23]:
+        assert find_symmetry(one).number == one.space_group
+    protocol = load_protocol("ml4pxrds-measured")
+    pool = second_phases(protocol)
+    assert [phase.space_group for phase in pool] == list(range(1, 231))
+    index = np.arange(2000)
+    picked = pick_impurities(prepare(QUARTZ, protocol), pool, protocol.draw(3, index), 3, index)
+    assert len({second.space_group for second in picked if second is not None}) > 225
+    unheeded = protocol.text.replace("impurity_share = { uniform = [0.0, 0.05] }", "impurity_share = 0.0")
+    with pytest.raises(InputError, match="second_phases = 'every-group' has no effect"):
+        parse_protocol(unheeded)
+
+
 def test_a_chosen_impurity_is_seen() -> None:
     protocol = load_protocol("ml4pxrds-measured")
-    halite = next(phase for phase in common_phases(protocol) if phase.name == "Halite")
+    halite = prepare(next(one for one in common_minerals() if one.name == "Halite"), protocol)
     drawn = draw_patterns(QUARTZ, protocol, count=4, seed=2, impurities=[halite])
     assert set(drawn.impurities) == {"Halite"}
 

@@ -236,3 +236,47 @@ def test_errors_of_the_readers_come_through(tmp_path: Path) -> None:
 def test_a_long_wavelength_that_reaches_few_spacings(rock_salt: Structure) -> None:
     found = peaks(rock_salt, 5.0, two_theta_deg=(5.0, 179.0))
     assert [(p.h, p.k, p.l) for p in found] == [(1, 1, 1), (2, 0, 0)]
+
+
+def p1_lines(structure: Structure, d_min_A: float) -> dict[float, float]:
+    """Multiplicity times |F|^2 by spacing: every reflection, every atom, form factors from gemmi, no symmetry."""
+    steps = [np.arange(-int(a / d_min_A) - 1, int(a / d_min_A) + 2) for a in structure.cell[:3]]
+    hkl = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    inv_d2 = ((hkl @ np.linalg.inv(structure.lattice).T) ** 2).sum(axis=1)
+    hkl, inv_d2 = (values[(inv_d2 > 0) & (inv_d2 <= d_min_A**-2)] for values in (hkl, inv_d2))
+    factor = np.array([[gemmi.Element(e).it92.calculate_sf(q / 4) for e in structure.elements] for q in inv_d2])
+    squares = np.abs((factor * np.exp(2j * np.pi * hkl @ structure.frac.T)).sum(axis=1)) ** 2
+    lines: dict[float, float] = {}
+    for spacing, square in zip(np.round(1 / np.sqrt(inv_d2), 4), squares, strict=True):
+        lines[spacing] = lines.get(spacing, 0.0) + square
+    return {spacing: square for spacing, square in lines.items() if square > 1e-6 * max(lines.values())}
+
+
+def perovskite(c_A: float, off_A: float) -> Structure:
+    """Five atoms without operators, the titanium off its place along c."""
+    frac = [[0, 0, 0], [0.5, 0.5, 0.5 + off_A / c_A], [0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]]
+    return Structure.from_cell((4.0, 4.0, c_A, 90, 90, 90), ["Ba", "Ti", "O", "O", "O"], frac)
+
+
+def test_a_small_distortion_without_operators_is_drawn_as_the_lines_it_is() -> None:
+    """a = 4.000, c = 4.005 A: cubic to 0.01 A, but 200 and 002 are two lines, 2 : 1."""
+    found = [p for p in peaks(perovskite(4.005, 0.0), "CuKa1") if 45 < p.two_theta_deg < 46]
+    assert [(p.h, p.k, p.l, p.multiplicity) for p in found] == [(0, 0, 2, 2), (2, 0, 0, 4)]
+    assert [p.two_theta_deg for p in found] == pytest.approx([45.245, 45.305], abs=2e-3)
+    assert found[1].intensity / found[0].intensity == pytest.approx(2, rel=0.01)
+
+
+@pytest.mark.parametrize(("c_A", "off_A"), [(4.005, 0.0), (4.005, 0.003), (4.0, 0.003), (4.2, 0.0)])
+def test_lines_without_operators_are_those_of_a_sum_over_p1(c_A: float, off_A: float) -> None:
+    """Intensities of atoms within the tolerance are right to the second order in how far they are off."""
+    crystal = perovskite(c_A, off_A)
+    expected = p1_lines(crystal, CU_KA1 / 2 / np.sin(np.radians(45)))
+    lines: dict[float, float] = {}
+    for p in peaks(crystal, "CuKa1"):
+        spacing = round(p.d_A, 4)
+        lines[spacing] = lines.get(spacing, 0.0) + p.intensity / lorentz_polarisation(np.array(p.two_theta_deg))
+    top = max(expected.values()) / max(lines.values())
+    assert lines.keys() == expected.keys()
+    assert [lines[d] * top for d in expected] == pytest.approx(
+        list(expected.values()), abs=(1e-3 if off_A else 1e-5) * max(expected.values())
+    )

@@ -1,7 +1,10 @@
 """Synthetic crystals: the group that was asked for, the same whoever draws them, and none of the published faults."""
 
+import hashlib
+import re
 from collections import Counter
 
+import gemmi
 import numpy as np
 import pytest
 import spglib
@@ -125,12 +128,51 @@ def test_elements_occur_as_often_as_in_the_statistics(shipped: CrystalStatistics
     assert np.mean(["O" in one.elements for one in drawn]) == pytest.approx(wanted, abs=0.06)
 
 
+def test_atoms_keep_the_distance_of_their_covalent_radii(shipped: CrystalStatistics):
+    """Every pair of atoms, all images looked at."""
+    for crystal in map(CrystalGenerator(shipped, seed=1, groups=[2, 14, 166, 194, 225]).crystal, range(30)):
+        one = crystal.structure()
+        radii = np.array([gemmi.Element(element).covalent_r for element in one.elements])
+        shifts = np.stack(np.meshgrid(*[range(-2, 3)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+        rest = one.frac[:, None] - one.frac
+        rest -= np.round(rest)
+        apart = np.full((len(radii),) * 2, np.inf)
+        for shift in shifts:
+            length = np.linalg.norm((rest + shift) @ one.lattice, axis=2)
+            apart = np.minimum(apart, np.where(length > 1e-6, length, np.inf))
+        nonmetal = np.isin(one.elements, ["H", "C", "N", "O", "F", "P", "S", "Cl", "Se", "Br", "I"])
+        share = np.where(nonmetal[:, None] & nonmetal, 0.8, 0.7)
+        assert (apart >= share * (radii[:, None] + radii) - 1e-9).all()
+
+
 def test_atoms_keep_their_distance_when_asked(shipped: CrystalStatistics):
-    generator = CrystalGenerator(shipped, seed=1, groups=[2, 14, 166], limits=Limits(min_distance_A=1.4))
-    for i in range(12):
-        assert shortest_distance_A(generator.crystal(i).structure()) >= 1.4
-    free = CrystalGenerator(shipped, seed=1, groups=[2, 14, 166])
+    for distances, limit in (("published", 1.4), ("covalent", 2.0)):
+        limits = Limits(min_distance_A=limit, distances=distances)
+        generator = CrystalGenerator(shipped, seed=1, groups=[2, 14, 166], limits=limits)
+        for i in range(6):
+            assert shortest_distance_A(generator.crystal(i).structure()) >= limit
+    free = CrystalGenerator(shipped, seed=1, groups=[2, 14, 166], limits=Limits(distances="published"))
     assert min(shortest_distance_A(free.crystal(i).structure()) for i in range(12)) < 1.0
+
+
+def test_the_published_way_draws_what_it_always_drew(shipped: CrystalStatistics):
+    """Crystals 0 to 19 of seed 3: with no distance asked for, what repeats ML4pXRDs is the same for ever."""
+    generator = CrystalGenerator(shipped, seed=3, limits=Limits(distances="published"))
+    crystals = [generator.crystal(i) for i in range(20)]
+    text = repr([(c.occupation, c.places.tolist(), c.xyz.round(6).tolist(), c.tries) for c in crystals])
+    assert hashlib.sha256(re.sub(r"(\.\d{6})\d+", r"\1", text).encode()).hexdigest() == (
+        "cf5da834b4380240d8221dbfd710e913d3c8a74e46e51a006fb0eaa3ac166fbe"
+    )
+
+
+def test_crowded_crystals_are_not_left_out(shipped: CrystalStatistics):
+    """Half of the fillings have no room at the density drawn; others as dense take their place."""
+    medians = []
+    for distances in ("covalent", "published"):
+        generator = CrystalGenerator(shipped, seed=1, groups=[14], limits=Limits(distances=distances))
+        drawn = [generator.crystal(i).occupation for i in range(250)]
+        medians.append(np.median([one.volume_A3 / one.atomic_A3 for one in drawn]))
+    assert medians[0] == pytest.approx(medians[1], rel=0.05)
 
 
 def test_limits_are_switchable(shipped: CrystalStatistics):
@@ -157,6 +199,8 @@ def test_what_cannot_be_drawn_is_refused(shipped: CrystalStatistics, examples: l
         Limits(max_sites=0)
     with pytest.raises(InputError, match="11 A apart"):
         Limits(min_distance_A=11.0)
+    with pytest.raises(InputError, match="distances 'ionic': choose covalent or published"):
+        Limits(distances="ionic")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="seed -3"):
         CrystalGenerator(shipped, seed=-3)
 

@@ -24,7 +24,7 @@ from powderlens.corpus.store.manifest import Manifest, read_manifest
 from powderlens.corpus.store.prepared import moving_phase, stored_phase
 from powderlens.corpus.store.reflection_map import ReflectionMap, map_reflections
 from powderlens.crystals.table import CrystalTable
-from powderlens.diffraction.draw import common_phases, pick_impurities
+from powderlens.diffraction.draw import pick_impurities, second_phases
 from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.protocol import Protocol, parse_protocol
 from powderlens.diffraction.render import render
@@ -267,7 +267,7 @@ class Corpus:
 def draw_phases(
     phases: Sequence[Phase], records: NDArray[np.void], protocol: Protocol, seed: int, index: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """Patterns of prepared crystals, second phases out of the common minerals: as `diffraction.draw.draw_patterns`.
+    """Patterns of prepared crystals, second phases as the protocol has them: as `diffraction.draw.draw_patterns`.
 
     Args:
         phases: b crystals.
@@ -279,7 +279,7 @@ def draw_phases(
     Returns:
         (b, points), the strongest point of each at the protocol's scale; all zeros where no line is in range.
     """
-    pool = common_phases(protocol)
+    pool = second_phases(protocol)
     seconds: list[Phase | None] | None = None
     if pool:
         seconds = []

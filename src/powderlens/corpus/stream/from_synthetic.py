@@ -14,10 +14,11 @@ from powderlens.corpus.stream.from_crystals import Balance
 from powderlens.corpus.stream.stream import StreamPurpose, digest
 from powderlens.crystal.reduce import niggli_cell
 from powderlens.crystal.structure import Structure
-from powderlens.diffraction.draw import common_phases, pick_impurities
+from powderlens.diffraction.draw import pick_impurities, second_phases
 from powderlens.diffraction.phase import Phase, phase_of
 from powderlens.diffraction.protocol import Protocol
-from powderlens.generate.draw import CrystalGenerator
+from powderlens.generate.distance import Distances, check_distances
+from powderlens.generate.draw import CrystalGenerator, Limits
 from powderlens.generate.statistics import CrystalStatistics, shipped_statistics
 from powderlens.pattern.grid import Grid
 
@@ -29,7 +30,8 @@ class SyntheticStream(FreshStream):
     """Endless patterns of synthetic crystals; see `FreshStream` for how they are numbered.
 
     Crystal c of the stream is crystal c of `generate.draw.CrystalGenerator` under the same seed, whose space group is
-    confirmed. With a balance it is crystal c of that generator for its group alone. Second phases are common minerals.
+    confirmed. With a balance it is crystal c of that generator for its group alone. Second phases are those of the
+    protocol.
 
     Args:
         protocol: how the conditions are distributed.
@@ -40,6 +42,7 @@ class SyntheticStream(FreshStream):
         per_crystal: patterns of a crystal that follow each other.
         impurities: False leaves out the second phases that the protocol mixes in.
         balance: draw classes more evenly than the statistics have them.
+        distances: of atoms, see `generate.draw.Limits`; "published" draws the crystals of ML4pXRDs.
 
     Raises:
         InputError: as `FreshStream`.
@@ -56,14 +59,16 @@ class SyntheticStream(FreshStream):
         per_crystal: int = 1,
         impurities: bool = True,
         balance: Balance | None = None,
+        distances: Distances = "covalent",
     ) -> None:
         super().__init__(protocol, size=size, seed=seed, grid=grid, per_crystal=per_crystal, impurities=impurities)
-        self.statistics, self.balance = statistics, balance
+        self.statistics, self.balance, self.distances = statistics, balance, check_distances(distances)
         self._prepare()
 
     def _prepare(self) -> None:
         statistics = shipped_statistics() if self.statistics is None else self.statistics
-        self._all = CrystalGenerator(statistics, seed=self.seed)
+        self._limits = Limits(distances=self.distances)
+        self._all = CrystalGenerator(statistics, seed=self.seed, limits=self._limits)
         self._of_group: dict[int, CrystalGenerator] = {}
         self._known = statistics
         if self.balance is not None:
@@ -85,7 +90,7 @@ class SyntheticStream(FreshStream):
         at = int(np.searchsorted(self._group_ends, u * self._group_ends[-1], side="right"))
         group = self._all.groups[min(at, len(self._all.groups) - 1)]
         if group not in self._of_group:
-            self._of_group[group] = CrystalGenerator(self._known, seed=self.seed, groups=[group])
+            self._of_group[group] = CrystalGenerator(self._known, seed=self.seed, groups=[group], limits=self._limits)
         return self._of_group[group]
 
     def _crystals(self, addresses: NDArray[np.int64]) -> Crystals:
@@ -124,11 +129,11 @@ class SyntheticStream(FreshStream):
     def _seconds(self, phases: list[Phase], records: NDArray[np.void], index: NDArray[np.int64]) -> list[Phase | None]:
         if not (records["impurity_share"] > 0).any():
             return [None] * len(phases)
-        return pick_impurities(phases[0], common_phases(self.protocol), records, self.seed, index)
+        return pick_impurities(phases[0], second_phases(self.protocol), records, self.seed, index)
 
     def identity(self) -> dict[str, Any]:
         """See `Stream.identity`."""
         s = self._known
         seen = digest({"counts": dict(s.counts), "groups": sorted(s.groups), "left out": s.leave_out_types})
         balance = None if self.balance is None else [self.balance.by, self.balance.power]
-        return self._identity(statistics=seen, balance=balance)
+        return self._identity(statistics=seen, balance=balance, distances=self.distances)

@@ -227,7 +227,13 @@ def _endless(recipe: Recipe, tables: Sequence[Path], machine: Machine) -> Traini
     else:
         statistics = CrystalStatistics.load(tables[0]) if tables else shipped_statistics()
         synthetic = SyntheticStream(
-            protocol, size=size, seed=recipe.seed, statistics=statistics, grid=grid, per_crystal=data.per_crystal
+            protocol,
+            size=size,
+            seed=recipe.seed,
+            statistics=statistics,
+            grid=grid,
+            per_crystal=data.per_crystal,
+            distances=data.distances,
         )
         streams = [synthetic, synthetic]
         groups = sorted(statistics.groups)
