@@ -115,6 +115,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         sources = Path(folder) / "src"
         shutil.copytree(ROOT / "src", sources)
+        for tests in tests_of(ROOT / "src" / "powderlens" / given.package / "any.py"):
+            if by := run(given.python, sources, tests, given.timeout):
+                parser.error(f"{by} fails as it is")
         for path, line, changed in drawn(given.package, given.count, given.seed)[given.first :]:
             text = path.read_text()
             copy = sources / path.relative_to(ROOT / "src")
