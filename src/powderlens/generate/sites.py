@@ -42,9 +42,13 @@ class GroupSites:
         return round(1 / abs(float(np.linalg.det(self.basis))))
 
     @cached_property
+    def _into_primitive(self) -> NDArray[np.float64]:
+        return inverse(self.basis)
+
+    @cached_property
     def images(self) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]:
         """For each position the (k, 3, 3) and (k, 3) that make its images in fractions of the primitive cell."""
-        into = inverse(self.basis).T
+        into = self._into_primitive.T
         return tuple(
             (
                 product(into, position.linear[rows]),
@@ -65,7 +69,7 @@ class GroupSites:
             + self.positions[place].shift[self.primitive[place]]
             for place, at in zip(places.tolist(), xyz, strict=True)
         ]
-        return np.asarray(product(np.concatenate(rows), inverse(self.basis)) % 1.0)
+        return np.asarray(product(np.concatenate(rows), self._into_primitive) % 1.0)
 
 
 @lru_cache(maxsize=256)
