@@ -12,7 +12,7 @@ from powderlens.crystal.expand import MERGE_DISTANCE_A
 from powderlens.crystal.label import with_whole_symmetry
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction import kernel
-from powderlens.diffraction.reflections import NoReflectionError, arguments, reflections
+from powderlens.diffraction.reflections import NoReflectionError, arguments, plain, reflections
 from powderlens.diffraction.scattering import Table
 
 
@@ -78,6 +78,10 @@ class Phase:
     source: str = ""
     atoms: Atoms | None = None
 
+    def __post_init__(self) -> None:
+        for name, kind in (("lattice", float), ("rotations", np.int64), ("hkl", np.int64), ("strength", float)):
+            object.__setattr__(self, name, plain(getattr(self, name), kind))
+
 
 def phase_of(
     structure: Structure,
@@ -112,9 +116,9 @@ def phase_of(
         found = reflections(whole, d_min_A=d_min_A, dispersion_wavelength_A=dispersion_wavelength_A, form_factors=table)
         hkl, strength = found.hkl, found.multiplicity * found.f_squared
     return Phase(
-        lattice=np.ascontiguousarray(whole.lattice, float),
-        rotations=kernel.distinct(np.ascontiguousarray(whole.rotations, np.int64), False),
-        hkl=np.ascontiguousarray(hkl),
+        lattice=whole.lattice,
+        rotations=kernel.distinct(plain(whole.rotations, np.int64), False),
+        hkl=hkl,
         strength=strength,
         mean_mass_u=float((masses * whole.occupancy).sum() / whole.occupancy.sum()),
         space_group=whole.space_group,
@@ -140,7 +144,7 @@ def _atoms_of(
     lattice, rotations, _, frac, kind, occupancy, u_iso, beta, c, f_imag, friedel = arguments(
         structure, d_min_A, dispersion_wavelength_A, table
     )
-    translations = np.ascontiguousarray(structure.translations, float)
+    translations = plain(structure.translations, float)
     reciprocal = kernel.reciprocal_of(lattice)
     hkl, multiplicity, inv_d2 = kernel.families(reciprocal, d_min_A, rotations)
     keep = kernel.allowed(hkl, rotations, translations)

@@ -143,15 +143,20 @@ def arguments(
         beta = np.nan_to_num(structure.beta)
         u_iso = np.where(np.isfinite(structure.beta).all(axis=(1, 2)), 0.0, u_iso)
     return (
-        np.ascontiguousarray(structure.lattice, dtype=float),
-        np.ascontiguousarray(structure.rotations, dtype=np.int64),
+        plain(structure.lattice, float),
+        plain(structure.rotations, np.int64),
         d_min_A,
-        np.ascontiguousarray(structure.frac, dtype=float),
+        plain(structure.frac, float),
         np.array([row[element] for element in structure.elements]),
-        np.ascontiguousarray(structure.occupancy, dtype=float),
+        plain(structure.occupancy, float),
         u_iso,
-        beta,
+        plain(beta, float),
         c,
-        f_imag,
+        plain(f_imag, float),
         dispersion_wavelength_A is not None,
     )
+
+
+def plain(array: NDArray[Any], kind: type) -> NDArray[Any]:
+    """In C order and writable, a copy where it is not: for each other kind of array kernels would be compiled anew."""
+    return np.require(array, kind, ("C", "W"))

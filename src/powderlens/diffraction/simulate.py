@@ -165,8 +165,7 @@ def simulate(
     )
     loaded = _load(structure)
     found = _reflections(loaded, radiation, two_theta_deg, dispersion, form_factors, backend)
-    lattice = np.ascontiguousarray(loaded.lattice, dtype=float)
-    phase = Phase(lattice, loaded.rotations, found.hkl, found.multiplicity * found.f_squared)
+    phase = Phase(loaded.lattice, loaded.rotations, found.hkl, found.multiplicity * found.f_squared)
     y = render([phase], to_record(conditions), grid, seed=0, backend=backend)[0]
     if not y.any():
         raise InputError(f"step {step_deg:g} degrees is too coarse: no point falls on a line; make it smaller")

@@ -10,13 +10,14 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import gemmi
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from powderlens.core.errors import InputError, WavelengthError
 from powderlens.corpus.measured import FORMATS, import_measured
-from powderlens.corpus.measured_labels import label_of
+from powderlens.corpus.measured_labels import PRIMITIVE, label_of
 from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.corpus.store.manifest import read_manifest, write_manifest
 from powderlens.corpus.store.stored import StoredCorpus
@@ -543,3 +544,24 @@ def test_a_number_tells_the_centring_where_all_settings_agree() -> None:
     assert label_of(Stated(group="12", cell=monoclinic)).niggli is None, "C, A or I"
     assert label_of(Stated(group="C 2/m", cell=monoclinic)).niggli is not None
     assert label_of(Stated(group="148", cell=(5.0, 5.0, 17.0, 90.0, 90.0, 120.0))).niggli is None, "two kinds of axes"
+
+
+@pytest.mark.parametrize(
+    ("letter", "symbol"),
+    [
+        ("P", "P 1"),
+        ("A", "A 1 2 1"),
+        ("B", "B 1 1 2"),
+        ("C", "C 1 2 1"),
+        ("I", "I 2 2 2"),
+        ("F", "F 2 2 2"),
+        ("R", "R 3:H"),
+    ],
+)
+def test_primitive_bases_are_those_of_the_centrings(letter: str, symbol: str) -> None:
+    """They span every centring vector of gemmi's operators, and nothing finer."""
+    centrings = np.array(gemmi.find_spacegroup_by_name(symbol).operations().cen_ops) / gemmi.Op.DEN
+    basis = PRIMITIVE[letter]
+    assert np.linalg.det(basis) == pytest.approx(1 / len(centrings))
+    coordinates = np.concatenate([centrings, np.eye(3)]) @ np.linalg.inv(basis)
+    assert coordinates == pytest.approx(np.round(coordinates), abs=1e-9)

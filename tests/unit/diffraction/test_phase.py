@@ -1,16 +1,23 @@
 """Phases: reflections as listed, atoms that follow their orbit, families that vanish only while atoms are at rest."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from powderlens.core.errors import InputError
 from powderlens.crystal.structure import Structure
-from powderlens.diffraction.phase import phase_of, strength_of
+from powderlens.diffraction import kernel, render_numba
+from powderlens.diffraction.conditions import default_record
+from powderlens.diffraction.phase import Phase, phase_of, strength_of
 from powderlens.diffraction.reflections import reflections
+from powderlens.diffraction.render import render
 from powderlens.diffraction.specimen import strained_metric
 from powderlens.diffraction.thermal import moved_sites, site_offsets
+from powderlens.pattern.grid import Grid
+
+GRID = Grid(start_deg=20.0, step_deg=0.05, points=1001, wavelength_A=1.5406)
 
 
 def test_strengths_are_those_of_the_reflections(random_structure: Structure) -> None:
@@ -71,6 +78,36 @@ def test_nothing_in_range(rock_salt: Structure) -> None:
     for offsets in (False, True):
         with pytest.raises(InputError, match="no reflection with d of at least 9 A"):
             phase_of(rock_salt, d_min_A=9.0, offsets=offsets)
+
+
+def test_nothing_is_compiled_anew_for_other_kinds_of_arrays(rock_salt: Structure) -> None:
+    """Read-only ones, as tables give them, strided ones, and f'' that is a view of complex numbers."""
+
+    def drawn(structure: Structure, phase: Phase) -> None:
+        reflections(structure, d_min_A=1.0, dispersion_wavelength_A=1.5406)
+        phase_of(structure, d_min_A=1.0, offsets=True)
+        render([phase], default_record(), GRID, seed=1)
+
+    kernels = (kernel.reflection_list, kernel.families, kernel.site_offsets, kernel.distinct, render_numba.pattern)
+    phase = phase_of(rock_salt, d_min_A=1.0)
+    drawn(rock_salt, phase)
+    before = [len(one.signatures) for one in kernels]
+
+    def other(array: np.ndarray) -> np.ndarray:
+        strided = np.repeat(array, 2, axis=-1)[..., ::2]
+        strided.setflags(write=False)
+        return strided
+
+    structure = replace(
+        rock_salt,
+        **{name: other(getattr(rock_salt, name)) for name in ("lattice", "frac", "occupancy", "u_iso_A2", "rotations")},
+        translations=other(rock_salt.translations),
+    )
+    drawn(
+        structure,
+        replace(phase, **{name: other(getattr(phase, name)) for name in ("lattice", "rotations", "hkl", "strength")}),
+    )
+    assert [len(one.signatures) for one in kernels] == before
 
 
 def test_a_crystal_that_is_nearly_cubic_is_drawn_as_the_cubic_one_that_its_label_says() -> None:

@@ -7,8 +7,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from powderlens.library.search import LEAST_INSIDE, MOST_NOISE, Search, blur, noise_share
-from powderlens.library.table import LibraryTable
+from powderlens.library.search import (
+    COARSE,
+    FLOOR_QUANTILE,
+    LEAST_INSIDE,
+    MOST_NOISE,
+    SMOOTH_DEG,
+    Search,
+    blur,
+    noise_share,
+)
+from powderlens.library.table import ANGLE_STEP_DEG, WAVELENGTH_A, LibraryTable
 from powderlens.pattern.grid import Grid
 
 NAMES = ("Rutile", "Quartz", "Halite", "Fluorite", "Corundum", "Calcite", "Sphalerite")
@@ -103,6 +112,18 @@ def test_a_phase_outside_the_measured_range_is_not_compared(search: Search, nois
     assert 0 < LEAST_INSIDE < 1
 
 
+def test_a_phase_with_little_inside_is_not_compared(search: Search, noisy: Noisy) -> None:
+    """From 26 to 29 degrees halite shows its weak 111 alone, by which many phases would look like quartz."""
+    x = noisy("Quartz", two_theta_deg=(26.0, 29.0), noise=0.0)[None]
+    (inside,) = search._inside(x[:, 1, ::COARSE] > 0)
+    assert inside is not None
+    assert 0 < inside[2] < LEAST_INSIDE < inside[1]
+    matches = search(x)
+    score = dict(zip(search.table.name[matches.row[0]].tolist(), matches.score[0].tolist(), strict=True))
+    assert score["Halite"] == 0
+    assert score["Quartz"] > 0.9
+
+
 def test_a_range_of_a_point_or_two_matches_nothing(search: Search) -> None:
     x = np.zeros((1, 2, 4250), np.float32)
     x[0, :, 1001:1003] = 1.0
@@ -132,3 +153,31 @@ def test_blur_keeps_the_area_and_has_the_stated_width() -> None:
     assert (out[0] * (place - 100) ** 2).sum() / 3 == pytest.approx(16.0, rel=0.02)
     assert out[0, 104] / out[0, 100] == pytest.approx(np.exp(-0.5), rel=1e-4)
     assert out[0].tolist() == out[0][::-1].tolist()
+
+
+@pytest.mark.parametrize("points", [-10, 10])
+def test_both_ends_of_the_finer_shifts_are_looked_at(search: Search, noisy: Noisy, points: int) -> None:
+    """A fifth of a degree to either side costs nothing."""
+    x = noisy("Quartz", noise=0.0)
+    assert found(search, np.roll(x, points, axis=1))[1] == pytest.approx(found(search, x)[1], abs=1e-3)
+    assert found(search, np.roll(x, 2 * points, axis=1))[1] < found(search, x)[1] - 0.05
+
+
+def test_a_line_in_the_last_cell_of_the_grid_is_left_out(library: LibraryTable) -> None:
+    """It would be shared with the first cell of the next phase."""
+    angle = library.angle[library.offset[6] : library.offset[7]].max() * ANGLE_STEP_DEG
+    points = int(np.ceil((angle - 20.0) / 0.08))
+    grid = Grid(start_deg=20.0, step_deg=0.02, points=COARSE * points, wavelength_A=WAVELENGTH_A)
+    assert points - 1 < (angle - 20.0) / 0.08 < points
+    scores = Search(library, grid)(np.ones((1, 2, COARSE * points), np.float32)).score
+    assert scores.shape == (1, 7)
+
+
+@pytest.mark.parametrize("length", [4240, 4244])
+def test_the_floor_has_the_rank_that_is_stated(search: Search, length: int) -> None:
+    x = np.zeros((1, 2, 4250), np.float32)
+    x[0, 0, :length], x[0, 1, :length] = np.linspace(0, 1, length), 1.0
+    smoothed = blur(x[:, 0], SMOOTH_DEG / 0.02)[0, :length]
+    every = np.sort(smoothed[::COARSE])
+    level = every[int(FLOOR_QUANTILE * (len(every) - 1))]
+    np.testing.assert_allclose(search._smooth(x)[0, :length] ** 2, np.maximum(smoothed - level, 0), atol=1e-6)

@@ -36,6 +36,17 @@ def test_lines_of_halite_follow_from_its_cell(library: LibraryTable) -> None:
     assert 0.03 < intensity[0] < 0.15
 
 
+@pytest.mark.parametrize(
+    ("a_A", "first_deg", "last_deg"), [(29.0, 3.05, 45.2), (3.034, 29.44, 91.89), (3.02, 29.58, 77.41)]
+)
+def test_lines_from_3_to_92_degrees_are_kept(a_A: float, first_deg: float, last_deg: float) -> None:
+    """Of primitive cubic cells: 100 at 3.05 degrees is in, 220 at 91.89 is, at 92.44 not."""
+    iron = Structure.from_cell((a_A, a_A, a_A, 90, 90, 90), ["Fe"], [[0, 0, 0]])
+    angle = library_entry(iron).angle_deg
+    assert angle.min() == pytest.approx(first_deg, abs=0.01)
+    assert angle.max() == pytest.approx(last_deg, abs=0.01)
+
+
 def test_angles_are_kept_to_the_step(library: LibraryTable, minerals: Mapping[str, Structure]) -> None:
     for i, structure in enumerate(minerals.values()):
         entry = library_entry(structure)

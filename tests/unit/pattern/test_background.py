@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from powderlens.core.errors import InputError
-from powderlens.pattern.background import estimate_background, noise_sigma, subtract_background
+from powderlens.pattern.background import _noise_offset, estimate_background, noise_sigma, subtract_background
 from powderlens.pattern.pattern import Pattern
 
 X = 5 + 0.01 * np.arange(8500)
@@ -115,3 +115,10 @@ def test_short_patterns_and_bad_windows() -> None:
     assert estimate_background(x, np.full(60, 4.0)) == pytest.approx(4.0)
     with pytest.raises(InputError, match="must be positive"):
         estimate_background(x, y, window_deg=0)
+
+
+def test_points_without_noise_say_that_nothing_runs_too_low() -> None:
+    """Where more than half of the points are exact, the curve is not raised; where fewer are, by the others' median."""
+    sigma = np.repeat([0.0, 2.0], [6, 5])
+    assert not _noise_offset(sigma, sigma).any()
+    assert _noise_offset(sigma[2:], sigma[2:]).tolist() == sigma[2:].tolist()

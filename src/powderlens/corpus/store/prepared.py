@@ -21,7 +21,7 @@ from powderlens.crystal.structure import Structure
 from powderlens.diffraction import kernel
 from powderlens.diffraction.phase import Phase, phase_of
 from powderlens.diffraction.protocol import Protocol
-from powderlens.diffraction.reflections import lorentz_polarisation, reflections
+from powderlens.diffraction.reflections import lorentz_polarisation, plain, reflections
 from powderlens.symmetry.settings import operators
 
 MAX_FAMILIES = 20_000
@@ -165,4 +165,4 @@ def stored_phase(
 def point_rotations(space_group: int) -> NDArray[np.int64]:
     """(r, 3, 3) distinct rotations of a space group in its standard setting."""
     rotations, _ = operators(space_group)
-    return np.asarray(kernel.distinct(np.ascontiguousarray(rotations, np.int64), False))
+    return np.asarray(kernel.distinct(plain(rotations, np.int64), False))
