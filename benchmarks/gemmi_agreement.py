@@ -379,8 +379,9 @@ def one_of_each_orbit(structure: Structure) -> Listed:
 def disturbed(listed: Listed, rng: np.random.Generator) -> Listed:
     """The same crystal with made-up disorder: see the top of the file. Tensors have the symmetry of their sites."""
     n = len(listed.elements)
-    occupancy = np.where(rng.random(n) < 0.5, np.round(rng.uniform(0.3, 1.0, n), 4), 1.0)
-    shared = np.flatnonzero((occupancy < 1) & (rng.random(n) < 0.5))
+    share = np.where(rng.random(n) < 0.5, np.round(rng.uniform(0.3, 1.0, n), 4), 1.0)
+    shared = np.flatnonzero((share < 1) & (rng.random(n) < 0.5))
+    whole = listed.occupancy  # a site beside its own image is filled to a part, or the two would be one atom
     partners = tuple(str(name) for name in rng.choice(PARTNERS, len(shared)))
     u_iso = np.round(rng.uniform(0.003, 0.04, n), 5)
     u = np.empty((n, 3, 3))
@@ -392,7 +393,7 @@ def disturbed(listed: Listed, rng: np.random.Generator) -> Listed:
         listed,
         elements=listed.elements + partners,
         frac=listed.frac[every],
-        occupancy=np.concatenate([occupancy, np.round(1 - occupancy[shared], 4)]),
+        occupancy=np.round(np.concatenate([share * whole, (1 - share[shared]) * whole[shared]]), 4),
         u_iso_A2=u_iso[every],
         u_A2=u[every],
     )

@@ -577,7 +577,7 @@ def test_training_and_validation_crystals_are_others(
     data = open_data(recipe, tables=[small_table_path], machine=Machine(workers=0))
     parts = split_indices(small_table.elements, small_table.space_group.tolist())
     assert not set(parts["train"].tolist()) & set(parts["validation"].tolist())
-    learnt = data.batches(0, 1).stream.inner  # type: ignore[attr-defined]
+    learnt = data.batches(first=0, stop=1).stream.inner  # type: ignore[attr-defined]
     assert learnt.rows.tolist() == parts["train"].tolist()
     weights = sampling_weights(small_table, parts["validation"], {"amcsd": 1.0})
     lab = load_protocol("lab")

@@ -157,9 +157,12 @@ class ClusterStream:
 
     def _hand_out(self) -> None:
         """Give work to drawers as long as there is room."""
-        while free := [one for one in self._crew if one.place is not None and len(one.hands) < self._each]:
+        while free := [one for one in self._crew if self._takes_more(one)]:
             if self._again:
                 number = heapq.heappop(self._again)
+                if self._deaths[number] and all(one.hands for one in free):
+                    heapq.heappush(self._again, number)  # a suspect waits for a drawer that has nothing else in hand
+                    return
             elif self.outstanding < self._ahead and (self._stop is None or self._fresh < self._stop):
                 number = self._fresh
                 self._fresh += self._of
@@ -169,6 +172,15 @@ class ClusterStream:
                 return
             drawer = min(free, key=lambda one: len(one.hands))
             self._under_way[drawer.draw(number)] = (number, drawer)
+
+    def _takes_more(self, drawer: _Drawer) -> bool:
+        """Whether a drawer can be given a batch.
+
+        One over which drawers died has its drawer for itself, so that the next death is blamed on the right one: of a
+        batch that was done just before, nobody may have heard.
+        """
+        alone = any(self._deaths[number] for number in drawer.hands)
+        return drawer.place is not None and len(drawer.hands) < self._each and not alone
 
     def _hear(self) -> None:
         """Wait for a drawer to begin or for a batch to be done."""
