@@ -211,10 +211,12 @@ def test_parts_of_other_settings_are_not_used(
 
 
 PROGRAM = '''
+import signal
 import sys
 import time
 from pathlib import Path
 from powderlens.crystals import curate, curate_part, curate_workers
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell begins in the background ignores it
 curate.BLOCK = curate_part.BLOCK = 1
 done, seen = curate_workers._Report.done, [0]
 
