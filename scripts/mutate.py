@@ -97,6 +97,8 @@ def run(python: str, sources: Path, tests: list[str], timeout_s: float) -> str:
         return "it never ended"
     if done.returncode in (0, 5):  # 5: no such test
         return ""
+    if "ModuleNotFoundError" in done.stdout:
+        sys.exit(done.stdout)
     failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
     return failed[1] if failed else (done.stdout + done.stderr).strip().splitlines()[-1]
 

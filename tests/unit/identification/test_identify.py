@@ -19,7 +19,7 @@ from powderlens.core.errors import InputError, PatternError, WavelengthError
 from powderlens.diffraction.simulate import simulate
 from powderlens.identification.answer import Answer
 from powderlens.identification.evidence import EVIDENCE, Evidence
-from powderlens.identification.identify import Identifier, identify
+from powderlens.identification.identify import Identifier, _height, identify
 from powderlens.models.task import Task, crystal_system, extinction_class, lattice, space_group
 from powderlens.pattern.grid import convert_two_theta
 from powderlens.pattern.pattern import Pattern
@@ -434,3 +434,21 @@ def test_a_network_reads_patterns_as_it_was_trained_on(model_of: Callable[..., P
         assert other.network_reads.tolist() == expected.tolist()
         assert other.network_reads == pytest.approx(one.network_reads, abs=0.02)
         assert (other.network_reads.tolist() == other.prepared.above_floor.tolist()) is floor
+
+
+def test_ten_phases_are_shown_and_three_of_them_drawn(identifiers: Identifiers, rutile: Pattern) -> None:
+    phases = identifiers("library").identify(rutile).phases
+    assert len(phases) == 10
+    assert [phase.lines is not None for phase in phases] == [True] * 3 + [False] * 7
+
+
+def test_height_above_the_noise() -> None:
+    """In units of the noise of a mean of five points; without any noise whatever stands out is infinitely high."""
+    noise = np.random.default_rng(1).normal(0, 1, 4250)
+    assert 3 < _height(noise) < 5
+    peak = np.zeros(4250)
+    peak[2000:2020] = 50.0
+    assert _height(noise + peak) == pytest.approx(50 * np.sqrt(5), rel=0.1)
+    assert _height(np.arange(100.0)) == np.inf
+    assert _height(np.zeros(100)) == 0
+    assert _height(noise[:5]) == 0
