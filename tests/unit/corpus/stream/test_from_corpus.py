@@ -115,10 +115,14 @@ def test_a_balanced_stream_evens_out_the_groups(corpus: Corpus) -> None:
 def test_a_shared_stream_gives_the_same_from_its_file(corpus: Corpus, tmp_path: Path) -> None:
     stream = CorpusStream(corpus, size=6, seed=2)
     shared = stream.shared(tmp_path)
-    there = pickle.loads(pickle.dumps(shared))
+    sent = pickle.dumps(shared)
+    assert stream.chosen.tobytes() not in sent
+    there = pickle.loads(sent)
     assert isinstance(there.chosen, np.memmap)
     assert there.batch(2).patterns.tobytes() == stream.batch(2).patterns.tobytes()
-    assert pickle.loads(pickle.dumps(stream)).identity() == there.identity() == stream.identity()
+    alone = pickle.loads(pickle.dumps(stream))
+    assert alone.chosen.tolist() == there.chosen.tolist() == stream.chosen.tolist()
+    assert alone.identity() == there.identity() == stream.identity()
     for other in (
         CorpusStream(corpus, size=6, seed=3),
         CorpusStream(corpus, "test", size=6, seed=2),

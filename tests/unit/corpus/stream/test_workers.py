@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.corpus.store.reflection_table import ReflectionTable
-from powderlens.corpus.stream.bench import measure
+from powderlens.corpus.stream.bench import _memory, measure
 from powderlens.corpus.stream.from_crystals import CrystalStream
 from powderlens.corpus.stream.stream import Batch, Stream
 from powderlens.corpus.stream.workers import StreamError, StreamWorkers
@@ -171,3 +172,13 @@ def test_the_measurement_counts_what_was_drawn(monkeypatch: pytest.MonkeyPatch) 
     assert found.record()["workers"] == 1
     with pytest.raises(InputError, match="0 seconds"):
         measure(Slow(), seconds=0)
+
+
+def test_memory_of_the_reader_and_of_the_workers() -> None:
+    """This process holds NumPy and numba; one that sleeps holds next to nothing."""
+    with subprocess.Popen(["sleep", "600"]) as asleep:
+        found = _memory(1.5, [asleep.pid])
+        asleep.kill()
+    assert found.seconds == 1.5
+    assert 0 < found.workers_MB < 20 < found.reader_MB
+    assert found.own_MB is None or 20 < found.own_MB < found.reader_MB + found.workers_MB + 1
