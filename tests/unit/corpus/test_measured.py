@@ -123,6 +123,14 @@ def test_rruff_alone_and_with_the_dif_file_of_its_sample(source: Path) -> None:
     assert other["cell"] == [4.5955, 4.5955, 2.9598, 90, 90, 90]
 
 
+def test_a_damaged_dif_file_hides_no_other(source: Path) -> None:
+    (source / "A__R000001-1__DIF.txt").write_text(RUTILE_DIF.format(sample="").replace("SPACE GROUP", "SPACE"))
+    (source / "Rutile__R040049-1__DIF.txt").write_text(RUTILE_DIF.format(sample=""))
+    (source / "Rutile__R040049-1__Powder.txt").write_text(rruff())
+    _, (rutile,) = imported(source, "rruff")
+    assert rutile["space_group"] == 136
+
+
 def test_a_dif_file_that_names_its_sample(source: Path) -> None:
     (source / "pattern.txt").write_text(rruff())
     (source / "lines.dif").write_text(RUTILE_DIF.format(sample="powder pattern for R040049"))

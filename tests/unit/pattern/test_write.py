@@ -29,6 +29,9 @@ def test_round_trip(extension: str, tmp_path: Path) -> None:
     else:
         assert again.sigma is None
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    (names,) = [line for line in path.read_text().splitlines() if "two_theta_deg" in line]
+    columns = ["two_theta_deg", "intensity", "sigma"][: 3 if again.sigma is not None else 2]
+    assert names == (",".join(columns) if extension == ".csv" else "# " + " ".join(columns))
 
 
 def test_without_wavelength_none_is_read(tmp_path: Path) -> None:

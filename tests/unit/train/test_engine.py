@@ -591,3 +591,13 @@ def test_training_and_validation_crystals_are_others(
     assert answers["lattice"].tolist() == expected.niggli.tolist()
     assert mask_BL is not None
     assert mask_BL.sum(dim=1).tolist() == np.diff(expected.measured, axis=1)[:, 0].tolist()
+
+
+def test_patterns_to_validate_on_are_of_whole_crystals() -> None:
+    """Two of each: five wanted are six."""
+    park = load_recipe("ml4pxrds-park-small")
+    park = park.model_copy(update={"data": park.data.model_copy(update={"validation_patterns": 5})})
+    data = open_data(park, machine=Machine(workers=0))
+    x_BL, _, answers = data.validation[0]
+    assert len(x_BL) == len(answers["space_group"]) == 6
+    assert answers["space_group"][::2].tolist() == answers["space_group"][1::2].tolist()

@@ -19,6 +19,8 @@ from powderlens.corpus.store.manifest import write_manifest
 from powderlens.corpus.store.stored import stored_schema
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.prepare import prepare
+from powderlens.train import predict as predict_module
+from powderlens.train.components import drawn
 from powderlens.train.components.checkpoint import load_network
 from powderlens.train.predict import predict
 from powderlens.train.recipe import Recipe, with_choices
@@ -70,6 +72,24 @@ def test_where_patterns_come_from_changes_nothing(three_heads: Path, minerals: P
     predict(three_heads / "last.ckpt", minerals, "train", one, threads=1)
     predict(three_heads / "last.ckpt", minerals, "train", other, threads=1, cache=tmp_path / "cache")
     assert pq.read_table(one).equals(pq.read_table(other))
+
+
+def test_patterns_drawn_by_other_processes(
+    three_heads: Path, minerals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many that processes draw them: the same rows; and numbers are stored byte by byte, which takes less room."""
+    one, other, cached = (tmp_path / name for name in ("a.parquet", "b.parquet", "c.parquet"))
+    predict(three_heads, minerals, "train", one, threads=1)
+    for module in (predict_module, drawn):
+        monkeypatch.setattr(module, "FEW", 0)
+    predict(three_heads, minerals, "train", other, threads=1, workers=1)
+    predict(three_heads, minerals, "train", cached, threads=1, workers=1, cache=tmp_path / "cache")
+    assert pq.read_table(one).equals(pq.read_table(other))
+    assert pq.read_table(one).equals(pq.read_table(cached))
+    about = pq.read_metadata(one).row_group(0)
+    encodings = {about.column(i).path_in_schema: about.column(i).encodings for i in range(about.num_columns)}
+    assert "BYTE_STREAM_SPLIT" in encodings["space_group_probability.list.element"]
+    assert "BYTE_STREAM_SPLIT" not in encodings["space_group_top.list.element"]
 
 
 def test_answers_that_are_no_numbers_are_counted(three_heads: Path, minerals: Path, tmp_path: Path) -> None:

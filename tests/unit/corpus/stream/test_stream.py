@@ -15,10 +15,11 @@ from powderlens.corpus.store.drawn import ATTEMPT
 from powderlens.corpus.store.reflection_table import ReflectionTable
 from powderlens.corpus.stream.from_crystals import Balance, CrystalStream, origin, sampling_weights
 from powderlens.corpus.stream.shared_table import MappedTable
-from powderlens.corpus.stream.stream import Batch, FloorStream
+from powderlens.corpus.stream.stream import Batch, FloorStream, _by_group
 from powderlens.diffraction.conditions import from_record
 from powderlens.diffraction.protocol import Protocol, load_protocol
 from powderlens.pattern.grid import Grid
+from powderlens.symmetry.extinction import extinction_class
 
 GRID = Grid(start_deg=5.0, step_deg=0.05, points=1700, wavelength_A=1.5418711)
 
@@ -358,3 +359,12 @@ def test_a_relaxed_cell_is_shrunk(small_table: ReflectionTable, lab: Protocol) -
 
     assert abs(mean_angle(small_table)) < 0.1
     assert mean_angle(as_dft) > mean_angle(small_table) + 0.1
+
+
+def test_a_group_that_is_not_known_has_no_class() -> None:
+    systems, classes = _by_group()
+    assert (len(systems), len(classes)) == (231, 231)
+    assert (systems[136], classes[136]) == (3, extinction_class(136).id)
+    assert classes[0] == 0
+    assert systems[0] == -1
+    assert classes[1:].min() > 0
