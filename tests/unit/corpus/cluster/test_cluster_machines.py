@@ -22,6 +22,8 @@ from pathlib import Path
 
 import pytest
 
+from powderlens.cli.main import main
+
 pytest.importorskip("ray")
 
 pytestmark = pytest.mark.slow
@@ -154,18 +156,25 @@ def test_two_machines_one_goes_another_comes_and_is_gone_before_it_is_missed(
     assert build.returncode == 0, build.stderr
 
 
-def test_corpus_and_export_by_command(machines: Machines, mineral_table: Path, tmp_path: Path) -> None:
-    def run(*arguments: object) -> str:
-        done = machines.call("-m", "powderlens.cli.main", "corpus", *arguments)
+def test_corpus_and_export_by_command(
+    machines: Machines, mineral_table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def on_ray(words: list[str]) -> str:
+        done = machines.call("-m", "powderlens.cli.main", *words, "--ray-address", machines.address)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    build = ["build", "--crystals", mineral_table, "--protocol", "ideal", "--per-crystal", 6, "--output"]
-    for name, where in {"alone": ["--workers", 1], "ray": ["--ray-address", machines.address]}.items():
-        (tmp_path / name).mkdir()
-        assert json.loads(run(*build, tmp_path / name / "m", *where))["patterns"] == 150
-        export = ["export", tmp_path / name / "m", "--format", "npy", "--split", "train", "--output"]
-        run(*export, tmp_path / name / "npy", *where)
+    def alone(words: list[str]) -> str:
+        assert main([*words, "--workers", "1"]) == 0
+        return capsys.readouterr().out
+
+    build = ["corpus", "build", "--crystals", str(mineral_table), "--protocol", "ideal", "--per-crystal", "6"]
+    for name, run in {"alone": alone, "ray": on_ray}.items():
+        corpus = tmp_path / name / "m"
+        corpus.parent.mkdir()
+        assert json.loads(run([*build, "--output", str(corpus)]))["patterns"] == 150
+        export = ["corpus", "export", str(corpus), "--format", "npy", "--split", "train"]
+        run([*export, "--output", str(corpus.with_name("npy"))])
     assert sums(tmp_path / "ray") == sums(tmp_path / "alone")
 
 
