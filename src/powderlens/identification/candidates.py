@@ -1,0 +1,99 @@
+"""From a pattern to hypotheses: phases retrieved, refined one by one, and what is measured of each fit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core.errors import InputError
+from powderlens.diffraction.phase import Phase
+from powderlens.identification.hypotheses import (
+    CALCULATED_SD,
+    LOWER,
+    MEASURED_SD,
+    QUANTITIES,
+    SHIFT_SD_DEG,
+)
+from powderlens.library.retrieve import Retrieval, on_axis
+from powderlens.library.store import PhaseLibrary
+from powderlens.refine.candidates import Fit, Measured, fit
+
+Floats = NDArray[np.float64]
+
+RETRIEVED = 120
+"""Phases that are refined on broadened profiles."""
+SHARPENED = 40
+"""The best of them, refined on the profile as measured."""
+CALCULATED_ALLOWANCE = -0.03
+"""Added to the similarity of calculated crystals before the best are taken: there are ten times as many."""
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A set of phases that was refined.
+
+    Attributes:
+        rows: of the library, the main phase first.
+        fit: of them together.
+    """
+
+    rows: tuple[int, ...]
+    fit: Fit
+
+
+def single_candidates(measured: Measured, retrieval: Retrieval) -> list[Candidate]:
+    """Phases of the library, each refined alone, best agreement first."""
+    library = retrieval.library
+    axis = on_axis(
+        measured.two_theta_deg,
+        measured.intensity,
+        measured.levels[-1].used,
+        float((measured.wavelength * measured.share).sum()),
+    )
+    allowance = np.where(library.measured, 0.0, CALCULATED_ALLOWANCE).astype(np.float32)
+    found = retrieval(axis, RETRIEVED, allowance=allowance)
+    rough: list[tuple[float, int, Fit, Phase]] = []
+    for row, scale in zip(found.row.tolist(), found.scale.tolist(), strict=True):
+        try:
+            phase = library.lines(row, measured.d_min_A)
+            first = fit(measured, [phase], [scale], sharp=False)
+        except InputError:
+            continue
+        rough.append((first.agreement + allowance[row], row, first, phase))
+    rough.sort(key=lambda item: -item[0])
+    out = [Candidate((row,), fit(measured, [phase], [1.0], start=first)) for _, row, first, phase in rough[:SHARPENED]]
+    return sorted(out, key=lambda one: -one.fit.agreement)
+
+
+def quantities(library: PhaseLibrary, candidates: Sequence[Candidate]) -> Floats:
+    """(k, `QUANTITIES`) of each candidate."""
+    out = np.zeros((len(candidates), len(QUANTITIES)))
+    for i, one in enumerate(candidates):
+        fitted = one.fit
+        calculated = ~library.measured[list(one.rows)]
+        sd = np.where(calculated, CALCULATED_SD, MEASURED_SD)
+        mean = np.array([p.mean_strain for p in fitted.phases])
+        shape = np.array([p.shape_strain for p in fitted.phases])
+        share = np.array([p.intensity for p in fitted.phases])
+        out[i] = (
+            fitted.agreement,
+            np.log(max(1 - fitted.agreement**2, 1e-4)),
+            np.log1p((mean / sd) ** 2).sum(),
+            np.log1p((shape / sd) ** 2).sum(),
+            np.log1p((fitted.shift_deg / SHIFT_SD_DEG) ** 2),
+            float((share * np.array([p.missing for p in fitted.phases])).sum()),
+            np.log([p.lines for p in fitted.phases]).sum(),
+            0.0,
+            calculated.sum(),
+            np.log(library.determinations[list(one.rows)].astype(float)).sum(),
+            len(one.rows) - 1,
+        )
+    return out
+
+
+def groups(library: PhaseLibrary, candidates: Sequence[Candidate]) -> NDArray[np.int64]:
+    """(k,) index of the group of each candidate's main phase, of an enantiomorphic pair the lower."""
+    return np.asarray(LOWER[library.space_group[[one.rows[0] for one in candidates]].astype(np.int64) - 1], np.int64)

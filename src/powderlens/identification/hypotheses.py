@@ -1,0 +1,173 @@
+"""One probability: hypotheses with log-likelihood and prior, of which everything that is said is a marginal.
+
+A hypothesis is a set of known phases that was refined against the pattern, or "none of these" for one of the space
+groups. Its log-weight is linear in few quantities (`QUANTITIES`), so that a calibration is a short list of numbers; the
+weights are softmax shares of all hypotheses together. Cells found by indexing will be further hypotheses.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core.errors import InputError
+from powderlens.core.files import atomic_write, file_sha256
+from powderlens.identification.evidence import GROUP_TO_SYSTEM, GROUPS, log_softmax
+from powderlens.symmetry.groups import symbol
+
+Floats = NDArray[np.float64]
+
+QUANTITIES = (
+    "agreement",
+    "misfit",
+    "scale",
+    "shape",
+    "shift",
+    "missing",
+    "lines",
+    "texture",
+    "calculated",
+    "determinations",
+    "more_phases",
+)
+"""What the log-weight of a set of phases is linear in:
+agreement, the cosine of measured and calculated square-root profiles; misfit, ln(1 - agreement^2);
+scale and shape, the strain against the entry's cell, its mean and the rest, each as ln(1 + (strain / sd)^2) with the sd of
+measured (0.3 %) or calculated (1.5 %) crystals; shift, as ln(1 + (shift / 0.1 degrees)^2); missing, the share of strong
+lines that are not there; lines, the logarithm of the number of lines in the range (a phase with many fits anything);
+texture, |ln r|; calculated, 1 for an entry that was not measured; determinations, the logarithm of how many entries are
+this phase; more_phases, how many phases there are beside the first."""
+MEASURED_SD, CALCULATED_SD, SHIFT_SD_DEG = 0.003, 0.015, 0.1
+
+_MIRRORS = {76: 78, 91: 95, 92: 96, 144: 145, 151: 153, 152: 154, 169: 170, 171: 172, 178: 179, 180: 181, 212: 213}
+"""The eleven enantiomorphic pairs. Source: International Tables for Crystallography A (2016), section 3.2.2."""
+MIRROR_OF: Mapping[int, int] = _MIRRORS
+
+
+def lower_of_pair() -> NDArray[np.int64]:
+    """(230,) index of each group, of an enantiomorphic pair that of the lower number."""
+    out = np.arange(GROUPS)
+    for low, high in _MIRRORS.items():
+        out[high - 1] = low - 1
+    return out
+
+
+LOWER = lower_of_pair()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How much each quantity counts; made by `powderlens calibrate` from simulated patterns.
+
+    Attributes:
+        weights: by `QUANTITIES`.
+        network: exponent of the network's opinion of the group of a known phase.
+        alone: the same for a phase that is not known.
+        prior: exponent of mineral share over training share of a group, with which the network's opinion is corrected.
+        unknown: log-weight of "none of these", which the pattern's own `noise` does not change.
+        doubt: 0 to 1, weight of the answer without any phase: labels and structures disagree now and then.
+        model, library: sha256 of the weights and the library that it was made with.
+        made: the command, seed and numbers of patterns.
+    """
+
+    weights: dict[str, float]
+    network: float
+    alone: float
+    prior: float
+    unknown: float
+    doubt: float
+    model: str = ""
+    library: str = ""
+    made: str = ""
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> tuple[Calibration, str]:
+        """A calibration and the sha256 of its file; None takes the one that ships.
+
+        Raises:
+            InputError: no such file, or not a calibration.
+        """
+        where = path or Path(str(files("powderlens.identification") / "data" / "calibration.json"))
+        try:
+            stored: dict[str, Any] = json.loads(where.read_text(encoding="utf-8"))
+            made = cls(**stored)
+        except (OSError, ValueError, TypeError) as error:
+            text = str(error).splitlines()[0]
+            raise InputError(f"{where}: not a calibration ({text}); make one with `powderlens calibrate`") from None
+        if set(made.weights) != set(QUANTITIES):
+            raise InputError(f"{where}: a calibration of another version; make one with `powderlens calibrate`")
+        return made, file_sha256(where)
+
+    def save(self, path: Path) -> None:
+        """Write it; aside first, then renamed."""
+        with atomic_write(path) as aside:
+            aside.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+
+    def vector(self) -> Floats:
+        """(quantities,) the weights in their order."""
+        return np.array([self.weights[name] for name in QUANTITIES])
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence1:
+    """What is known of one pattern before it is weighed.
+
+    Attributes:
+        quantities: (k, quantities) of each hypothesis with phases.
+        group: (k,) index of the space group of its main phase, of an enantiomorphic pair the lower.
+        network: (230,) log-probabilities of a network, -inf where it was not taught; None where none was asked.
+        correction: (230,) ln of mineral share over training share of each group.
+    """
+
+    quantities: Floats
+    group: NDArray[np.int64]
+    network: Floats | None
+    correction: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Beliefs that sum to 1 over `known` and `none`.
+
+    Attributes:
+        known: (k,) probability of each hypothesis with phases.
+        none: (230,) probability of "none of these, and it has this group".
+        group: (230,) of each group; 0 for the higher number of an enantiomorphic pair.
+        system: (7,) of each crystal system, the sum over its groups.
+    """
+
+    known: Floats
+    none: Floats
+    group: Floats
+    system: Floats
+
+
+def weigh(evidence: Evidence1, calibration: Calibration) -> Posterior:
+    """The belief in every hypothesis."""
+    opinion = np.full(GROUPS, -np.log(GROUPS))
+    if evidence.network is not None:
+        opinion = log_softmax(np.maximum(evidence.network + calibration.prior * evidence.correction, -60.0))
+    folded = np.full(GROUPS, -np.inf)
+    np.logaddexp.at(folded, LOWER, opinion)
+    none = log_softmax(np.where(np.isfinite(folded), calibration.alone * folded, -np.inf))
+    exponent = calibration.network if evidence.network is not None else 0.0
+    known = evidence.quantities @ calibration.vector() + exponent * folded[evidence.group]
+    everything = np.concatenate([known, calibration.unknown + none])
+    share = np.exp(log_softmax(everything))
+    doubt = calibration.doubt
+    p_known, p_none = (1 - doubt) * share[: len(known)], (1 - doubt) * share[len(known) :] + doubt * np.exp(none)
+    group = p_none.copy()
+    np.add.at(group, evidence.group, p_known)
+    return Posterior(p_known, p_none, group, group @ GROUP_TO_SYSTEM)
+
+
+def group_symbol(number: int) -> str:
+    """Symbol of a group."""
+    return symbol(number)

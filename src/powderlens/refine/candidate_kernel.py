@@ -1,0 +1,291 @@
+"""Compiled least squares of candidate phases: cells, shift, widths and scales against a square-root profile.
+
+Several phases have one shift and one width and each its own cell and scale. All parameters are one vector: zero shift
+(degrees), displacement (degrees, times cos theta), ln of the constant width, ln of the width that goes with tan theta
+(degrees); then for each phase the ln of its scale and its strains.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+SHARED = 4
+"""Parameters that all phases share."""
+STRAINS = 6
+REACH_GAUSS = 3.3
+REACH_LORENTZ = 4.0
+"""How far a line is drawn, in standard deviations of a Gaussian and in FWHM of a pseudo-Voigt."""
+ETA = 0.5
+"""Lorentzian share of a line."""
+TO_FWHM = 2.3548200450309493
+DEG = 180.0 / np.pi
+
+
+@njit(cache=True, fastmath=True)
+def deformed(reciprocal, basis, amounts):  # type: ignore[no-untyped-def]
+    """(3, 3) rows a*, b*, c* of a cell L (1 + E): R (1 + E)^-1, E the sum of the symmetric strains."""
+    m = np.eye(3)
+    for s in range(len(amounts)):
+        for i in range(3):
+            for j in range(3):
+                m[i, j] += amounts[s] * basis[s, i, j]
+    inv = np.empty((3, 3))
+    for i in range(3):
+        for j in range(3):
+            a, b = (j + 1) % 3, (j + 2) % 3
+            c, d = (i + 1) % 3, (i + 2) % 3
+            inv[i, j] = m[a, c] * m[b, d] - m[a, d] * m[b, c]
+    det = m[0, 0] * inv[0, 0] + m[0, 1] * inv[1, 0] + m[0, 2] * inv[2, 0]
+    out = np.zeros((3, 3))
+    for i in range(3):
+        for j in range(3):
+            for k in range(3):
+                out[i, j] += reciprocal[i, k] * inv[k, j] / det
+    return out
+
+
+@njit(cache=True, fastmath=True)
+def draw(  # type: ignore[no-untyped-def]
+    par, first, step, hkl, strength, owner, reciprocal, basis, strains, offset, wavelength, share, blur, sharp, y, slope
+):
+    """Profile and its derivatives.
+
+    Args:
+        par: (p,) parameters.
+        first, step: of the grid of y, degrees.
+        hkl: (m, 3) float64, with strength (m,), multiplicity times |F|^2, and owner (m,), the phase of each.
+        reciprocal: (phases, 3, 3) of the entries' cells.
+        basis: (phases, 6, 3, 3) invariant strains, of which strains (phases,) count.
+        offset: (phases,) place of each phase's scale; its strains follow.
+        wavelength, share: (lines of the radiation,).
+        blur: standard deviation that is added to every line, degrees.
+        sharp: draw pseudo-Voigts and their derivatives by width; else Gaussians of `blur` and the width.
+        y: (n,) is filled.
+        slope: (p, n) is filled.
+    """
+    n, phases = len(y), len(strains)
+    y[:] = 0.0
+    slope[:, :] = 0.0
+    zero, displacement = par[0], par[1]
+    constant, rising = np.exp(par[2]), np.exp(par[3])
+    cells = np.empty((phases, 3, 3))
+    for p in range(phases):
+        cells[p] = deformed(reciprocal[p], basis[p], par[offset[p] + 1 : offset[p] + 1 + strains[p]])
+    moves = np.empty(STRAINS)
+    for i in range(len(hkl)):
+        p = owner[i]
+        r = cells[p]
+        g0 = hkl[i, 0] * r[0, 0] + hkl[i, 1] * r[1, 0] + hkl[i, 2] * r[2, 0]
+        g1 = hkl[i, 0] * r[0, 1] + hkl[i, 1] * r[1, 1] + hkl[i, 2] * r[2, 1]
+        g2 = hkl[i, 0] * r[0, 2] + hkl[i, 1] * r[1, 2] + hkl[i, 2] * r[2, 2]
+        q = g0 * g0 + g1 * g1 + g2 * g2
+        for s in range(strains[p]):
+            b = basis[p, s]
+            moves[s] = -2.0 * DEG * (
+                g0 * (b[0, 0] * g0 + b[0, 1] * g1 + b[0, 2] * g2)
+                + g1 * (b[1, 0] * g0 + b[1, 1] * g1 + b[1, 2] * g2)
+                + g2 * (b[2, 0] * g0 + b[2, 1] * g1 + b[2, 2] * g2)
+            ) / q
+        scale = np.exp(par[offset[p]]) * strength[i]
+        for e in range(len(wavelength)):
+            sine = 0.5 * wavelength[e] * np.sqrt(q)
+            if sine >= 0.9995:
+                continue
+            cosine = np.sqrt(1.0 - sine * sine)
+            tangent = sine / cosine
+            cos2 = 1.0 - 2.0 * sine * sine
+            area = scale * share[e] * (1.0 + cos2 * cos2) / (sine * sine * cosine)
+            place = 2.0 * DEG * np.arcsin(sine) + zero + displacement * cosine
+            width = constant + rising * tangent
+            at = (place - first) / step
+            o = offset[p]
+            if sharp:
+                half = REACH_LORENTZ * width / step
+                low, high = max(int(np.ceil(at - half)), 0), min(int(np.floor(at + half)), n - 1)
+                sigma = width / TO_FWHM
+                for k in range(low, high + 1):
+                    u = first + k * step - place
+                    bell = (1.0 - ETA) * 0.3989422804014327 / sigma * np.exp(-0.5 * (u / sigma) ** 2)
+                    w = 2.0 * u / width
+                    tail = ETA * 0.6366197723675814 / width / (1.0 + w * w)
+                    value = area * (bell + tail)
+                    y[k] += value
+                    slope[o, k] += value
+                    by_place = area * (bell * u / (sigma * sigma) + tail * 4.0 * w / width / (1.0 + w * w))
+                    slope[0, k] += by_place
+                    slope[1, k] += by_place * cosine
+                    by_width = area * (
+                        bell * ((u / sigma) ** 2 - 1.0) / width
+                        + tail * (2.0 * w * w / (1.0 + w * w) - 1.0) / width
+                    )
+                    slope[2, k] += by_width * constant
+                    slope[3, k] += by_width * rising * tangent
+                    by_strain = by_place * tangent
+                    for s in range(strains[p]):
+                        slope[o + 1 + s, k] += by_strain * moves[s]
+            else:
+                sigma = np.sqrt(blur * blur + (width / TO_FWHM) ** 2)
+                half = REACH_GAUSS * sigma / step
+                low, high = max(int(np.ceil(at - half)), 0), min(int(np.floor(at + half)), n - 1)
+                u = first + low * step - place
+                value = area * 0.3989422804014327 / sigma * np.exp(-0.5 * (u / sigma) ** 2)
+                ratio = np.exp(-(2.0 * u * step + step * step) / (2.0 * sigma * sigma))
+                ratio2 = np.exp(-step * step / (sigma * sigma))
+                for k in range(low, high + 1):
+                    y[k] += value
+                    slope[o, k] += value
+                    by_place = value * (first + k * step - place) / (sigma * sigma)
+                    slope[0, k] += by_place
+                    slope[1, k] += by_place * cosine
+                    by_strain = by_place * tangent
+                    for s in range(strains[p]):
+                        slope[o + 1 + s, k] += by_strain * moves[s]
+                    value *= ratio
+                    ratio *= ratio2
+
+
+@njit(cache=True, fastmath=True)
+def cholesky_solve(a, b):  # type: ignore[no-untyped-def]
+    """x of a x = b for a symmetric positive (p, p) matrix, which is overwritten by its factor; False where it is not."""
+    p = len(b)
+    for i in range(p):
+        for j in range(i + 1):
+            total = a[i, j]
+            for k in range(j):
+                total -= a[i, k] * a[j, k]
+            if i == j:
+                if not total > 0.0:
+                    return False
+                a[i, i] = np.sqrt(total)
+            else:
+                a[i, j] = total / a[j, j]
+    for i in range(p):
+        for k in range(i):
+            b[i] -= a[i, k] * b[k]
+        b[i] /= a[i, i]
+    for i in range(p - 1, -1, -1):
+        for k in range(i + 1, p):
+            b[i] -= a[k, i] * b[k]
+        b[i] /= a[i, i]
+    return True
+
+
+@njit(cache=True, fastmath=True)
+def cost_of(root, y, used, floor, par, centre, ridge, load):  # type: ignore[no-untyped-def]
+    """Sum of squares of the square-root profile and of the priors."""
+    total = 0.0
+    edge = np.sqrt(floor)
+    for k in range(len(y)):
+        if used[k]:
+            d = root[k] - (np.sqrt(y[k] + floor) - edge)
+            total += d * d
+    total *= load
+    for i in range(len(par)):
+        total += ridge[i] * (par[i] - centre[i]) ** 2
+    return total
+
+
+@njit(cache=True, fastmath=True)
+def refine(  # type: ignore[no-untyped-def]
+    par, free, centre, ridge, root, used, floor, load, first, step, hkl, strength, owner, reciprocal, basis, strains,
+    offset, wavelength, share, blur, sharp, rounds, tolerance, y, slope, normal,
+):  # fmt: skip
+    """Damped Gauss-Newton (Levenberg-Marquardt) on sqrt(y + floor); `par` is moved, y and slope end at its place.
+
+    Args:
+        par: (p,) start; free (p,) bool; centre and ridge (p,) of the Gaussian priors, 1 / sd^2.
+        root: (n,) measured, sqrt(y + floor) - sqrt(floor); used (n,) bool.
+        floor: under the root.
+        load: weight of the squares against the priors.
+        rounds: most steps.
+        tolerance: relative gain below which it ends.
+        normal: (p, p) is filled with the normal matrix at the end, priors included.
+        first and what follows: as `draw`.
+
+    Returns:
+        The cost at the end.
+    """
+    p, n = len(par), len(root)
+    draw(par, first, step, hkl, strength, owner, reciprocal, basis, strains, offset, wavelength, share, blur, sharp, y, slope)
+    cost = cost_of(root, y, used, floor, par, centre, ridge, load)
+    damping = 1e-3
+    a, b, trial = np.zeros((p, p)), np.zeros(p), np.empty(p)
+    rows = np.empty(p, np.int64)
+    m = 0
+    for i in range(p):
+        if free[i]:
+            rows[m] = i
+            m += 1
+    work, right = np.empty((m, m)), np.empty(m)
+    y2, slope2 = np.empty_like(y), np.empty_like(slope)
+    edge = np.sqrt(floor)
+    scaled, residual = np.empty((m, n)), np.empty(n)
+    for _ in range(rounds):
+        for k in range(n):
+            residual[k] = 0.0
+            if used[k]:
+                residual[k] = root[k] - (np.sqrt(y[k] + floor) - edge)
+        for i in range(m):
+            for k in range(n):
+                scaled[i, k] = 0.5 * slope[rows[i], k] / np.sqrt(y[k] + floor) if used[k] else 0.0
+        for i in range(m):
+            total = 0.0
+            for k in range(n):
+                total += scaled[i, k] * residual[k]
+            b[i] = load * total - ridge[rows[i]] * (par[rows[i]] - centre[rows[i]])
+            for j in range(i + 1):
+                total = 0.0
+                for k in range(n):
+                    total += scaled[i, k] * scaled[j, k]
+                a[i, j] = load * total
+            a[i, i] += ridge[rows[i]]
+        better = False
+        gain = 0.0
+        for _ in range(5):
+            for i in range(m):
+                for j in range(i + 1):
+                    work[i, j] = a[i, j]
+                work[i, i] = a[i, i] * (1.0 + damping) + 1e-12
+                right[i] = b[i]
+            if not cholesky_solve(work, right):
+                damping *= 10.0
+                continue
+            trial[:] = par
+            for i in range(m):
+                trial[rows[i]] += right[i]
+            # Widths stay between 0.01 and 2 degrees, scales and shifts finite.
+            trial[2] = min(max(trial[2], -4.6), 0.7)
+            trial[3] = min(max(trial[3], -6.0), 0.7)
+            draw(trial, first, step, hkl, strength, owner, reciprocal, basis, strains, offset, wavelength, share, blur, sharp, y2, slope2)
+            new = cost_of(root, y2, used, floor, trial, centre, ridge, load)
+            if new < cost:
+                gain = (cost - new) / cost
+                cost = new
+                par[:] = trial
+                y[:] = y2
+                slope[:, :] = slope2
+                damping = max(damping * 0.2, 1e-6)
+                better = True
+                break
+            damping *= 8.0
+        if not better or gain < tolerance:
+            break
+    for i in range(p):
+        for j in range(p):
+            normal[i, j] = 0.0
+        normal[i, i] = max(ridge[i], 1e-12)
+    for i in range(m):
+        for k in range(n):
+            scaled[i, k] = 0.5 * slope[rows[i], k] / np.sqrt(y[k] + floor) if used[k] else 0.0
+    for i in range(m):
+        for j in range(i + 1):
+            total = 0.0
+            for k in range(n):
+                total += scaled[i, k] * scaled[j, k]
+            total *= load
+            if i == j:
+                total += ridge[rows[i]]
+            normal[rows[i], rows[j]] = total
+            normal[rows[j], rows[i]] = total
+    return cost

@@ -1,0 +1,405 @@
+"""Known phases held against a measured profile: cell, shift, widths and scale refined, alone or several together.
+
+Residuals are those of square-root profiles, in which strong lines do not decide alone and strengths that are off by a
+quarter (texture, disorder, calculated structures) are no catastrophe. The search starts on profiles that are broadened
+to most of a degree, where lines find their partners from afar, and ends on the profile as measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core.errors import InputError
+from powderlens.diffraction.phase import Phase
+from powderlens.pattern.background import noise_sigma, subtract_background
+from powderlens.pattern.pattern import Pattern
+from powderlens.pattern.wavelength import infer_radiation
+from powderlens.refine.candidate_kernel import SHARED, STRAINS, draw, refine
+from powderlens.refine.model import invariant_strains
+
+Floats = NDArray[np.float64]
+
+STEP_DEG = 0.04
+LEVELS = ((0.8, 0.2), (0.3, 0.08))
+"""FWHM that is added to every line, and step of the grid, degrees; the last level is the profile as measured."""
+POINTS = 2600
+"""Most points of the finest grid."""
+WIDTH_DEG = 0.12
+"""FWHM at which a fit starts."""
+FLOOR = 0.002
+"""Least share of the strongest point that is added under the root; noise raises it."""
+EVIDENCE = 400.0
+"""Weight of the squares of a root profile of norm 1 against priors: some 60 independent values, known to about a tenth
+of the whole."""
+SHIFT_SD_DEG = 0.07
+STRAIN_SD = 0.015
+"""How far a cell moves from the scale that retrieval found, relative; how likely its strain is, others weigh."""
+WIDTH_SD = 0.7
+"""Of the logarithm of a width."""
+MOST_LINES = 400
+WEAKEST = 0.001
+STRONG = 0.1
+"""Lines of at least this share of the strongest are asked for: are they there?"""
+
+
+@dataclass(frozen=True, eq=False)
+class Level:
+    """A measured profile on one grid.
+
+    Attributes:
+        first, step: degrees; blur: standard deviation that was added to every line, degrees.
+        root: (n,) sqrt(y + floor) - sqrt(floor), norm 1 for a floor of the same scale.
+        used: (n,) whether it was measured.
+        floor: under the root.
+    """
+
+    first: float
+    step: float
+    blur: float
+    root: Floats
+    used: NDArray[np.bool_]
+    floor: float
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A pattern ready for many candidates.
+
+    Attributes:
+        levels: the profile from the coarsest grid to the finest.
+        intensity: (n,) on the finest grid, without background and floor, strongest 1.
+        sigma: noise of a point there.
+        wavelength, share: lines of the radiation, A, shares summing to 1.
+        last_deg: end of the range.
+    """
+
+    levels: tuple[Level, ...]
+    intensity: Floats
+    sigma: float
+    wavelength: Floats
+    share: Floats
+    last_deg: float
+
+    @property
+    def two_theta_deg(self) -> Floats:
+        """(n,) the finest grid."""
+        fine = self.levels[-1]
+        return np.asarray(fine.first + fine.step * np.arange(len(fine.root)))
+
+    @property
+    def d_min_A(self) -> float:
+        """Smallest spacing in the range, with a margin for cells that shrink."""
+        return float(0.96 * self.wavelength.min() / (2 * np.sin(np.radians(min(self.last_deg + 0.5, 178.0) / 2))))
+
+    @classmethod
+    def of(cls, pattern: Pattern) -> Measured:
+        """Take the background off a pattern, and lay it on the grids.
+
+        Raises:
+            InputError: no wavelength.
+        """
+        if pattern.wavelength_A is None:
+            raise InputError(f"{pattern.source or 'pattern'}: no wavelength; give one")
+        flat, _ = subtract_background(pattern)
+        known = flat.measured_only()
+        radiation = pattern.radiation or infer_radiation(pattern.wavelength_A)
+        if radiation.ka2_A is None:
+            wavelength, share = np.array([radiation.ka1_A]), np.array([1.0])
+        else:
+            wavelength, share = np.array([radiation.ka1_A, radiation.ka2_A]), np.array([1.0, radiation.ka2_ratio])
+        x, y = known.two_theta_deg, known.intensity
+        return cls.on_grids(x, y, wavelength, share / share.sum())
+
+    @classmethod
+    def on_grids(cls, x: Floats, y: Floats, wavelength: Floats, share: Floats) -> Measured:
+        """From (n,) measured points without background."""
+        median = float(np.median(np.diff(x)))
+        step = max(STEP_DEG, median, (x[-1] - x[0]) / POINTS)
+        count = int((x[-1] - x[0]) / step) + 1
+        grid = x[0] + step * np.arange(count)
+        fine, used = _binned(x, y, grid, step, median)
+        fine = np.where(used, fine - _floor(fine[used]), 0.0)
+        top = float(fine.max())
+        fine = fine / top if top > 0 else fine
+        sigma = noise_sigma(fine[used])
+        levels = []
+        for fwhm, coarse in LEVELS:
+            every = max(1, round(coarse / step))
+            sd = fwhm / 2.354820045
+            smooth = _blurred(np.maximum(fine, -3 * sigma), used, sd / step)
+            part = slice(every // 2, None, every)
+            levels.append(_level(grid[part][0], step * every, sd, smooth[part], used[part], sigma * np.sqrt(step / (3.545 * sd))))
+        levels.append(_level(grid[0], step, 0.0, fine, used, sigma))
+        return cls(tuple(levels), fine, sigma, wavelength, share, float(grid[-1]))
+
+    def without(self, calculated: Floats) -> Measured:
+        """What is left of the profile when a calculated one, (n,) on the finest grid, is taken off."""
+        fine = self.levels[-1]
+        rest = np.where(fine.used, np.maximum(self.intensity - calculated, -2 * self.sigma), 0.0)
+        return Measured.on_grids(self.two_theta_deg[fine.used], rest[fine.used], self.wavelength, self.share)
+
+
+def _binned(x: Floats, y: Floats, grid: Floats, step: float, median: float) -> tuple[Floats, NDArray[np.bool_]]:
+    """Mean of the joined profile over each cell of a grid, and whether anything was measured there."""
+    edges = np.concatenate([grid - step / 2, [grid[-1] + step / 2]])
+    total = np.concatenate([[0.0], np.cumsum(np.diff(x) * (y[1:] + y[:-1]) / 2)])
+    inside = np.clip(edges, x[0], x[-1])
+    width = np.diff(inside)
+    mean = np.diff(np.interp(inside, x, total)) / np.maximum(width, 1e-9)
+    near = np.minimum(np.searchsorted(x, grid), len(x) - 1)
+    gap = np.minimum(np.abs(x[near] - grid), np.abs(x[np.maximum(near - 1, 0)] - grid))
+    return mean, (width > 0.25 * step) & (gap <= max(step, 3 * median))
+
+
+def _floor(y: Floats) -> float:
+    """The pedestal that noise stands on: the 30th percentile, where it is above zero."""
+    return float(np.quantile(y, 0.3)) if len(y) else 0.0
+
+
+def _blurred(y: Floats, used: NDArray[np.bool_], sd_points: float) -> Floats:
+    reach = int(np.ceil(3.3 * sd_points))
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sd_points) ** 2)
+    kernel /= kernel.sum()
+    weight = np.convolve(used.astype(float), kernel, mode="same")
+    out: Floats = np.convolve(np.where(used, y, 0.0), kernel, mode="same") / np.maximum(weight, 0.3)
+    return out
+
+
+def _level(first: float, step: float, blur: float, y: Floats, used: NDArray[np.bool_], sigma: float) -> Level:
+    floor = max(FLOOR * float(y.max(initial=1e-9)), 2.0 * sigma)
+    root = np.where(used, np.sqrt(np.maximum(y, 0.0) + floor) - np.sqrt(floor), 0.0)
+    return Level(float(first), float(step), float(blur), root, np.asarray(used), float(floor))
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseFit:
+    """One phase in a fit.
+
+    Attributes:
+        lattice: (3, 3) refined, rows are cell vectors, A.
+        strain: (3, 3) symmetric, Cartesian, of the entry's cell.
+        covariance: of the amounts of `basis`, (k, k).
+        basis: (k, 3, 3) invariant strains.
+        scale: of multiplicity * |F|^2 * LP, area in degrees; ln_scale_sd, standard deviation of its logarithm.
+        intensity: share of this phase in the calculated intensity.
+        missing: share (by intensity) of its strong lines that the measured profile lacks.
+        lines: how many families are in the range, the weakest left out.
+    """
+
+    lattice: Floats
+    strain: Floats
+    covariance: Floats
+    basis: Floats
+    scale: float
+    ln_scale_sd: float
+    intensity: float
+    missing: float
+    lines: int
+
+    @property
+    def mean_strain(self) -> float:
+        """Relative change of spacings, its mean over directions."""
+        return float(np.trace(self.strain) / 3)
+
+    @property
+    def shape_strain(self) -> float:
+        """Root mean square over the axes of what is left of the strain."""
+        rest = self.strain - self.mean_strain * np.eye(3)
+        return float(np.sqrt((rest**2).sum() / 3))
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A set of phases refined together.
+
+    Attributes:
+        phases: one for each, in the order given.
+        zero_shift_deg, displacement_deg: a line stands at 2theta + zero + displacement cos(theta).
+        constant_deg, rising_deg: FWHM = constant + rising tan(theta).
+        agreement: cosine of measured and calculated square-root profiles, 0 to 1.
+        explained: share of the measured intensity under the calculated profile.
+        calculated: (n,) on the finest grid of the `Measured`.
+        parameters: the whole vector, for fits that go on from here.
+    """
+
+    phases: tuple[PhaseFit, ...]
+    zero_shift_deg: float
+    displacement_deg: float
+    constant_deg: float
+    rising_deg: float
+    agreement: float
+    explained: float
+    calculated: Floats
+    parameters: Floats
+
+    @property
+    def shift_deg(self) -> float:
+        """Shift of a line near 40 degrees."""
+        return self.zero_shift_deg + 0.94 * self.displacement_deg
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    reciprocal: Floats
+    lattice: Floats
+    basis: Floats
+    hkl: Floats
+    strength: Floats
+
+
+@lru_cache(maxsize=4096)
+def _strains(key: tuple[bytes, bytes], count: int) -> Floats:
+    lattice = np.frombuffer(key[0]).reshape(3, 3)
+    return invariant_strains(lattice, np.frombuffer(key[1], np.int64).reshape(count, 3, 3))
+
+
+def _prepare(measured: Measured, phase: Phase) -> _Prepared:
+    """Lines in the range, the weakest left out, scaled to a strongest of 1 with LP."""
+    reciprocal = np.linalg.inv(phase.lattice).T
+    q = ((phase.hkl @ reciprocal) ** 2).sum(axis=1)
+    sine2 = 0.25 * measured.wavelength[0] ** 2 * q
+    first = np.sin(np.radians(max(measured.levels[-1].first - 0.7, 0.3) / 2)) ** 2
+    last = np.sin(np.radians(min(measured.last_deg + 0.7, 178.0) / 2)) ** 2
+    near = (sine2 > 0.94 * first) & (sine2 < min(1.06 * last, 0.999))
+    if not near.any():
+        raise InputError(f"{phase.name or 'phase'}: no reflection in the measured range")
+    hkl, strength, sine2 = phase.hkl[near].astype(float), phase.strength[near], sine2[near]
+    area = strength * (1 + (1 - 2 * sine2) ** 2) / (sine2 * np.sqrt(1 - sine2))
+    top = area.max()
+    if not top > 0:
+        raise InputError(f"{phase.name or 'phase'}: no reflection in the measured range")
+    keep = np.flatnonzero(area >= WEAKEST * top)
+    if len(keep) > MOST_LINES:
+        keep = keep[np.argsort(-area[keep])[:MOST_LINES]]
+    basis = _strains((phase.lattice.tobytes(), phase.rotations.tobytes()), len(phase.rotations))
+    return _Prepared(reciprocal, phase.lattice, basis, hkl[keep], strength[keep] / top)
+
+
+def fit(
+    measured: Measured,
+    phases: Sequence[Phase],
+    scales: Sequence[float],
+    *,
+    start: Fit | None = None,
+    sharp: bool = True,
+) -> Fit:
+    """Refine phases together.
+
+    Args:
+        measured: the pattern.
+        phases: their lines, see `diffraction.phase.phase_of`.
+        scales: spacings of the pattern over those of each entry, as retrieval found them.
+        start: a fit of the first of these phases to go on from; only the last phase is then searched for.
+        sharp: refine on the profile as measured, not only on broadened ones.
+
+    Raises:
+        InputError: a phase without lines in the range.
+    """
+    ready = [_prepare(measured, phase) for phase in phases]
+    offset, size = [], SHARED
+    for one in ready:
+        offset.append(size)
+        size += 1 + len(one.basis)
+    basis = np.zeros((len(ready), STRAINS, 3, 3))
+    for p, one in enumerate(ready):
+        basis[p, : len(one.basis)] = one.basis
+    lines = (
+        np.concatenate([one.hkl for one in ready]),
+        np.concatenate([one.strength for one in ready]),
+        np.repeat(np.arange(len(ready)), [len(one.hkl) for one in ready]),
+        np.stack([one.reciprocal for one in ready]),
+        basis,
+        np.array([len(one.basis) for one in ready]),
+        np.array(offset),
+        measured.wavelength,
+        measured.share,
+    )
+    par, centre, ridge = np.zeros(size), np.zeros(size), np.zeros(size)
+    par[2], par[3] = np.log(WIDTH_DEG), np.log(0.05)
+    centre[:] = par
+    ridge[:2], ridge[2:4] = SHIFT_SD_DEG**-2, WIDTH_SD**-2
+    known = 0 if start is None else len(start.phases)
+    for p, (one, scale) in enumerate(zip(ready, scales, strict=True)):
+        o, k = offset[p], len(one.basis)
+        # The same in all directions: the amounts whose sum is nearest to the unit tensor.
+        unit, *_ = np.linalg.lstsq(one.basis.reshape(k, 9).T, np.eye(3).ravel(), rcond=None)
+        par[o + 1 : o + 1 + k] = centre[o + 1 : o + 1 + k] = (scale - 1) * unit
+        ridge[o + 1 : o + 1 + k] = STRAIN_SD**-2
+    if start is not None:
+        par[: len(start.parameters)] = start.parameters
+    cost = 0.0
+    normal = np.zeros((size, size))
+    for number, level in enumerate(measured.levels):
+        last = number == len(measured.levels) - 1
+        if last and not sharp:
+            break
+        if start is not None and number < len(measured.levels) - 1 and len(ready) == known:
+            continue
+        n = len(level.root)
+        y, slope = np.zeros(n), np.zeros((size, n))
+        load = EVIDENCE / max(float((level.root**2).sum()), 1e-12)
+        free = np.ones(size, bool)
+        free[2:4] = last
+        if number == 0:
+            _set_scales(par, offset, known if start is not None else 0, level, lines, y, slope)
+        rounds, tolerance = ((12, 1e-3), (10, 1e-3), (12, 1e-3))[min(number, 2)]
+        cost = refine(
+            par, free, centre, ridge, level.root, level.used, level.floor, load, level.first, level.step,
+            *lines, level.blur, last, rounds, tolerance, y, slope, normal,
+        )  # fmt: skip
+    del cost
+    return _result(measured, ready, par, np.array(offset), lines, normal, sharp)
+
+
+def _set_scales(par: Floats, offset: list[int], known: int, level: Level, lines: tuple, y: Floats, slope: Floats) -> None:  # type: ignore[type-arg]
+    """Scales at which the areas of calculated and measured profile agree, for phases that have none yet."""
+    for o in offset[known:]:
+        par[o] = 0.0
+    draw(par, level.first, level.step, *lines, level.blur, False, y, slope)
+    measured = np.where(level.used, (level.root + np.sqrt(level.floor)) ** 2 - level.floor, 0.0)
+    for o in offset[known:]:
+        shape = slope[o]
+        # In root space: sum root * sqrt(shape) / sum shape, squared.
+        overlap = float((np.sqrt(measured) * np.sqrt(np.maximum(shape, 0)))[level.used].sum())
+        par[o] = 2 * np.log(max(overlap / max(float(shape[level.used].sum()), 1e-12), 1e-6))
+
+
+def _result(measured: Measured, ready: list[_Prepared], par: Floats, offset: NDArray[np.int64], lines: tuple, normal: Floats, sharp: bool) -> Fit:  # type: ignore[type-arg]
+    level = measured.levels[-1] if sharp else measured.levels[-2]
+    n = len(level.root)
+    y, slope = np.zeros(n), np.zeros((len(par), n))
+    draw(par, level.first, level.step, *lines, level.blur, sharp, y, slope)
+    used = level.used
+    root = np.sqrt(y + level.floor) - np.sqrt(level.floor)
+    norm = np.sqrt(float((level.root[used] ** 2).sum()) * float((root[used] ** 2).sum()))
+    agreement = float((level.root[used] * root[used]).sum()) / norm if norm > 0 else 0.0
+    observed = np.where(used, (level.root + np.sqrt(level.floor)) ** 2 - level.floor, 0.0)
+    explained = float(np.minimum(observed, y)[used].sum()) / max(float(observed[used].sum()), 1e-12)
+    try:
+        covariance = np.linalg.inv(normal)
+    except np.linalg.LinAlgError:
+        covariance = np.full_like(normal, np.nan)
+    total = float(y[used].sum())
+    out = []
+    for p, one in enumerate(ready):
+        o, k = int(offset[p]), len(one.basis)
+        amounts = par[o + 1 : o + 1 + k]
+        strain = np.einsum("k,kij->ij", amounts, one.basis)
+        own = slope[o]
+        strong = own > STRONG * own.max(initial=0.0)
+        lacking = np.maximum(own - (observed + np.maximum(own - y, 0)) / 0.5, 0.0)
+        out.append(
+            PhaseFit(
+                one.lattice @ (np.eye(3) + strain), strain, covariance[o + 1 : o + 1 + k, o + 1 : o + 1 + k], one.basis,
+                float(np.exp(par[o])), float(np.sqrt(max(covariance[o, o], 0.0))),
+                float(own[used].sum()) / max(total, 1e-12),
+                float(lacking[used & strong].sum()) / max(float(own[used & strong].sum()), 1e-12),
+                len(one.hkl),
+            )
+        )  # fmt: skip
+    return Fit(tuple(out), float(par[0]), float(par[1]), float(np.exp(par[2])), float(np.exp(par[3])), agreement, explained, y, par)
