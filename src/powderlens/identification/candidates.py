@@ -17,8 +17,8 @@ from powderlens.identification.hypotheses import (
     QUANTITIES,
     SHIFT_SD_DEG,
 )
-from powderlens.library.retrieve import Retrieval, on_axis
-from powderlens.library.store import PhaseLibrary
+from powderlens.library.retrieve import Axis, on_axis
+from powderlens.library.shelf import Shelf
 from powderlens.refine.candidates import Fit, Measured, fit
 
 Floats = NDArray[np.float64]
@@ -44,31 +44,34 @@ class Candidate:
     fit: Fit
 
 
-def single_candidates(measured: Measured, retrieval: Retrieval) -> list[Candidate]:
-    """Phases of the library, each refined alone, best agreement first."""
-    library = retrieval.library
-    axis = on_axis(
+def axis_of(measured: Measured) -> Axis:
+    """A pattern on retrieval's axis."""
+    return on_axis(
         measured.two_theta_deg,
         measured.intensity,
         measured.levels[-1].used,
         float((measured.wavelength * measured.share).sum()),
     )
-    allowance = np.where(library.measured, 0.0, CALCULATED_ALLOWANCE).astype(np.float32)
-    found = retrieval(axis, RETRIEVED, allowance=allowance)
+
+
+def single_candidates(measured: Measured, library: Shelf) -> list[Candidate]:
+    """Phases of the library, each refined alone, best agreement first."""
+    found = library.retrieve(axis_of(measured), RETRIEVED, CALCULATED_ALLOWANCE)
+    allowance = np.where(library.measured[found.row], 0.0, CALCULATED_ALLOWANCE)
     rough: list[tuple[float, int, Fit, Phase]] = []
-    for row, scale in zip(found.row.tolist(), found.scale.tolist(), strict=True):
+    for row, scale, extra in zip(found.row.tolist(), found.scale.tolist(), allowance.tolist(), strict=True):
         try:
             phase = library.lines(row, measured.d_min_A)
             first = fit(measured, [phase], [scale], sharp=False)
         except InputError:
             continue
-        rough.append((first.agreement + allowance[row], row, first, phase))
+        rough.append((first.agreement + extra, row, first, phase))
     rough.sort(key=lambda item: -item[0])
     out = [Candidate((row,), fit(measured, [phase], [1.0], start=first)) for _, row, first, phase in rough[:SHARPENED]]
     return sorted(out, key=lambda one: -one.fit.agreement)
 
 
-def quantities(library: PhaseLibrary, candidates: Sequence[Candidate]) -> Floats:
+def quantities(library: Shelf, candidates: Sequence[Candidate]) -> Floats:
     """(k, `QUANTITIES`) of each candidate."""
     out = np.zeros((len(candidates), len(QUANTITIES)))
     for i, one in enumerate(candidates):
@@ -94,6 +97,6 @@ def quantities(library: PhaseLibrary, candidates: Sequence[Candidate]) -> Floats
     return out
 
 
-def groups(library: PhaseLibrary, candidates: Sequence[Candidate]) -> NDArray[np.int64]:
+def groups(library: Shelf, candidates: Sequence[Candidate]) -> NDArray[np.int64]:
     """(k,) index of the group of each candidate's main phase, of an enantiomorphic pair the lower."""
     return np.asarray(LOWER[library.space_group[[one.rows[0] for one in candidates]].astype(np.int64) - 1], np.int64)

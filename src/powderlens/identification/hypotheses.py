@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256
 from powderlens.identification.evidence import GROUP_TO_SYSTEM, GROUPS, log_softmax
-from powderlens.symmetry.groups import symbol
 
 Floats = NDArray[np.float64]
 
@@ -72,6 +71,7 @@ class Calibration:
         alone: the same for a phase that is not known.
         prior: exponent of mineral share over training share of a group, with which the network's opinion is corrected.
         unknown: log-weight of "none of these", which the pattern's own `noise` does not change.
+        correction: (230,) ln of the share of each group among minerals over its share in the network's training.
         doubt: 0 to 1, weight of the answer without any phase: labels and structures disagree now and then.
         model, library: sha256 of the weights and the library that it was made with.
         made: the command, seed and numbers of patterns.
@@ -83,6 +83,7 @@ class Calibration:
     prior: float
     unknown: float
     doubt: float
+    correction: list[float]
     model: str = ""
     library: str = ""
     made: str = ""
@@ -116,20 +117,18 @@ class Calibration:
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence1:
+class Known:
     """What is known of one pattern before it is weighed.
 
     Attributes:
         quantities: (k, quantities) of each hypothesis with phases.
         group: (k,) index of the space group of its main phase, of an enantiomorphic pair the lower.
         network: (230,) log-probabilities of a network, -inf where it was not taught; None where none was asked.
-        correction: (230,) ln of mineral share over training share of each group.
     """
 
     quantities: Floats
     group: NDArray[np.int64]
     network: Floats | None
-    correction: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,14 +148,19 @@ class Posterior:
     system: Floats
 
 
-def weigh(evidence: Evidence1, calibration: Calibration) -> Posterior:
+def weigh(evidence: Known, calibration: Calibration) -> Posterior:
     """The belief in every hypothesis."""
     opinion = np.full(GROUPS, -np.log(GROUPS))
     if evidence.network is not None:
-        opinion = log_softmax(np.maximum(evidence.network + calibration.prior * evidence.correction, -60.0))
+        opinion = log_softmax(
+            np.maximum(evidence.network + calibration.prior * np.array(calibration.correction), -60.0)
+        )
     folded = np.full(GROUPS, -np.inf)
     np.logaddexp.at(folded, LOWER, opinion)
     none = log_softmax(np.where(np.isfinite(folded), calibration.alone * folded, -np.inf))
+    if not len(evidence.group):
+        group = np.exp(none)
+        return Posterior(np.zeros(0), group, group, group @ GROUP_TO_SYSTEM)
     exponent = calibration.network if evidence.network is not None else 0.0
     known = evidence.quantities @ calibration.vector() + exponent * folded[evidence.group]
     everything = np.concatenate([known, calibration.unknown + none])
@@ -166,8 +170,3 @@ def weigh(evidence: Evidence1, calibration: Calibration) -> Posterior:
     group = p_none.copy()
     np.add.at(group, evidence.group, p_known)
     return Posterior(p_known, p_none, group, group @ GROUP_TO_SYSTEM)
-
-
-def group_symbol(number: int) -> str:
-    """Symbol of a group."""
-    return symbol(number)

@@ -12,57 +12,56 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core.cell import CELL_NAMES
-from powderlens.core.errors import InputError, PatternError, PowderlensError
-from powderlens.identification.answer import Answer, Group, KnownPhase, System
-from powderlens.identification.evidence import EVIDENCE, Evidence, Prediction, join, system_belief, weights_for
-from powderlens.library.search import Matches, Search
-from powderlens.library.table import LibraryTable
+from powderlens.core.errors import InputError, PowderlensError
+from powderlens.identification.answer import Answer
+from powderlens.identification.candidates import Candidate, groups, quantities, single_candidates
+from powderlens.identification.checks import look
+from powderlens.identification.evidence import EVIDENCE, Evidence, Prediction, network_opinion
+from powderlens.identification.hypotheses import Calibration, Known, Posterior, weigh
+from powderlens.identification.mixtures import mixtures
+from powderlens.identification.write_answer import Asked, write_answer
+from powderlens.library.shelf import ElementFilter, Shelf
 from powderlens.models.runtime import Model, load_model
 from powderlens.models.weights import DEFAULT_MODEL, find_weights
-from powderlens.pattern.background import noise_sigma
-from powderlens.pattern.grid import Grid, convert_two_theta
-from powderlens.pattern.pattern import MIN_POINTS, Pattern
-from powderlens.pattern.prepare import Prepared, prepare
+from powderlens.pattern.grid import Grid
+from powderlens.pattern.pattern import Pattern
+from powderlens.pattern.prepare import prepare
 from powderlens.pattern.read import read_pattern
 from powderlens.pattern.wavelength import parse_radiation
-from powderlens.symmetry.groups import SYSTEMS, symbol
+from powderlens.refine.candidates import Measured
 
-SHOWN_PHASES, DRAWN_PHASES = 10, 3
-SYMBOLS = tuple(symbol(number) for number in range(1, 231))
 BATCH = 64
-LEAST_HEIGHT = 6.0
-"""A pattern whose highest point is lower than this, in units of the noise, shows no reflection."""
 LITTLE_COVER = 0.4
 """A range below this share of the network's grid is warned of."""
 
 
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """A pattern that can be asked about.
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What is looked for.
 
     Attributes:
-        pattern: as it came.
-        prepared: on the network's grid.
-        network_reads: (points,) what the network reads of it; None where it is not asked.
-        warnings: what the reader should know.
+        libraries: files of the user's, added to the shipped one.
+        shipped: ask the shipped library too.
+        elements: which a phase may have.
+        max_phases: most phases of a mixture.
+        max_strain: how far a cell may be from its entry's, relative.
+        time_limit_s: of a pattern; None for none.
     """
 
-    pattern: Pattern
-    prepared: Prepared
-    network_reads: NDArray[np.float32] | None
-    warnings: list[str]
+    libraries: tuple[str, ...] = ()
+    shipped: bool = True
+    elements: ElementFilter = ElementFilter()
+    max_phases: int = 4
+    max_strain: float = 0.03
+    time_limit_s: float | None = None
 
-
-@dataclass(frozen=True, eq=False)
-class Belief:
-    """What is believed of one pattern: (7,) systems, (230,) groups, (k,) phases, its k matches, the network's cell."""
-
-    system: NDArray[np.float64]
-    group: NDArray[np.float64]
-    phase: NDArray[np.float64]
-    matches: Matches | None
-    niggli: NDArray[np.float32] | None
+    def __post_init__(self) -> None:
+        if not 1 <= self.max_phases <= 4:
+            raise InputError(f"max phases {self.max_phases}: 1 to 4 can be told apart in one pattern")
+        if not 0.002 <= self.max_strain <= 0.15:
+            raise InputError(f"max strain {self.max_strain:g}: 0.002 to 0.15, relative, such as 0.03")
+        if self.time_limit_s is not None and not self.time_limit_s > 0:
+            raise InputError(f"time limit {self.time_limit_s:g} s must be positive")
 
 
 class Identifier:
@@ -72,21 +71,33 @@ class Identifier:
         evidence: "network", "library" or "all".
         model: name of a shipped network, or an exported FILE.onnx with its card beside it.
         threads: for the network; 0 lets the runtime choose.
+        search: what is looked for, and where.
+        calibration: file of `powderlens calibrate`; None is the one that ships.
 
     Attributes:
         model: the network.
         grid: its grid.
-        search: the library on that grid; None where it is not asked.
-        weights: how loudly each speaks.
+        shelf: the libraries; None where none is asked.
+        calibration: how much each kind of evidence counts.
 
     Raises:
-        InputError: unknown evidence or model, or a network alone that says nothing of symmetry.
+        InputError: unknown evidence or model, a library that cannot be read, or a network alone that says nothing of
+            symmetry.
     """
 
-    def __init__(self, evidence: Evidence = "all", *, model: str | Path = DEFAULT_MODEL, threads: int = 0) -> None:
+    def __init__(
+        self,
+        evidence: Evidence = "all",
+        *,
+        model: str | Path = DEFAULT_MODEL,
+        threads: int = 0,
+        search: Search | None = None,
+        calibration: Path | None = None,
+    ) -> None:
         if evidence not in EVIDENCE:
             raise InputError(f"evidence {evidence!r}: choose one of {', '.join(EVIDENCE)}")
         self.evidence: Evidence = evidence
+        self.search = search or Search()
         self.model: Model = load_model(model, threads=threads)
         self.grid: Grid = self.model.grid
         self._knows = {task.name for task in self.model.weights.tasks}
@@ -95,17 +106,23 @@ class Identifier:
                 f"{self.model.card.id}: answers with a cell and says nothing of symmetry; ask it together with the "
                 "library, evidence all"
             )
-        self.search = None if evidence == "network" else Search(LibraryTable.load(), self.grid)
-        self.weights, calibrated = weights_for(self.model.name)
-        self._remarks = [] if evidence == "library" else _remarks(self.model, evidence, calibrated=calibrated)
+        self.shelf: Shelf | None = None
+        if evidence != "network":
+            s = self.search
+            self.shelf = Shelf(s.libraries, shipped=s.shipped, elements=s.elements, max_strain=s.max_strain)
+        self.calibration, self._calibration_sha = Calibration.load(calibration)
+        fits = self.model.name == self.calibration.model and (
+            self.shelf is None or self.shelf.sha256 == self.calibration.library
+        )
+        self.calibrated = self._calibration_sha if fits else "uncalibrated"
+        self._remarks = [] if evidence == "library" else _remarks(self.model, evidence, calibrated=fits)
 
     def identify(self, pattern: Pattern) -> Answer:
         """The answer for one pattern.
 
         Raises:
             WavelengthError: a pattern without wavelength.
-            InputError: a pattern outside the grid, one in which no reflection stands out, or one measured in part for a
-                network that reads no mask.
+            InputError: a pattern outside the grid, or one measured in part for a network that reads no mask.
         """
         answer = next(self.identify_many([pattern]))
         if isinstance(answer, PowderlensError):
@@ -129,16 +146,17 @@ class Identifier:
                     asked.append(self.prepare(pattern))
                 except PowderlensError as error:
                     asked.append(error)
-            answers = iter(self._answer([one for one in asked if isinstance(one, Asked)]))
+            good = [one for one in asked if isinstance(one, Asked)]
+            said = iter(self.predictions(good))
             for one in asked:
-                yield one if isinstance(one, PowderlensError) else next(answers)
+                yield one if isinstance(one, PowderlensError) else self._answer(one, next(said))
 
     def prepare(self, pattern: Pattern) -> Asked:
         """What network and library read of a pattern, and what to warn of.
 
         Raises:
             WavelengthError: no wavelength.
-            InputError: nothing on the grid, no reflection, or a pattern measured in part for a network without mask.
+            InputError: nothing on the grid, or a pattern measured in part for a network without mask.
         """
         warnings: list[str] = []
         if pattern.metadata.get("probe") == "neutron":
@@ -147,13 +165,6 @@ class Identifier:
         if prepared.background:
             warnings.append("a background was estimated and subtracted")
         mask = prepared.mask
-        height, points = _height(prepared.flat[mask]), int(mask.sum())
-        if points < MIN_POINTS or height < LEAST_HEIGHT:
-            raise PatternError(
-                f"{pattern.source or 'pattern'}: no reflection stands out in the measured range "
-                f"({points} points on the network's grid, the highest {height:.1f} times the noise; "
-                f"{MIN_POINTS} points and {LEAST_HEIGHT:g} times are needed); measure longer, or another range"
-            )
         if mask.mean() < LITTLE_COVER:
             low, high = self.grid.two_theta_deg[mask][[0, -1]]
             warnings.append(
@@ -164,110 +175,63 @@ class Identifier:
         if self.evidence != "library":
             of = self.model.weights
             reads = prepared.for_network(floor=of.floor, mask=of.mask, name=self.model.card.id)
-        return Asked(pattern, prepared, reads, warnings)
+        measured = Measured.of(pattern)
+        return Asked(pattern, prepared, measured, look(measured), reads, warnings)
 
-    def evidence_of(self, asked: Sequence[Asked]) -> tuple[Prediction | None, Matches | None]:
-        """What network and library say of patterns, before they are joined; None for one not asked."""
-        said, found = None, None
+    def predictions(self, asked: Sequence[Asked]) -> list[Prediction | None]:
+        """What the network says of each pattern."""
+        if self.evidence == "library" or not asked:
+            return [None] * len(asked)
+        of = self.model.weights
+        x = np.stack([one.network_reads for one in asked if one.network_reads is not None])
         mask = np.stack([one.prepared.mask for one in asked])
-        if self.evidence != "library":
-            of = self.model.weights
-            x = np.stack([one.network_reads for one in asked if one.network_reads is not None])
-            said = Prediction.of(of.tasks, self.model(x, mask if of.mask else None))
-        if self.search is not None:
-            flat = np.stack([one.prepared.above_floor for one in asked])
-            found = self.search(np.stack([flat, mask], axis=1, dtype=np.float32))
-        return said, found
+        said = Prediction.of(of.tasks, self.model(x, mask if of.mask else None))
+        return [said.take(slice(i, i + 1)) for i in range(len(asked))]
 
-    def _answer(self, asked: Sequence[Asked]) -> list[Answer]:
-        if not asked:
+    def candidates(self, asked: Asked) -> list[Candidate]:
+        """Phases, alone and mixed, refined against the pattern; none where nothing stands out."""
+        if self.shelf is None or not asked.sight.lines:
             return []
-        prediction, matches = self.evidence_of(asked)
-        group, phase = join(prediction, matches, self.weights)
-        system = system_belief(group, prediction, self.weights)
-        niggli = None if prediction is None else prediction.niggli
-        answers = []
-        for i, one in enumerate(asked):
-            near = None if matches is None else matches.take(np.array([i]))
-            cell = None if niggli is None else niggli[i]
-            answers.append(self._one(one, Belief(system[i], group[i], phase[i], near, cell)))
-        return answers
+        single = single_candidates(asked.measured, self.shelf)
+        if self.search.max_phases == 1:
+            return single
+        return single + mixtures(asked.measured, self.shelf, single, self.search.max_phases)
 
-    def _one(self, asked: Asked, belief: Belief) -> Answer:
-        pattern = asked.pattern
-        assert pattern.wavelength_A is not None
-        phases: list[KnownPhase] = []
-        leans_on = None
-        cell, cell_from = belief.niggli, "none" if belief.niggli is None else "network"
-        if belief.matches is not None and self.search is not None:
-            row, score = belief.matches.row[0], belief.matches.score[0]
-            named = self._by_name(row, score, belief.phase)
-            best, probability = named[0]
-            if probability > 0.5:
-                leans_on = self._name(row[best])
-            if leans_on or cell is None:
-                cell, cell_from = self.search.table.niggli[row[best]], self._name(row[best])
-            phases = [
-                self._phase(row[k], float(score[k]), p, pattern.wavelength_A if n < DRAWN_PHASES else None)
-                for n, (k, p) in enumerate(named[:SHOWN_PHASES])
-            ]
-        return Answer(
-            file=pattern.source,
-            wavelength_A=float(pattern.wavelength_A),
-            model="none" if self.evidence == "library" else self.model.name,
+    def gathered(self, asked: Asked, prediction: Prediction | None) -> tuple[list[Candidate], Known]:
+        """The hypotheses of a pattern, and what is known of each, before they are weighed."""
+        found = self.candidates(asked)
+        opinion = None if prediction is None else network_opinion(prediction)
+        if self.shelf is None:
+            return [], Known(np.zeros((0, 0)), np.zeros(0, np.int64), opinion)
+        return found, Known(quantities(self.shelf, found), groups(self.shelf, found), opinion)
+
+    def _answer(self, asked: Asked, prediction: Prediction | None) -> Answer:
+        found, known = self.gathered(asked, prediction)
+        posterior: Posterior = weigh(known, self.calibration)
+        niggli: NDArray[np.float32] | None = None if prediction is None else prediction.niggli
+        return write_answer(
+            asked,
+            found,
+            posterior,
+            self.shelf,
             evidence=self.evidence,
-            crystal_system=[System(SYSTEMS[s], p) for s, p in _ranked(belief.system)],
-            space_group=[Group(g + 1, SYMBOLS[g], p) for g, p in _ranked(belief.group)] if self._tells_groups else [],
-            lattice={} if cell is None else {key: float(v) for key, v in zip(CELL_NAMES, cell, strict=True)},
-            lattice_source=cell_from,
-            phases=phases,
-            leans_on=leans_on,
-            warnings=[*asked.warnings, *self._remarks],
+            model="none" if self.evidence == "library" else self.model.name,
+            network_cell=None if niggli is None else niggli[0],
+            tells_groups=self.shelf is not None or bool(self._knows & {"space_group", "extinction_class"}),
+            calibration=self.calibrated,
+            remarks=self._remarks,
         )
-
-    @property
-    def _tells_groups(self) -> bool:
-        """Whether anything that is asked tells space groups of one system apart."""
-        return self.search is not None or bool(self._knows & {"space_group", "extinction_class"})
-
-    def _by_name(
-        self, row: NDArray[np.int64], score: NDArray[np.float32], phase: NDArray[np.float64]
-    ) -> list[tuple[int, float]]:
-        """The likeliest entry of each differently named phase with the probability of the name, likeliest first."""
-        total: dict[str, float] = {}
-        entry: dict[str, int] = {}
-        for k in np.lexsort((-score, -phase)):
-            name = self._name(row[k])
-            total[name] = total.get(name, 0.0) + float(phase[k])
-            entry.setdefault(name, int(k))
-        return sorted(((k, total[name]) for name, k in entry.items()), key=lambda item: -item[1])
-
-    def _name(self, row: np.int64) -> str:
-        assert self.search is not None
-        return str(self.search.table.name[row]) or str(self.search.table.formula[row])
-
-    def _phase(self, row: np.int64, score: float, probability: float, wavelength_A: float | None) -> KnownPhase:
-        """A phase of the library; its lines at a wavelength, or without lines."""
-        assert self.search is not None
-        table, lines = self.search.table, None
-        if wavelength_A is not None:
-            d_A, intensity = table.lines(int(row))
-            angle = convert_two_theta(np.degrees(2 * np.arcsin(0.5 / d_A)), 1.0, wavelength_A)
-            reached = np.isfinite(angle)
-            lines = (angle[reached], intensity[reached])
-        formula, source = str(table.formula[row]), str(table.source[row])
-        return KnownPhase(self._name(row), formula, source, score, probability, lines)
 
 
 def _remarks(model: Model, evidence: Evidence, *, calibrated: bool) -> list[str]:
     """What to say of every answer of a network that is not the one the evidence was weighed for."""
     tasks, said = {task.name: task for task in model.weights.tasks}, []
     if not calibrated:
-        said.append(f"the probabilities of {model.name} are its own: no measured pattern has calibrated them")
+        said.append(f"the probabilities of {model.name} are uncalibrated; `powderlens calibrate` makes them honest")
     if "space_group" in tasks:
         count = tasks["space_group"].outputs
-        if count < len(SYMBOLS):
-            said.append(f"{model.name} knows {count} of the {len(SYMBOLS)} space groups and never names another")
+        if count < 230:
+            said.append(f"{model.name} knows {count} of the 230 space groups and never names another")
     elif "extinction_class" in tasks:
         said.append(f"{model.name} tells extinction classes apart; the groups of one share its probability evenly")
     elif "crystal_system" in tasks:
@@ -280,34 +244,13 @@ def _remarks(model: Model, evidence: Evidence, *, calibrated: bool) -> list[str]
     return said
 
 
-def _height(intensity: NDArray[np.float64]) -> float:
-    """How far the highest point stands above the median, in units of the noise, both after a mean of five points.
-
-    Pure noise on 4,250 points reaches about 4.
-    """
-    if len(intensity) < MIN_POINTS:
-        return 0.0
-    smooth = np.convolve(intensity, np.full(5, 0.2), mode="valid")
-    top = float(smooth.max() - np.median(smooth))
-    # Peaks raise the mean bend of the profile: this noise is never too small, and costs no sorting.
-    noise = 1.2533 * float(np.abs(np.diff(intensity, n=2)).mean()) / np.sqrt(6.0 * 5.0)
-    if top > LEAST_HEIGHT * noise:
-        return top / noise if noise > 0 else np.inf
-    noise = noise_sigma(intensity) / np.sqrt(5.0)
-    return top / noise if noise > 0 else (np.inf if top > 0 else 0.0)
-
-
-def _ranked(probability: NDArray[np.float64]) -> Iterator[tuple[int, float]]:
-    order = np.argsort(-probability, kind="stable")
-    return zip(order.tolist(), probability[order].tolist(), strict=True)
-
-
 def identify(
     pattern: Pattern | str | os.PathLike[str],
     *,
     wavelength: str | float | None = None,
     evidence: Evidence = "all",
     model: str | Path = DEFAULT_MODEL,
+    search: Search | None = None,
 ) -> Answer:
     """Identify one measured pattern.
 
@@ -319,12 +262,13 @@ def identify(
         wavelength: angstrom or an anode line such as "CuKa", when the file does not say it or says it wrongly.
         evidence: "network", "library" or "all".
         model: see `Identifier`.
+        search: which libraries, elements and how many phases; see `Search`.
 
     Returns:
         Ranked crystal systems, space groups, cell and phases with probabilities.
 
     Raises:
-        InputError: unreadable file, no such model, no wavelength, nothing to see in the measured range.
+        InputError: unreadable file, no such model, no wavelength.
     """
     if not isinstance(pattern, Pattern):
         pattern = read_pattern(pattern, wavelength=wavelength)
@@ -332,9 +276,9 @@ def identify(
         radiation = parse_radiation(wavelength)
         pattern = replace(pattern, wavelength_A=radiation.wavelength_A, radiation=radiation)
     weights = find_weights(model)
-    return _kept(evidence, str(model), weights.stat().st_mtime_ns).identify(pattern)
+    return _kept(evidence, str(model), weights.stat().st_mtime_ns, search).identify(pattern)
 
 
 @lru_cache(maxsize=len(EVIDENCE))
-def _kept(evidence: Evidence, model: str, changed_ns: int) -> Identifier:
-    return Identifier(evidence, model=model)
+def _kept(evidence: Evidence, model: str, changed_ns: int, search: Search | None) -> Identifier:
+    return Identifier(evidence, model=model, search=search)

@@ -22,7 +22,7 @@ TO_FWHM = 2.3548200450309493
 DEG = 180.0 / np.pi
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, error_model="numpy")
 def deformed(reciprocal, basis, amounts):  # type: ignore[no-untyped-def]
     """(3, 3) rows a*, b*, c* of a cell L (1 + E): R (1 + E)^-1, E the sum of the symmetric strains."""
     m = np.eye(3)
@@ -45,7 +45,7 @@ def deformed(reciprocal, basis, amounts):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, error_model="numpy")
 def draw(  # type: ignore[no-untyped-def]
     par, first, step, hkl, strength, owner, reciprocal, basis, strains, offset, wavelength, share, blur, sharp, y, slope
 ):
@@ -82,11 +82,16 @@ def draw(  # type: ignore[no-untyped-def]
         q = g0 * g0 + g1 * g1 + g2 * g2
         for s in range(strains[p]):
             b = basis[p, s]
-            moves[s] = -2.0 * DEG * (
-                g0 * (b[0, 0] * g0 + b[0, 1] * g1 + b[0, 2] * g2)
-                + g1 * (b[1, 0] * g0 + b[1, 1] * g1 + b[1, 2] * g2)
-                + g2 * (b[2, 0] * g0 + b[2, 1] * g1 + b[2, 2] * g2)
-            ) / q
+            moves[s] = (
+                -2.0
+                * DEG
+                * (
+                    g0 * (b[0, 0] * g0 + b[0, 1] * g1 + b[0, 2] * g2)
+                    + g1 * (b[1, 0] * g0 + b[1, 1] * g1 + b[1, 2] * g2)
+                    + g2 * (b[2, 0] * g0 + b[2, 1] * g1 + b[2, 2] * g2)
+                )
+                / q
+            )
         scale = np.exp(par[offset[p]]) * strength[i]
         for e in range(len(wavelength)):
             sine = 0.5 * wavelength[e] * np.sqrt(q)
@@ -116,8 +121,7 @@ def draw(  # type: ignore[no-untyped-def]
                     slope[0, k] += by_place
                     slope[1, k] += by_place * cosine
                     by_width = area * (
-                        bell * ((u / sigma) ** 2 - 1.0) / width
-                        + tail * (2.0 * w * w / (1.0 + w * w) - 1.0) / width
+                        bell * ((u / sigma) ** 2 - 1.0) / width + tail * (2.0 * w * w / (1.0 + w * w) - 1.0) / width
                     )
                     slope[2, k] += by_width * constant
                     slope[3, k] += by_width * rising * tangent
@@ -145,7 +149,7 @@ def draw(  # type: ignore[no-untyped-def]
                     ratio *= ratio2
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, error_model="numpy")
 def cholesky_solve(a, b):  # type: ignore[no-untyped-def]
     """x of a x = b for a symmetric positive (p, p) matrix, which is overwritten by its factor; False where it is not."""
     p = len(b)
@@ -171,7 +175,7 @@ def cholesky_solve(a, b):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, error_model="numpy")
 def cost_of(root, y, used, floor, par, centre, ridge, load):  # type: ignore[no-untyped-def]
     """Sum of squares of the square-root profile and of the priors."""
     total = 0.0
@@ -186,7 +190,7 @@ def cost_of(root, y, used, floor, par, centre, ridge, load):  # type: ignore[no-
     return total
 
 
-@njit(cache=True, fastmath=True)
+@njit(cache=True, fastmath=True, error_model="numpy")
 def refine(  # type: ignore[no-untyped-def]
     par, free, centre, ridge, root, used, floor, load, first, step, hkl, strength, owner, reciprocal, basis, strains,
     offset, wavelength, share, blur, sharp, rounds, tolerance, y, slope, normal,
@@ -207,7 +211,24 @@ def refine(  # type: ignore[no-untyped-def]
         The cost at the end.
     """
     p, n = len(par), len(root)
-    draw(par, first, step, hkl, strength, owner, reciprocal, basis, strains, offset, wavelength, share, blur, sharp, y, slope)
+    draw(
+        par,
+        first,
+        step,
+        hkl,
+        strength,
+        owner,
+        reciprocal,
+        basis,
+        strains,
+        offset,
+        wavelength,
+        share,
+        blur,
+        sharp,
+        y,
+        slope,
+    )
     cost = cost_of(root, y, used, floor, par, centre, ridge, load)
     damping = 1e-3
     a, b, trial = np.zeros((p, p)), np.zeros(p), np.empty(p)
@@ -257,7 +278,24 @@ def refine(  # type: ignore[no-untyped-def]
             # Widths stay between 0.01 and 2 degrees, scales and shifts finite.
             trial[2] = min(max(trial[2], -4.6), 0.7)
             trial[3] = min(max(trial[3], -6.0), 0.7)
-            draw(trial, first, step, hkl, strength, owner, reciprocal, basis, strains, offset, wavelength, share, blur, sharp, y2, slope2)
+            draw(
+                trial,
+                first,
+                step,
+                hkl,
+                strength,
+                owner,
+                reciprocal,
+                basis,
+                strains,
+                offset,
+                wavelength,
+                share,
+                blur,
+                sharp,
+                y2,
+                slope2,
+            )
             new = cost_of(root, y2, used, floor, trial, centre, ridge, load)
             if new < cost:
                 gain = (cost - new) / cost

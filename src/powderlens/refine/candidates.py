@@ -74,6 +74,8 @@ class Measured:
         levels: the profile from the coarsest grid to the finest.
         intensity: (n,) on the finest grid, without background and floor, strongest 1.
         sigma: noise of a point there.
+        unit: intensity of the pattern where `intensity` is 1.
+        background: (n,) what was taken off, in units of the pattern.
         wavelength, share: lines of the radiation, A, shares summing to 1.
         last_deg: end of the range.
     """
@@ -81,6 +83,8 @@ class Measured:
     levels: tuple[Level, ...]
     intensity: Floats
     sigma: float
+    unit: float
+    background: Floats
     wavelength: Floats
     share: Floats
     last_deg: float
@@ -112,20 +116,25 @@ class Measured:
             wavelength, share = np.array([radiation.ka1_A]), np.array([1.0])
         else:
             wavelength, share = np.array([radiation.ka1_A, radiation.ka2_A]), np.array([1.0, radiation.ka2_ratio])
-        x, y = known.two_theta_deg, known.intensity
-        return cls.on_grids(x, y, wavelength, share / share.sum())
+        under = pattern.measured_only().intensity - known.intensity
+        return cls.on_grids(known.two_theta_deg, known.intensity, wavelength, share / share.sum(), under)
 
     @classmethod
-    def on_grids(cls, x: Floats, y: Floats, wavelength: Floats, share: Floats) -> Measured:
-        """From (n,) measured points without background."""
+    def on_grids(
+        cls, x: Floats, y: Floats, wavelength: Floats, share: Floats, background: Floats | None = None
+    ) -> Measured:
+        """From (n,) measured points without background, and the background that was taken off."""
         median = float(np.median(np.diff(x)))
         step = max(STEP_DEG, median, (x[-1] - x[0]) / POINTS)
         count = int((x[-1] - x[0]) / step) + 1
         grid = x[0] + step * np.arange(count)
         fine, used = _binned(x, y, grid, step, median)
-        fine = np.where(used, fine - _floor(fine[used]), 0.0)
+        floor = _floor(fine[used])
+        fine = np.where(used, fine - floor, 0.0)
         top = float(fine.max())
-        fine = fine / top if top > 0 else fine
+        unit = top if top > 0 else 1.0
+        fine = fine / unit
+        under = np.full(count, floor) + (0.0 if background is None else np.interp(grid, x, background))
         sigma = noise_sigma(fine[used])
         levels = []
         for fwhm, coarse in LEVELS:
@@ -133,9 +142,11 @@ class Measured:
             sd = fwhm / 2.354820045
             smooth = _blurred(np.maximum(fine, -3 * sigma), used, sd / step)
             part = slice(every // 2, None, every)
-            levels.append(_level(grid[part][0], step * every, sd, smooth[part], used[part], sigma * np.sqrt(step / (3.545 * sd))))
+            levels.append(
+                _level(grid[part][0], step * every, sd, smooth[part], used[part], sigma * np.sqrt(step / (3.545 * sd)))
+            )
         levels.append(_level(grid[0], step, 0.0, fine, used, sigma))
-        return cls(tuple(levels), fine, sigma, wavelength, share, float(grid[-1]))
+        return cls(tuple(levels), fine, sigma, unit, under, wavelength, share, float(grid[-1]))
 
     def without(self, calculated: Floats) -> Measured:
         """What is left of the profile when a calculated one, (n,) on the finest grid, is taken off."""
@@ -250,6 +261,7 @@ class _Prepared:
     basis: Floats
     hkl: Floats
     strength: Floats
+    top: float
 
 
 @lru_cache(maxsize=4096)
@@ -277,7 +289,7 @@ def _prepare(measured: Measured, phase: Phase) -> _Prepared:
     if len(keep) > MOST_LINES:
         keep = keep[np.argsort(-area[keep])[:MOST_LINES]]
     basis = _strains((phase.lattice.tobytes(), phase.rotations.tobytes()), len(phase.rotations))
-    return _Prepared(reciprocal, phase.lattice, basis, hkl[keep], strength[keep] / top)
+    return _Prepared(reciprocal, phase.lattice, basis, hkl[keep], strength[keep] / top, float(top))
 
 
 def fit(
@@ -356,7 +368,9 @@ def fit(
     return _result(measured, ready, par, np.array(offset), lines, normal, sharp)
 
 
-def _set_scales(par: Floats, offset: list[int], known: int, level: Level, lines: tuple, y: Floats, slope: Floats) -> None:  # type: ignore[type-arg]
+def _set_scales(
+    par: Floats, offset: list[int], known: int, level: Level, lines: tuple, y: Floats, slope: Floats
+) -> None:  # type: ignore[type-arg]
     """Scales at which the areas of calculated and measured profile agree, for phases that have none yet."""
     for o in offset[known:]:
         par[o] = 0.0
@@ -365,11 +379,19 @@ def _set_scales(par: Floats, offset: list[int], known: int, level: Level, lines:
     for o in offset[known:]:
         shape = slope[o]
         # In root space: sum root * sqrt(shape) / sum shape, squared.
-        overlap = float((np.sqrt(measured) * np.sqrt(np.maximum(shape, 0)))[level.used].sum())
+        overlap = float((np.sqrt(np.maximum(measured, 0)) * np.sqrt(np.maximum(shape, 0)))[level.used].sum())
         par[o] = 2 * np.log(max(overlap / max(float(shape[level.used].sum()), 1e-12), 1e-6))
 
 
-def _result(measured: Measured, ready: list[_Prepared], par: Floats, offset: NDArray[np.int64], lines: tuple, normal: Floats, sharp: bool) -> Fit:  # type: ignore[type-arg]
+def _result(
+    measured: Measured,
+    ready: list[_Prepared],
+    par: Floats,
+    offset: NDArray[np.int64],
+    lines: tuple,
+    normal: Floats,
+    sharp: bool,
+) -> Fit:  # type: ignore[type-arg]
     level = measured.levels[-1] if sharp else measured.levels[-2]
     n = len(level.root)
     y, slope = np.zeros(n), np.zeros((len(par), n))
@@ -396,10 +418,37 @@ def _result(measured: Measured, ready: list[_Prepared], par: Floats, offset: NDA
         out.append(
             PhaseFit(
                 one.lattice @ (np.eye(3) + strain), strain, covariance[o + 1 : o + 1 + k, o + 1 : o + 1 + k], one.basis,
-                float(np.exp(par[o])), float(np.sqrt(max(covariance[o, o], 0.0))),
+                float(np.exp(par[o])) / one.top, float(np.sqrt(max(covariance[o, o], 0.0))),
                 float(own[used].sum()) / max(total, 1e-12),
                 float(lacking[used & strong].sum()) / max(float(own[used & strong].sum()), 1e-12),
                 len(one.hkl),
             )
         )  # fmt: skip
-    return Fit(tuple(out), float(par[0]), float(par[1]), float(np.exp(par[2])), float(np.exp(par[3])), agreement, explained, y, par)
+    return Fit(
+        tuple(out),
+        float(par[0]),
+        float(par[1]),
+        float(np.exp(par[2])),
+        float(np.exp(par[3])),
+        agreement,
+        explained,
+        y,
+        par,
+    )
+
+
+def smoothed(measured: Measured) -> tuple[Floats, float]:
+    """(n,) the profile after a mean of about 0.1 degrees, and the noise that is left in it."""
+    used = measured.levels[-1].used
+    profile = smooth_of(measured, np.where(used, measured.intensity, 0.0))
+    return np.where(used, profile, 0.0), float(measured.sigma / np.sqrt(_smooth_points(measured)))
+
+
+def smooth_of(measured: Measured, profile: Floats) -> Floats:
+    """Another profile, (n,) on the finest grid, after the same mean."""
+    count = _smooth_points(measured)
+    return np.asarray(np.convolve(profile, np.full(count, 1.0 / count), mode="same"))
+
+
+def _smooth_points(measured: Measured) -> int:
+    return max(1, 2 * round(0.05 / measured.levels[-1].step) + 1)

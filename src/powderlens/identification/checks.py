@@ -1,0 +1,91 @@
+"""What is wrong with a pattern before anything is asked of it, or with an answer: noise, humps, one line, wavelengths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from powderlens.pattern.peaks import Peaks, find_lines
+from powderlens.refine.candidates import Measured, smoothed
+
+LEAST_HEIGHT = 6.0
+"""Lines lower than this, in units of the noise after smoothing, are not counted."""
+SHARE = 0.01
+"""Nor are those below this share of the strongest."""
+WIDEST_DEG = 1.6
+"""A feature that is wider at half height is a hump, not a line."""
+FEW_LINES = 5
+ONE_FAMILY = 0.97
+"""Share of the height in one line and its orders, above which a specimen is oriented or a single crystal."""
+SHORTEST_D_A = 1.45
+"""A pattern whose longest spacing is below this was read with too short a wavelength: of 196,000 crystals, fewer than
+one in a thousand has no line beyond it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What stands out in a pattern.
+
+    Attributes:
+        lines: that are narrow enough.
+        abstains: why nothing can be said, or None.
+        warnings: what makes an answer doubtful.
+        d_A: spacings of the lines.
+    """
+
+    lines: Peaks
+    abstains: str | None
+    warnings: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """Of the lines."""
+        return len(self.lines)
+
+
+def look(measured: Measured) -> Sight:
+    """Look at a pattern before it is searched."""
+    profile, noise = smoothed(measured)
+    top = float(profile.max())
+    least = max(LEAST_HEIGHT * noise, SHARE * top)
+    everything = find_lines(measured.two_theta_deg, profile, least)
+    lines = everything.take(everything.fwhm_deg <= WIDEST_DEG)
+    if not len(lines):
+        if len(everything):
+            return Sight(lines, "only broad humps: an amorphous specimen, or an empty holder", ())
+        return Sight(lines, "no reflection stands out of the noise: measure longer, or another range", ())
+    wavelength = float((measured.wavelength * measured.share).sum())
+    d_A = 0.5 * wavelength / np.sin(np.radians(lines.two_theta_deg / 2))
+    warnings: list[str] = []
+    if d_A.max() < SHORTEST_D_A:
+        return Sight(
+            lines,
+            f"every line has a spacing below {SHORTEST_D_A:g} A (the longest {d_A.max():.3g} A): is the wavelength "
+            f"of {wavelength:.5g} A in nanometres, or that of another anode?",
+            (),
+        )
+    distinct = _distinct(lines, d_A)
+    if distinct < FEW_LINES:
+        warnings.append(f"{distinct} lines in the range: too few to tell cells and phases apart")
+    elif _one_family(lines, d_A) > ONE_FAMILY:
+        warnings.append(
+            "one line and its orders carry nearly everything: the specimen is oriented, or a single crystal"
+        )
+    return Sight(lines, None, tuple(warnings))
+
+
+def _distinct(lines: Peaks, d_A: np.ndarray) -> int:  # type: ignore[type-arg]
+    """Lines that are not the second of a K-alpha doublet (0.25 % apart)."""
+    return int((np.abs(np.diff(np.log(np.sort(d_A)))) > 0.004).sum()) + 1
+
+
+def _one_family(lines: Peaks, d_A: np.ndarray) -> float:  # type: ignore[type-arg]
+    """Share of the height that lies in the strongest line's family d / n."""
+    strongest = d_A[lines.height.argmax()]
+    best = 0.0
+    for order in (1, 2, 3, 4):
+        ratio = order * strongest / d_A
+        near = np.abs(ratio - np.rint(ratio)) < 0.012 * np.maximum(ratio, 1)
+        best = max(best, float(lines.height[near].sum() / lines.height.sum()))
+    return best

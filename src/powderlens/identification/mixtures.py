@@ -1,0 +1,100 @@
+"""Mixtures: further phases searched for in what a fit leaves over, and refined together with those that are there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from powderlens.core.errors import InputError
+from powderlens.identification.candidates import CALCULATED_ALLOWANCE, Candidate, axis_of
+from powderlens.library.shelf import Shelf
+from powderlens.pattern.peaks import find_lines
+from powderlens.refine.candidates import Measured, fit, smooth_of, smoothed
+
+ROOTS = 3
+"""Single phases from which mixtures start."""
+RETRIEVED = 40
+TRIED = 6
+"""Phases that are refined together with those before."""
+BEAM = 2
+"""Nodes from which the next phase is searched."""
+LEAST_REST = 0.03
+"""Lines below this share of the strongest measured line are not searched for partners."""
+LEAST_GAIN = 0.004
+"""A further phase must raise the agreement by this."""
+LEAST_SHARE = 0.01
+"""Of the calculated intensity; a phase with less is not there."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Node:
+    candidate: Candidate
+    names: frozenset[str]
+
+
+def mixtures(measured: Measured, shelf: Shelf, single: list[Candidate], most: int) -> list[Candidate]:
+    """Sets of two to `most` phases that fit better than their parts.
+
+    Args:
+        measured: the pattern.
+        shelf: the libraries.
+        single: phases refined alone, best first.
+        most: phases in a mixture.
+    """
+    out: list[Candidate] = []
+    nodes = _roots(shelf, single)
+    for _ in range(2, most + 1):
+        following: list[_Node] = []
+        for node in nodes:
+            following += _grown(measured, shelf, node)
+        following.sort(key=lambda one: -one.candidate.fit.agreement)
+        out += [one.candidate for one in following]
+        nodes = following[:BEAM]
+        if not nodes:
+            break
+    return out
+
+
+def _roots(shelf: Shelf, single: list[Candidate]) -> list[_Node]:
+    """The best of the single phases, each name once."""
+    found: dict[str, _Node] = {}
+    for one in single:
+        name = shelf.name(one.rows[0])
+        if name not in found:
+            found[name] = _Node(one, frozenset([name]))
+        if len(found) == ROOTS:
+            break
+    return list(found.values())
+
+
+def _grown(measured: Measured, shelf: Shelf, node: _Node) -> list[_Node]:
+    """A node with each of the phases that suit best what it leaves over."""
+    before = node.candidate.fit
+    profile, noise = smoothed(measured)
+    left = np.where(measured.levels[-1].used, profile - smooth_of(measured, before.calculated), 0.0)
+    if not len(find_lines(measured.two_theta_deg, left, max(LEAST_REST, 8 * noise))):
+        return []
+    rest = measured.without(before.calculated)
+    tried: list[tuple[float, int, float]] = []
+    found = shelf.retrieve(axis_of(rest), RETRIEVED, CALCULATED_ALLOWANCE)
+    for row, scale in zip(found.row.tolist(), found.scale.tolist(), strict=True):
+        if shelf.name(row) in node.names:
+            continue
+        try:
+            alone = fit(rest, [shelf.lines(row, measured.d_min_A)], [scale], sharp=False)
+        except InputError:
+            continue
+        allowance = 0.0 if shelf.measured[row] else CALCULATED_ALLOWANCE
+        tried.append((alone.agreement + allowance, row, 1 + alone.phases[0].mean_strain))
+    tried.sort(reverse=True)
+    out = []
+    phases = [shelf.lines(row, measured.d_min_A) for row in node.candidate.rows]
+    for _, row, scale in tried[:TRIED]:
+        together = fit(
+            measured, [*phases, shelf.lines(row, measured.d_min_A)], [*(1.0 for _ in phases), scale], start=before
+        )
+        if together.agreement < before.agreement + LEAST_GAIN or together.phases[-1].intensity < LEAST_SHARE:
+            continue
+        out.append(_Node(Candidate((*node.candidate.rows, row), together), node.names | {shelf.name(row)}))
+    return out

@@ -1,0 +1,331 @@
+"""From beliefs to an `Answer`: marginals by name, the best hypothesis as cell, fractions, curve and what it leaves over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core.cell import CELL_NAMES
+from powderlens.crystal.reduce import niggli_cell
+from powderlens.crystal.structure import cell_from_lattice
+from powderlens.identification.answer import (
+    Answer,
+    Curve,
+    Group,
+    KnownPhase,
+    Lines,
+    RefinedCell,
+    Six,
+    System,
+    UnexplainedPeak,
+    named_cell,
+)
+from powderlens.identification.candidates import Candidate
+from powderlens.identification.checks import LEAST_HEIGHT, Sight
+from powderlens.identification.hypotheses import LOWER, MIRROR_OF, Posterior
+from powderlens.library.shelf import Shelf
+from powderlens.pattern.pattern import Pattern
+from powderlens.pattern.peaks import find_lines
+from powderlens.pattern.prepare import Prepared
+from powderlens.refine.candidates import Fit, Measured, PhaseFit
+from powderlens.symmetry.extinction import extinction_class
+from powderlens.symmetry.groups import SYSTEMS, symbol
+
+Floats = NDArray[np.float64]
+
+SHOWN_PHASES = 10
+SYMBOLS = tuple(symbol(number) for number in range(1, 231))
+UNEXPLAINED_SHARE = 0.02
+"""Lines below this share of the strongest are not listed as unexplained."""
+MOST_UNEXPLAINED = 20
+FLATTEST = 1e-6
+_STEP = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A pattern that can be asked about.
+
+    Attributes:
+        pattern: as it came.
+        prepared: on the network's grid.
+        measured: ready to be fitted.
+        sight: what stands out.
+        network_reads: (points,) what the network reads of it; None where it is not asked.
+        warnings: what the reader should know.
+    """
+
+    pattern: Pattern
+    prepared: Prepared
+    measured: Measured
+    sight: Sight
+    network_reads: NDArray[np.float32] | None
+    warnings: list[str]
+
+
+def write_answer(
+    asked: Asked,
+    found: Sequence[Candidate],
+    posterior: Posterior,
+    shelf: Shelf | None,
+    *,
+    evidence: str,
+    model: str,
+    network_cell: NDArray[np.float32] | None,
+    tells_groups: bool,
+    calibration: str,
+    remarks: Sequence[str],
+) -> Answer:
+    """The answer.
+
+    Args:
+        asked: the pattern.
+        found: hypotheses with phases.
+        posterior: beliefs in them, and in none.
+        shelf: the libraries.
+        evidence, model, calibration: as `Answer` names them.
+        network_cell: (6,) Niggli cell of the network's guess.
+        tells_groups: whether anything that was asked tells groups of one system apart.
+        remarks: warnings that go with every answer.
+    """
+    pattern = asked.pattern
+    assert pattern.wavelength_A is not None
+    group = list(_ranked(posterior.group))
+    first = group[0][0]
+    best = _best(found, posterior, shelf, first)
+    phases: list[KnownPhase] = []
+    cell: RefinedCell | None = None
+    explained = rwp = curve = None
+    unexplained: list[UnexplainedPeak] = []
+    leans_on = None
+    if shelf is not None and found:
+        phases = _phases(asked.measured, found, posterior, shelf, best)
+        if phases and phases[0].probability > 0.5:
+            leans_on = phases[0].name
+        if best is not None:
+            cell = refined_cell(best.fit.phases[0], best.rows[0], shelf)
+            explained, rwp = best.fit.explained, profile_residual(asked.measured, best.fit)
+            curve = _curve(asked.measured, best.fit)
+            unexplained = _unexplained(asked.measured, best.fit)
+    lattice: dict[str, float] = {}
+    lattice_source = "none"
+    if cell is not None:
+        lattice, lattice_source = named_cell(cell.reduced), cell.source
+    elif network_cell is not None:
+        lattice = {name: float(v) for name, v in zip(CELL_NAMES, network_cell, strict=True)}
+        lattice_source = "network"
+    known = extinction_class(first + 1) if tells_groups else None
+    return Answer(
+        file=pattern.source,
+        wavelength_A=float(pattern.wavelength_A),
+        model=model,
+        evidence=evidence,
+        crystal_system=[System(SYSTEMS[s], p) for s, p in _ranked(posterior.system)],
+        space_group=_groups(group) if tells_groups else [],
+        extinction_class=None if known is None else (known.symbol, known.groups),
+        cell=cell,
+        lattice=lattice,
+        lattice_source=lattice_source,
+        phases=phases,
+        leans_on=leans_on,
+        explained=explained,
+        rwp=rwp,
+        unexplained_peaks=unexplained,
+        abstains=asked.sight.abstains,
+        warnings=[*asked.warnings, *asked.sight.warnings, *remarks],
+        library="" if shelf is None else shelf.sha256,
+        calibration=calibration,
+        curve=curve,
+    )
+
+
+def _best(found: Sequence[Candidate], posterior: Posterior, shelf: Shelf | None, group: int) -> Candidate | None:
+    """The likeliest hypothesis with phases whose main phase has the first group, so that the cell cannot contradict it;
+    None where "none of these" is likelier than all of them together.
+    """
+    if shelf is None or not found:
+        return None
+    own = np.array([LOWER[int(shelf.space_group[one.rows[0]]) - 1] == group for one in found])
+    if not own.any() or posterior.none[group] > posterior.known[own].sum():
+        return None
+    return found[int(np.argmax(np.where(own, posterior.known, -1.0)))]
+
+
+def _groups(ranked: Sequence[tuple[int, float]]) -> list[Group]:
+    return [Group(g + 1, SYMBOLS[g], p, MIRROR_OF.get(g + 1)) for g, p in ranked if LOWER[g] == g]
+
+
+def _phases(
+    measured: Measured, found: Sequence[Candidate], posterior: Posterior, shelf: Shelf, best: Candidate | None
+) -> list[KnownPhase]:
+    """Phases by name, each with the probability that it is there, the likeliest entry leading."""
+    total: dict[str, float] = {}
+    leading: dict[str, tuple[float, Candidate, int]] = {}
+    for one, p in zip(found, posterior.known.tolist(), strict=True):
+        for place, row in enumerate(one.rows):
+            name = shelf.name(row)
+            total[name] = total.get(name, 0.0) + p
+            if name not in leading or p > leading[name][0]:
+                leading[name] = (p, one, place)
+    in_best: dict[str, tuple[Candidate, int]] = {}
+    fractions: dict[str, tuple[float, float]] = {}
+    if best is not None:
+        for place, (row, share) in enumerate(zip(best.rows, weight_fractions(best, shelf), strict=True)):
+            in_best[shelf.name(row)] = (best, place)
+            fractions[shelf.name(row)] = share
+    ranked = sorted(total, key=lambda name: (-total[name], -leading[name][1].fit.agreement, name))
+    out = []
+    for name in ranked[: max(SHOWN_PHASES, len(fractions))]:
+        _, one, place = leading[name]
+        if name in in_best:
+            one, place = in_best[name]
+        row, fitted = one.rows[place], one.fit.phases[place]
+        share = fractions.get(name)
+        out.append(
+            KnownPhase(
+                name=name,
+                formula=shelf.formula(row),
+                source=shelf.identity(row),
+                reference=shelf.reference(row),
+                score=one.fit.agreement,
+                probability=min(total[name], 1.0),
+                row=row,
+                space_group=int(shelf.space_group[row]),
+                strain=fitted.mean_strain,
+                fraction=None if share is None else share[0],
+                fraction_esd=None if share is None else share[1],
+                lines=lines_of(measured, shelf, row, fitted) if share is not None or len(out) < 3 else None,
+            )
+        )
+    return out
+
+
+def weight_fractions(one: Candidate, shelf: Shelf) -> list[tuple[float, float]]:
+    """Share of the crystalline weight of each phase, and its standard uncertainty, from the scales.
+
+    W is proportional to S Z M V, with S the scale of multiplicity |F|^2 LP, Z M the mass and V the volume of the cell.
+    Source: Hill and Howard, J. Appl. Cryst. 20, 467 (1987).
+    """
+    weight, relative = [], []
+    for row, fitted in zip(one.rows, one.fit.phases, strict=True):
+        volume = abs(float(np.linalg.det(fitted.lattice)))
+        weight.append(fitted.scale * shelf.cell_mass_u(row) * volume)
+        relative.append(fitted.ln_scale_sd)
+    share = np.array(weight) / sum(weight)
+    variance = np.array(relative) ** 2
+    out = []
+    for p, w in enumerate(share):
+        others = share.copy()
+        others[p] -= 1.0
+        out.append((float(w), float(w * np.sqrt((others**2 * variance).sum()))))
+    return out
+
+
+def refined_cell(fitted: PhaseFit, row: int, shelf: Shelf) -> RefinedCell:
+    """The cell of a fit with its standard uncertainties, by differences of the cell along the strains."""
+    six = np.array(cell_from_lattice(fitted.lattice))
+    slope = np.array(
+        [
+            (np.array(cell_from_lattice(fitted.lattice @ (np.eye(3) + _STEP * strain))) - six) / _STEP
+            for strain in fitted.basis
+        ]
+    )
+    variance = np.einsum("ki,kl,li->i", slope, np.nan_to_num(fitted.covariance), slope)
+    esd = np.where(variance > 1e-16, np.sqrt(np.maximum(variance, 0.0)), 0.0)
+    # What symmetry fixes is fixed: 90 and 120 degrees come out of vectors with their last digits.
+    fixed = np.abs(slope).max(axis=0) < FLATTEST
+    six = np.where(fixed, np.round(six, 6), six)
+    esd = np.where(fixed, 0.0, esd)
+    letter = SYMBOLS[int(shelf.space_group[row]) - 1][0]
+    return RefinedCell(
+        conventional=_six(six),
+        esd=_six(esd),
+        centring=letter,
+        reduced=_six(np.array(niggli_cell(primitive(fitted.lattice, letter)))),
+        volume_A3=abs(float(np.linalg.det(fitted.lattice))),
+        source=shelf.name(row),
+    )
+
+
+_PRIMITIVE = {
+    "P": np.eye(3),
+    "A": np.array([[1, 0, 0], [0, 0.5, 0.5], [0, -0.5, 0.5]]),
+    "C": np.array([[0.5, 0.5, 0], [-0.5, 0.5, 0], [0, 0, 1]]),
+    "I": np.array([[-0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.5, 0.5, -0.5]]),
+    "F": np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]),
+    "R": np.array([[2 / 3, 1 / 3, 1 / 3], [-1 / 3, 1 / 3, 1 / 3], [-1 / 3, -2 / 3, 1 / 3]]),
+}
+"""Primitive vectors in those of the conventional cell. Source: International Tables A (2016), Table 1.5.1.1."""
+
+
+def primitive(lattice: Floats, centring: str) -> Floats:
+    """(3, 3) rows of a primitive cell of a centred lattice in its standard setting."""
+    return np.asarray(_PRIMITIVE[centring] @ lattice)
+
+
+def profile_residual(measured: Measured, fitted: Fit) -> float:
+    """Weighted profile residual, sqrt(sum w (o - c)^2 / sum w o^2), w = 1 / variance as counting would have it: the
+    noise, and growing with the intensity.
+    """
+    used = measured.levels[-1].used
+    o, c = measured.intensity[used], fitted.calculated[used]
+    w = 1 / (measured.sigma**2 + np.maximum(o, 0.0) * max(measured.sigma, 1e-4) + 1e-8)
+    return float(np.sqrt((w * (o - c) ** 2).sum() / (w * o**2).sum()))
+
+
+def lines_of(measured: Measured, shelf: Shelf, row: int, fitted: PhaseFit) -> Lines:
+    """Lines of a phase in its refined cell, over the measured range."""
+    phase = shelf.lines(row, measured.d_min_A)
+    reciprocal = np.linalg.inv(fitted.lattice).T
+    q = ((phase.hkl @ reciprocal) ** 2).sum(axis=1)
+    sine = 0.5 * float((measured.wavelength * measured.share).sum()) * np.sqrt(q)
+    angle = 2 * np.degrees(np.arcsin(np.minimum(sine, 1.0)))
+    inside = (sine < 1) & (angle >= measured.levels[-1].first) & (angle <= measured.last_deg)
+    s2, strength = sine[inside] ** 2, phase.strength[inside]
+    intensity = strength * (1 + (1 - 2 * s2) ** 2) / (s2 * np.sqrt(1 - s2))
+    order = np.argsort(angle[inside])
+    top = intensity.max(initial=0.0)
+    keep = order[intensity[order] >= 1e-3 * top]
+    return Lines(phase.hkl[inside][keep], angle[inside][keep], intensity[keep] / max(top, 1e-12))
+
+
+def _curve(measured: Measured, fitted: Fit) -> Curve:
+    used = measured.levels[-1].used
+    under = measured.background[used]
+    return Curve(
+        measured.two_theta_deg[used],
+        measured.intensity[used] * measured.unit + under,
+        fitted.calculated[used] * measured.unit + under,
+        under,
+    )
+
+
+def _unexplained(measured: Measured, fitted: Fit) -> list[UnexplainedPeak]:
+    """Lines of what is measured beyond what is calculated, where less than a third of them is."""
+    from powderlens.refine.candidates import smooth_of, smoothed
+
+    profile, noise = smoothed(measured)
+    lines = find_lines(measured.two_theta_deg, profile, max(LEAST_HEIGHT * noise, UNEXPLAINED_SHARE))
+    drawn = smooth_of(measured, fitted.calculated)
+    step, first = measured.levels[-1].step, measured.levels[-1].first
+    wavelength = float((measured.wavelength * measured.share).sum())
+    out = []
+    for angle, height in zip(lines.two_theta_deg.tolist(), lines.height.tolist(), strict=True):
+        at = round((angle - first) / step)
+        near = drawn[max(at - 3, 0) : at + 4].max(initial=0.0)
+        if near < height / 3:
+            out.append(UnexplainedPeak(angle, 0.5 * wavelength / np.sin(np.radians(angle / 2)), 100 * height))
+    return sorted(out, key=lambda peak: -peak.intensity)[:MOST_UNEXPLAINED]
+
+
+def _six(values: Floats) -> Six:
+    a, b, c, alpha, beta, gamma = values.tolist()
+    return a, b, c, alpha, beta, gamma
+
+
+def _ranked(probability: Floats) -> Iterator[tuple[int, float]]:
+    order = np.argsort(-probability, kind="stable")
+    return zip(order.tolist(), probability[order].tolist(), strict=True)

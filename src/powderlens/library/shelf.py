@@ -1,0 +1,174 @@
+"""`Shelf`: the libraries that one answer is made of, the shipped one and the user's own, as if they were one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core.errors import InputError
+from powderlens.crystal.elements import NUMBER, atomic_mass_u
+from powderlens.crystal.structure import Structure
+from powderlens.diffraction.phase import Phase
+from powderlens.library.retrieve import Axis, Retrieval, Retrieved
+from powderlens.library.store import PhaseLibrary
+
+
+@dataclass(frozen=True, eq=False)
+class ElementFilter:
+    """Which elements a phase may have.
+
+    Attributes:
+        only: no others than these, where there are any.
+        required: all of these.
+        without: none of these.
+    """
+
+    only: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.only or self.required or self.without)
+
+    def keep(self, masks: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """(n,) which phases pass, by (n, 2) masks of `PhaseLibrary.elements_mask`.
+
+        Raises:
+            InputError: an element that does not exist.
+        """
+        out = np.ones(len(masks), bool)
+        if self.only:
+            out &= ((masks & ~_mask(self.only)) == 0).all(axis=1)
+        if self.required:
+            needed = _mask(self.required)
+            out &= ((masks & needed) == needed).all(axis=1)
+        if self.without:
+            out &= ((masks & _mask(self.without)) == 0).all(axis=1)
+        return out
+
+
+def _mask(elements: Sequence[str]) -> NDArray[np.uint64]:
+    words = [0, 0]
+    for element in elements:
+        name = element.strip().capitalize()
+        number = NUMBER.get(name, 0)
+        if not number:
+            raise InputError(f"element {element!r} does not exist; give symbols such as Si,O,Al")
+        words[number // 64] |= 1 << (number % 64)
+    return np.array(words, np.uint64)
+
+
+class Shelf:
+    """Several libraries, whose phases are numbered one after the other.
+
+    Args:
+        paths: of the user's libraries.
+        shipped: begin with the library that ships with powderlens.
+        elements: which phases are looked at.
+        max_strain: see `Retrieval`.
+
+    Raises:
+        InputError: a library that cannot be read, no library at all, or a filter that leaves nothing.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str | Path] = (),
+        *,
+        shipped: bool = True,
+        elements: ElementFilter | None = None,
+        max_strain: float = 0.03,
+    ) -> None:
+        self.libraries = [PhaseLibrary.open()] if shipped else []
+        self.libraries += [PhaseLibrary.open(path) for path in paths]
+        if not self.libraries:
+            raise InputError("no library: give --library FILE, or leave --only-library out")
+        self.offset = np.cumsum([0, *(len(one) for one in self.libraries)])
+        self.retrievals: list[Retrieval] = []
+        chosen = 0
+        for library in self.libraries:
+            rows = np.flatnonzero(elements.keep(library.elements_mask())) if elements else None
+            self.retrievals.append(Retrieval(library, rows, max_strain=max_strain))
+            chosen += len(self.retrievals[-1].rows)
+        if not chosen:
+            raise InputError("the elements that are given exclude every phase of the library; give more, or none")
+
+    def __len__(self) -> int:
+        return int(self.offset[-1])
+
+    @property
+    def sha256(self) -> str:
+        """Of the libraries, in their order."""
+        return " ".join(library.sha256 for library in self.libraries)
+
+    @cached_property
+    def measured(self) -> NDArray[np.bool_]:
+        """(n,) whether a crystal was measured, not calculated."""
+        return np.concatenate([library.measured for library in self.libraries])
+
+    @cached_property
+    def space_group(self) -> NDArray[np.uint8]:
+        """(n,) International Tables numbers."""
+        return np.concatenate([library.space_group for library in self.libraries])
+
+    @cached_property
+    def determinations(self) -> NDArray[np.uint16]:
+        """(n,) entries that are this phase."""
+        return np.concatenate([library.determinations for library in self.libraries])
+
+    def _of(self, row: int) -> tuple[PhaseLibrary, int]:
+        which = int(np.searchsorted(self.offset, row, side="right")) - 1
+        return self.libraries[which], int(row - self.offset[which])
+
+    def name(self, row: int) -> str:
+        """What a phase is called."""
+        library, i = self._of(row)
+        return library.name(i)
+
+    def formula(self, row: int) -> str:
+        """Its formula."""
+        library, i = self._of(row)
+        return library.formula(i)
+
+    def identity(self, row: int) -> str:
+        """Where it came from, as "source:entry"."""
+        library, i = self._of(row)
+        return library.identity(i)
+
+    def reference(self, row: int) -> str:
+        """Who published it."""
+        library, i = self._of(row)
+        return library.reference(i)
+
+    def structure(self, row: int) -> Structure:
+        """Its atoms."""
+        library, i = self._of(row)
+        return library.structure(i)
+
+    def lines(self, row: int, d_min_A: float) -> Phase:
+        """Its reflections."""
+        library, i = self._of(row)
+        return library.lines(i, d_min_A)
+
+    def cell_mass_u(self, row: int) -> float:
+        """Mass of all atoms of the conventional cell, u."""
+        structure = self.structure(row)
+        masses = np.array([atomic_mass_u(element) for element in structure.elements])
+        return float((masses * structure.occupancy).sum())
+
+    def retrieve(self, axis: Axis, keep: int, calculated_allowance: float = 0.0) -> Retrieved:
+        """The best phases of all libraries, see `Retrieval`."""
+        found = []
+        for library, retrieval, first in zip(self.libraries, self.retrievals, self.offset, strict=False):
+            if len(retrieval.rows):
+                allowance = np.where(library.measured, 0.0, calculated_allowance).astype(np.float32)
+                one = retrieval(axis, keep, allowance=allowance)
+                found.append((one.row + first, one.score, one.scale, one.score + allowance[one.row]))
+        row, score, scale, ranked = (np.concatenate(part) for part in zip(*found, strict=True))
+        order = np.argsort(-ranked, kind="stable")[:keep]
+        return Retrieved(row[order], score[order], scale[order])
