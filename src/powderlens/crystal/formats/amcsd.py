@@ -41,7 +41,6 @@ FROM cif LEFT JOIN minerals ON minerals.id = cif.mineral_id
          LEFT JOIN publications ON publications.id = cif.publication_id
          LEFT JOIN (SELECT cif_id, group_concat(element) AS present FROM cif_elements GROUP BY cif_id)
                    ON cif_id = cif.id
-ORDER BY cif.id
 """
 
 
@@ -61,7 +60,20 @@ def iter_amcsd(path: str | Path) -> Iterator[Structure | Reject]:
     Raises:
         StructureError: the file is missing or has no such tables.
     """
-    for row in rows_of(path, _QUERY, "an AMCSD"):
+    return _entries(path, f"{_QUERY} ORDER BY cif.id")
+
+
+def read_amcsd_entry(path: str | Path, number: int) -> Structure | Reject | None:
+    """The entry of one number, as `iter_amcsd` yields it; None where the file has none.
+
+    Raises:
+        StructureError: the file is missing or has no such tables.
+    """
+    return next(_entries(path, f"{_QUERY} WHERE cif.id = {int(number)}"), None)
+
+
+def _entries(path: str | Path, query: str) -> Iterator[Structure | Reject]:
+    for row in rows_of(path, query, "an AMCSD"):
         source = f"amcsd:{row['id']}"
         yield attempt(source, _structure, row, source)
 

@@ -1,0 +1,117 @@
+"""What the makers of trials share: the library's phases, the protocol, and how a scan becomes a pattern."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from powderlens.core import random
+from powderlens.core.constants import ANODES
+from powderlens.core.random import Purpose
+from powderlens.diffraction.mixture import as_measured, lines_alone
+from powderlens.diffraction.protocol import Protocol
+from powderlens.diffraction.render_numba import measured_points
+from powderlens.evaluate.trials.pool import Pool
+from powderlens.evaluate.trials.specimen import Specimen, specimen_of
+from powderlens.evaluate.trials.trial import KINDS, Kind
+from powderlens.pattern.pattern import Pattern
+from powderlens.pattern.wavelength import Radiation, parse_radiation
+
+MAX_PHASES = 4
+ATTEMPTS = 24
+"""How many choices of phases are tried until one shows lines in the range that is measured."""
+CHOICES = 16
+"""Random numbers that a choice may use."""
+TOP = 100.0
+"""Strongest point of a pattern."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """Of what, how and by which numbers trials of one kind are drawn."""
+
+    pool: Pool
+    protocol: Protocol
+    kind: Kind
+    seed: int
+    amcsd: Path | None = None
+
+    def address(self, number: int, phase: int = 0) -> int:
+        """Under which number of the seed a phase of a trial draws: no two kinds, trials or phases share one."""
+        return (KINDS.index(self.kind) << 40) + MAX_PHASES * number + phase
+
+    def choices(self, number: int) -> Floats:
+        """(attempts, choices) numbers between 0 and 1 by which a trial chooses."""
+        u = random.uniform(self.seed, self.address(number), Purpose.TRIAL, ATTEMPTS * CHOICES)
+        return u.reshape(ATTEMPTS, CHOICES)
+
+    def specimen(self, row: int, number: int, phase: int = 0, wavelength_ratio: float = 1.0) -> Specimen:
+        """A row of the library as it may be found."""
+        return specimen_of(
+            self.pool,
+            row,
+            self.protocol,
+            seed=self.seed,
+            number=self.address(number, phase),
+            wavelength_ratio=wavelength_ratio,
+            amcsd=self.amcsd,
+        )
+
+    def curves(self, specimens: list[Specimen], records: NDArray[np.void], number: int) -> Floats:
+        """(phases, points) lines of each, see `lines_alone`."""
+        index = np.array([self.address(number, at) for at in range(len(specimens))])
+        return lines_alone(
+            [one.phase for one in specimens], records[: len(specimens)], self.protocol.grid, seed=self.seed, index=index
+        )
+
+    def measured(self, curve: Floats, records: NDArray[np.void], number: int) -> Floats:
+        """(points,) a curve with background and noise of the first record."""
+        index = np.array([self.address(number)])
+        return as_measured(curve[None], records[:1], self.protocol.grid, seed=self.seed, index=index)[0]
+
+    def inside(self, records: NDArray[np.void]) -> slice:
+        """The points that the first record measures."""
+        lo, hi = measured_points(records[:1], self.protocol.grid)
+        return slice(int(lo[0]), int(hi[0]))
+
+    def pattern(
+        self, intensity: Floats, records: NDArray[np.void], number: int, told: str | float | Radiation = "CuKa"
+    ) -> Pattern:
+        """What a user hands in: the measured points, and the wavelength that is stated."""
+        inside, radiation = self.inside(records), parse_radiation(told)
+        y = intensity[inside]
+        return Pattern(
+            two_theta_deg=self.protocol.grid.two_theta_deg[inside],
+            intensity=y * (TOP / float(y.max())),
+            wavelength_A=radiation.wavelength_A,
+            source=f"trial {self.kind} {number} of seed {self.seed}",
+            radiation=radiation,
+        )
+
+
+def without_impurity(records: NDArray[np.void]) -> None:
+    """Take the protocol's own second phase out, in place."""
+    records["impurity_share"] = 0.0
+
+
+def over_the_grid(records: NDArray[np.void]) -> None:
+    """Measure the whole grid, in place."""
+    records["first_deg"], records["last_deg"] = 0.0, 180.0
+
+
+def with_radiation(records: NDArray[np.void], radiation: Radiation) -> float:
+    """Draw with other lines, in place; without the K-beta of the protocol's anode.
+
+    Returns:
+        Their wavelength over that of copper's doublet, in which the protocols are written.
+    """
+    records["ka1_A"] = radiation.ka1_A
+    records["ka2_A"] = radiation.ka2_A or radiation.ka1_A
+    records["ka2_ratio"] = radiation.ka2_ratio
+    records["kbeta_ratio"] = 0.0
+    return radiation.wavelength_A / ANODES["Cu"].mean_A
