@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 import powderlens
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256
+from powderlens.core.guarded import work
 from powderlens.core.parts import parts_folder
 from powderlens.core.tables import check_parquet, commonest_first, main_reasons, write_beside
 from powderlens.crystal.curation import Rule, chosen_rules
@@ -34,8 +35,7 @@ from powderlens.crystal.duplicates import find_duplicates
 from powderlens.crystal.label import SYMPREC_A
 from powderlens.crystal.sources import files_of, iter_objects, open_source
 from powderlens.crystal.structure import Reject, Structure
-from powderlens.crystals.curate_part import BLOCK, CrystalBlock, part_schema, read_rejects
-from powderlens.crystals.curate_workers import work
+from powderlens.crystals.curate_part import BLOCK, CrystalBlock, make_part, part_schema, read_rejects
 from powderlens.crystals.table import CALLED, SCHEMA, CrystalTable, write_crystals
 
 REPEATED = "identity: listed before"
@@ -116,7 +116,7 @@ def curate(
         raise InputError("no source: name at least one database, folder or archive")
     settings = _settings(sources, protocol, rules, without, limit)
     folder = _parts_folder(output, settings, progress)
-    work(_blocks(sources, limit, rules, folder), workers, progress)
+    work(_blocks(sources, limit, rules, folder), make_part, workers, progress)
     manifest = _join(sources, rules, settings, folder, output, progress)
     shutil.rmtree(folder)
     return manifest

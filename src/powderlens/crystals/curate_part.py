@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from powderlens.core.errors import PowderlensError
 from powderlens.core.files import atomic_write
 from powderlens.crystal.curation import RULES, Candidate
 from powderlens.crystal.label import find_symmetry
+from powderlens.crystal.reasons import ENDLESS, unreadable, without_symmetry
 from powderlens.crystal.structure import Reject, Structure
 from powderlens.crystals.table import SCHEMA, crystal_row
 
@@ -24,8 +24,6 @@ BLOCK = 250
 """Crystals of a part; the parts, and with them the bytes of the table, depend on it."""
 
 _REJECTS = b"rejects"
-_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
-_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
 @dataclass(frozen=True)
@@ -66,16 +64,16 @@ def make_part(
     rejects: list[tuple[int, str, str, str]] = []
     for index, item in enumerate(block.items):
         if isinstance(item, Reject):
-            rejects.append((block.source, item.source, *_unreadable(item.reason)))
+            rejects.append((block.source, item.source, *unreadable(item.reason)))
             continue
         if index in stuck:
-            rejects.append((block.source, item.source, "symmetry: the search does not end or breaks down", ""))
+            rejects.append((block.source, item.source, ENDLESS, ""))
             continue
         starting(index)
         try:
             rows.append({**_row(item, block.rules), "part_source": block.source})
         except (PowderlensError, ValueError, np.linalg.LinAlgError) as error:
-            rejects.append((block.source, item.source, f"symmetry: {_reason(item, error)}", ""))
+            rejects.append((block.source, item.source, without_symmetry(item, error), ""))
     table = pa.Table.from_pylist(rows, schema=part_schema())
     table = table.replace_schema_metadata({_REJECTS: json.dumps(rejects)})
     with atomic_write(block.path) as aside:
@@ -98,14 +96,3 @@ def _row(structure: Structure, rules: Sequence[str]) -> dict[str, Any]:
         if why is not None:
             failed.append(f"{name}: {why}")
     return {**crystal_row(symmetry), "failed": failed}
-
-
-def _unreadable(reason: str) -> tuple[str, str]:
-    """A reader's reason without what is this crystal's own, so that equal ones count together; and the whole."""
-    general = _NUMBER.sub("N", _QUOTED.sub("'...'", " ".join(reason.split())))
-    return f"unreadable: {general}", "" if general == reason else reason
-
-
-def _reason(structure: Structure, error: Exception) -> str:
-    text = " ".join(str(error).split()).removeprefix(f"{structure.source}: ").removeprefix("symmetry: ")
-    return _NUMBER.sub("N", text) or type(error).__name__

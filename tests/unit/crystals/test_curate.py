@@ -19,7 +19,7 @@ from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256
 from powderlens.crystal.structure import Reject, Structure, lattice_from_cell
 from powderlens.crystals import curate as curate_module
-from powderlens.crystals import curate_part, curate_workers
+from powderlens.crystals import curate_part
 from powderlens.crystals.curate import CrystalSource, curate, rejects_path
 from powderlens.crystals.table import CrystalTable
 
@@ -165,7 +165,7 @@ def test_what_was_done_is_not_done_again(database: Path, tmp_path: Path, monkeyp
         done.append(task.number)
         curate_part.make_part(task, **more)
 
-    monkeypatch.setattr(curate_workers, "make_part", failing)
+    monkeypatch.setattr(curate_module, "make_part", failing)
     with pytest.raises(KeyboardInterrupt):
         curate([CrystalSource.of_path(database)], output, protocol="alphadiffract", workers=0)
     assert not output.exists()
@@ -176,7 +176,7 @@ def test_what_was_done_is_not_done_again(database: Path, tmp_path: Path, monkeyp
         again.append(task.number)
         curate_part.make_part(task, **more)
 
-    monkeypatch.setattr(curate_workers, "make_part", counting)
+    monkeypatch.setattr(curate_module, "make_part", counting)
     curate([CrystalSource.of_path(database)], output, protocol="alphadiffract", workers=0)
     assert (done, again) == ([0, 1, 2, 3], [4, 5, 6, 7, 8])
     assert output.read_bytes() == whole.read_bytes()
@@ -215,10 +215,11 @@ import signal
 import sys
 import time
 from pathlib import Path
-from powderlens.crystals import curate, curate_part, curate_workers
+from powderlens.core import guarded
+from powderlens.crystals import curate, curate_part
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that works in the background has it ignored
 curate.BLOCK = curate_part.BLOCK = 1
-done, seen = curate_workers._Report.done, [0]
+done, seen = guarded._Report.done, [0]
 
 
 def five_times(self, task, *, before=False):
@@ -229,7 +230,7 @@ def five_times(self, task, *, before=False):
     done(self, task, before=before)
 
 
-curate_workers._Report.done = five_times
+guarded._Report.done = five_times
 sources = [curate.CrystalSource.of_path(Path(sys.argv[1]))]
 curate.curate(sources, Path(sys.argv[2]), protocol="simxrd", workers=2)
 '''

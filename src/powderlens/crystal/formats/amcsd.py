@@ -26,6 +26,7 @@ from powderlens.crystal.formats.sqlite import rows_of
 from powderlens.crystal.from_sites import attempt, symmetric_cell
 from powderlens.crystal.operators import Operators, check_group, operators_from_triplets, space_group_number
 from powderlens.crystal.site_labels import element_of_label
+from powderlens.crystal.stated_conditions import reference, stated_pressure_GPa, stated_temperature_K
 from powderlens.crystal.stated_symmetry import Stated, group_doubts
 from powderlens.crystal.structure import Reject, Structure, lattice_from_cell
 
@@ -33,7 +34,7 @@ UNIT = 4e6
 _ANISO = ("11", "22", "33", "12", "13", "23")
 _QUERY = f"""
 SELECT cif.id, minerals.name, spacegroups.hm_notation, spacegroups.symmetry_xyz, publications.year, cif.formula,
-       crystal_density, present,
+       crystal_density, present, pub_title, authors, journalname, volume, page_first, page_last,
        a, b, c, alpha, beta, gamma, atoms_sites, atoms_x, atoms_y, atoms_z, atoms_occupancy, atoms_u_iso,
        atoms_aniso_label, {", ".join("atoms_aniso_u" + ij for ij in _ANISO)}
 FROM cif LEFT JOIN minerals ON minerals.id = cif.mineral_id
@@ -41,6 +42,10 @@ FROM cif LEFT JOIN minerals ON minerals.id = cif.mineral_id
          LEFT JOIN publications ON publications.id = cif.publication_id
          LEFT JOIN (SELECT cif_id, group_concat(element) AS present FROM cif_elements GROUP BY cif_id)
                    ON cif_id = cif.id
+         LEFT JOIN (SELECT publication_id AS published, group_concat(name, ', ') AS authors
+                    FROM (SELECT publication_id, name FROM publication_authors
+                          JOIN authors ON authors.id = author_id ORDER BY publication_authors.rowid)
+                    GROUP BY publication_id) ON published = publications.id
 """
 
 
@@ -48,8 +53,8 @@ def iter_amcsd(path: str | Path) -> Iterator[Structure | Reject]:
     """Every entry of the database, in order of its number.
 
     Structures are whole unit cells with the entry's own operators; `labels` hold `year`, `formula` (as the source
-    writes it, with disagreements), `symbol` (the source's setting) and `displacements_dropped` (sites whose tensor or
-    U is no displacement). Formula, density and symbol are checked against the cell, see `Structure.doubts`.
+    writes it, with disagreements), `symbol` (the source's setting), `displacements_dropped` (sites whose tensor or U is
+    no displacement), `reference`, and `temperature_K` and `pressure_GPa` where its notes state them. Formula, density and symbol are checked against the cell, see `Structure.doubts`.
 
     Args:
         path: the sqlite file.
@@ -112,6 +117,7 @@ def _structure(row: sqlite3.Row, source: str) -> Structure:
             "formula": row["formula"],
             "symbol": row["hm_notation"],
             "displacements_dropped": dropped,
+            **_publication(row),
         },
         doubts=(
             *contradictions(_content(row, present), sites.elements, sites.occupancy, float(np.linalg.det(lattice))),
@@ -119,6 +125,15 @@ def _structure(row: sqlite3.Row, source: str) -> Structure:
             *check_sites(lattice, sites.elements, sites.frac, sites.occupancy),
         ),
     )
+
+
+def _publication(row: sqlite3.Row) -> dict[str, object]:
+    """Reference, temperature and pressure; the title's further lines are notes."""
+    _, _, notes = (row["pub_title"] or "").partition("\n")
+    found = {"temperature_K": stated_temperature_K(notes), "pressure_GPa": stated_pressure_GPa(notes)}
+    cited = (row[name] for name in ("authors", "journalname", "volume", "year", "page_first", "page_last"))
+    texts = ("" if text in (None, "<missing>") else str(text).strip() for text in cited)
+    return {"reference": reference(*texts)} | {name: value for name, value in found.items() if value == value}
 
 
 def _content(row: sqlite3.Row, present: set[str]) -> Content:

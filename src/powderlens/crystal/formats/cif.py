@@ -24,6 +24,7 @@ from powderlens.crystal.formats.cif_symmetry import stated_number, stated_symbol
 from powderlens.crystal.formats.cif_text import Names, decoded, number, parsed
 from powderlens.crystal.from_sites import symmetric_cell
 from powderlens.crystal.operators import Operators, space_group_number
+from powderlens.crystal.stated_conditions import reference
 from powderlens.crystal.stated_symmetry import Chosen, Reading, choose
 from powderlens.crystal.structure import FULLEST, Structure, lattice_from_cell
 
@@ -45,7 +46,7 @@ def read_cif(path: str | Path, block: str | None = None) -> Structure:
     Returns:
         The structure with the operators that the file states, see `stated_symmetry.choose`; the identity and
         `space_group` None where it states nothing. `labels` hold what the file states: `formula`, `symbol`,
-        `stated_number`; and `displacements_dropped`.
+        `stated_number`, `reference`, `year`, `temperature_K`, `pressure_GPa`; and `displacements_dropped`.
 
     Raises:
         StructureError: see `powderlens.crystal.read.read_structure`.
@@ -144,10 +145,28 @@ def _structure(names: Names, source: str) -> Structure:
             "symbol": stated_symbol(names),
             "stated_number": stated_number(names),
             "displacements_dropped": dropped,
+            **_publication(names),
         },
         doubts=(*chosen.doubts, *check_sites(lattice, sites.elements, sites.frac, sites.occupancy)),
         notes=notes,
     )
+
+
+def _publication(names: Names) -> dict[str, object]:
+    """Reference, year, temperature and pressure, where they are stated."""
+    authors = ", ".join(text for text in names.column("_publ_author_name") if text)
+    year = names.pair("_journal_year")
+    pages = names.pair("_journal_page_first"), names.pair("_journal_page_last")
+    cited = reference(authors, names.pair("_journal_name_full"), names.pair("_journal_volume"), year, *pages)
+    temperature_K = number(names.pair("_diffrn_ambient_temperature", "_cell_measurement_temperature"))
+    pressure_kPa = number(names.pair("_diffrn_ambient_pressure", "_cell_measurement_pressure"))
+    said = {
+        "reference": cited,
+        "year": int(year) if year.isdigit() else None,
+        "temperature_K": temperature_K if temperature_K > 0 else None,
+        "pressure_GPa": pressure_kPa * 1e-6 if pressure_kPa >= 0 else None,
+    }
+    return {name: value for name, value in said.items() if value}
 
 
 def _cell(names: Names) -> list[float]:

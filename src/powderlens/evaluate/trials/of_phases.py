@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core import random
 from powderlens.core.elementary import determinant, log
 from powderlens.core.errors import InputError
 from powderlens.core.random import Purpose
 from powderlens.crystal.same_cell import same_lattice
+from powderlens.crystal.structure_type import MIRROR_IMAGES
 from powderlens.diffraction.draw import pick_impurities, second_phases
 from powderlens.diffraction.mixture import scale_of_weight
 from powderlens.diffraction.render import render
@@ -122,8 +124,6 @@ def _scale(specimen: Specimen, c: np.void, weight: float) -> float:
 
 def _weights(setup: Setup, number: int, count: int) -> Floats:
     """Evenly over all weights that are at least `LEAST_WEIGHT`."""
-    from powderlens.core import random
-
     # Behind the numbers of the choices, so that the weights do not hang on which of them was taken.
     u = random.uniform(setup.seed, setup.address(number), Purpose.TRIAL, ATTEMPTS * CHOICES + MAX_PHASES)
     share = -log(u[-MAX_PHASES:][:count])
@@ -132,16 +132,11 @@ def _weights(setup: Setup, number: int, count: int) -> Floats:
 
 def _distinct(setup: Setup, rows: list[int]) -> bool:
     """Whether the phases of a mixture can be told apart."""
-    pool, group = setup.pool, setup.pool.library.space_group
+    pool = setup.pool
+    group = [MIRROR_IMAGES.get(number, number) for number in pool.library.space_group[rows].tolist()]
     for at, row in enumerate(rows):
-        for other in rows[:at]:
-            if row == other or group[row] != group[other]:
-                if row == other:
-                    return False
-                continue
-            alike = same_lattice(
-                pool.reduced(row), [pool.reduced(other)], length=ALIKE_LENGTH, angle_deg=ALIKE_ANGLE_DEG
-            )
-            if alike[0]:
+        for before, other in enumerate(rows[:at]):
+            near = {"length": ALIKE_LENGTH, "angle_deg": ALIKE_ANGLE_DEG}
+            if group[at] == group[before] and same_lattice(pool.reduced(row), [pool.reduced(other)], **near)[0]:
                 return False
     return True

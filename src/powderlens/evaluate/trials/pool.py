@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from powderlens.core.elementary import cos, product
 from powderlens.core.errors import InputError
 from powderlens.crystal.composition import elements_of
+from powderlens.crystal.elements import ELEMENTS, NUMBER
 from powderlens.crystal.operators import primitive_basis
 from powderlens.crystal.reduce import niggli_cell
 from powderlens.crystal.same_cell import same_lattice
@@ -100,6 +101,14 @@ class Pool:
         near = like[same_lattice(self.reduced(row), cells, length=NEAR_LENGTH, angle_deg=NEAR_ANGLE_DEG)]
         return np.unique(np.concatenate([np.array(named, np.int64), near]))
 
+    def rows_with(self, elements: Sequence[str], space_group: int) -> Rows:
+        """Rows of the whole library with exactly these elements and this space group."""
+        mask = np.zeros(2, np.uint64)
+        for number in {NUMBER[element] for element in elements}:
+            mask[number // 64] |= np.uint64(1) << np.uint64(number % 64)
+        same = (self.library.elements_mask() == mask).all(axis=1) & (self.library.space_group == space_group)
+        return np.flatnonzero(same)
+
     def reduced(self, row: int) -> Cell:
         """Niggli cell of an entry."""
         if row not in self._reduced:
@@ -175,7 +184,5 @@ def held_out(library: PhaseLibrary) -> Rows:
 
 
 def _symbols(first: int, second: int) -> str:
-    from powderlens.crystal.elements import ELEMENTS
-
     bits = first | second << 64
     return " ".join(sorted(symbol for z, symbol in enumerate(ELEMENTS, start=1) if bits >> z & 1))

@@ -15,15 +15,18 @@ from powderlens.crystal.structure import Reject, Structure
 SCHEMA = """
 CREATE TABLE spacegroups (id INTEGER PRIMARY KEY, hm_notation TEXT, symmetry_xyz TEXT, category TEXT);
 CREATE TABLE minerals (id INTEGER PRIMARY KEY, name TEXT);
-CREATE TABLE publications (id INTEGER PRIMARY KEY, journalname TEXT, volume TEXT, year INTEGER);
+CREATE TABLE publications (id INTEGER PRIMARY KEY, journalname TEXT, volume TEXT, year INTEGER, page_first TEXT,
+  page_last TEXT);
+CREATE TABLE authors (id INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE publication_authors (publication_id INTEGER, author_id INTEGER);
 CREATE TABLE cif (id INTEGER PRIMARY KEY, mineral_id INTEGER, spacegroup_id INTEGER, publication_id INTEGER,
-  formula TEXT, crystal_density TEXT,
+  formula TEXT, pub_title TEXT, crystal_density TEXT,
   a TEXT, b TEXT, c TEXT, alpha TEXT, beta TEXT, gamma TEXT, atoms_sites TEXT, atoms_x TEXT, atoms_y TEXT,
   atoms_z TEXT, atoms_occupancy TEXT, atoms_u_iso TEXT, atoms_aniso_label TEXT, atoms_aniso_u11 TEXT,
   atoms_aniso_u22 TEXT, atoms_aniso_u33 TEXT, atoms_aniso_u12 TEXT, atoms_aniso_u13 TEXT, atoms_aniso_u23 TEXT);
 CREATE TABLE cif_elements (cif_id TEXT, element TEXT);
 INSERT INTO minerals VALUES (1, 'Magnesite'), (2, '<missing>');
-INSERT INTO publications VALUES (5, 'American Mineralogist', '60', 1975);
+INSERT INTO publications VALUES (5, 'American Mineralogist', '60', 1975, '133', '145');
 """
 MIRROR = ["x,y,z", "-x,-y,z", "-y,x,z", "y,-x,z"]
 

@@ -1,15 +1,16 @@
-"""Processes for a curation that outlive a crystal on which a search never ends, and that end with their master."""
+"""Blocks of crystals worked on in processes that outlive a crystal on which a search never ends, a part each on disk."""
 
 from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any, Protocol
 
 from powderlens.core.errors import PowderlensError
 from powderlens.core.pool import WorkerDiedError, as_done, begin
-from powderlens.crystals.curate_part import CrystalBlock, make_part
 
 PATIENCE_S = 300
 """Processor time after which a crystal is given up; the slowest of the shared databases takes some seconds."""
@@ -17,11 +18,37 @@ PATIENCE_S = 300
 REPORT_S = 5.0
 
 
-def work(blocks: Iterable[CrystalBlock], workers: int, progress: Callable[[str], None]) -> None:
+class Block(Protocol):
+    """Crystals that lie next to each other, and where the part goes that is made of them."""
+
+    @property
+    def items(self) -> Sequence[Any]:
+        """The crystals."""
+
+    @property
+    def path(self) -> Path:
+        """Of the part."""
+
+
+class Maker(Protocol):
+    """Makes the part of a block; can be pickled."""
+
+    def __call__(self, block: Any, /, *, stuck: Sequence[int], starting: Callable[[int], None]) -> None:
+        """Write the part.
+
+        Args:
+            block: what is to be done.
+            stuck: places in the block of crystals that have brought an earlier attempt to its end.
+            starting: called with the place of each crystal before it is worked on.
+        """
+
+
+def work(blocks: Iterable[Block], make: Maker, workers: int, progress: Callable[[str], None]) -> None:
     """Make the part of every block that has none yet.
 
     Args:
         blocks: made as they are needed, a few ahead.
+        make: what makes a part.
         workers: processes; 0 works in this one.
         progress: told how far it is, every few seconds.
     """
@@ -29,10 +56,10 @@ def work(blocks: Iterable[CrystalBlock], workers: int, progress: Callable[[str],
     todo = _missing(blocks, report)
     if workers == 0:
         for block in todo:
-            make_part(block, stuck=_stuck(block))
+            make(block, stuck=_stuck(block), starting=lambda index: None)
             report.done(block)
     else:
-        _pooled(todo, workers, report)
+        _pooled(todo, make, workers, report)
     report.finish()
 
 
@@ -43,7 +70,7 @@ class _Report:
         self.say, self.seen, self.found = say, 0, 0
         self.began = self.told = time.monotonic()
 
-    def done(self, block: CrystalBlock, *, before: bool = False) -> None:
+    def done(self, block: Block, *, before: bool = False) -> None:
         """A block is done, or was before."""
         self.seen += len(block.items)
         self.found += before * len(block.items)
@@ -61,7 +88,7 @@ class _Report:
         self.say(f"{self.seen:,} crystals{already}; {rate:.0f} a second")
 
 
-def _missing(blocks: Iterable[CrystalBlock], report: _Report) -> Iterator[CrystalBlock]:
+def _missing(blocks: Iterable[Block], report: _Report) -> Iterator[Block]:
     for block in blocks:
         if block.path.is_file():
             report.done(block, before=True)
@@ -69,28 +96,28 @@ def _missing(blocks: Iterable[CrystalBlock], report: _Report) -> Iterator[Crysta
             yield block
 
 
-def _pooled(todo: Iterator[CrystalBlock], workers: int, report: _Report) -> None:
+def _pooled(todo: Iterator[Block], make: Maker, workers: int, report: _Report) -> None:
     """Work in processes. When one dies, the blocks under way are done one by one, which shows who is to blame."""
-    while (suspects := _until_one_dies(todo, workers, report)) is not None:
+    while (suspects := _until_one_dies(todo, make, workers, report)) is not None:
         for block in suspects:
             if block.path.is_file():
                 report.done(block)
                 continue
-            while _until_one_dies(iter([block]), 1, report) is not None:
+            while _until_one_dies(iter([block]), make, 1, report) is not None:
                 _note_stuck(block)
 
 
-def _until_one_dies(todo: Iterator[CrystalBlock], workers: int, report: _Report) -> list[CrystalBlock] | None:
+def _until_one_dies(todo: Iterator[Block], make: Maker, workers: int, report: _Report) -> list[Block] | None:
     """Work on blocks in processes: None when all are done, or those that were under way when a process died."""
     try:
-        for block, _ in as_done(_one, todo, workers, start=_begin):
+        for block, _ in as_done(partial(_one, make), todo, workers, start=_begin):
             report.done(block)
     except WorkerDiedError as died:
         return died.suspects
     return None
 
 
-def _one(block: CrystalBlock) -> None:
+def _one(make: Maker, block: Block) -> None:
     """In a worker: make a part; the place of the crystal in hand is on disk, should this process die of it."""
     note = _note(block)
     with open(note, "w", encoding="ascii") as handle:
@@ -101,7 +128,7 @@ def _one(block: CrystalBlock) -> None:
             handle.flush()
             signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE_S)
 
-        make_part(block, stuck=_stuck(block), starting=starting)
+        make(block, stuck=_stuck(block), starting=starting)
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     note.unlink(missing_ok=True)
 
@@ -112,11 +139,11 @@ def _begin() -> None:
     signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
 
 
-def _note(block: CrystalBlock) -> Path:
+def _note(block: Block) -> Path:
     return block.path.with_suffix(".now")
 
 
-def _note_stuck(block: CrystalBlock) -> None:
+def _note_stuck(block: Block) -> None:
     """Add the crystal that a dead worker had in hand to those that are left out.
 
     Raises:
@@ -130,6 +157,6 @@ def _note_stuck(block: CrystalBlock) -> None:
         handle.write(index + "\n")
 
 
-def _stuck(block: CrystalBlock) -> list[int]:
+def _stuck(block: Block) -> list[int]:
     path = block.path.with_suffix(".stuck")
     return [int(line) for line in path.read_text(encoding="ascii").split()] if path.is_file() else []

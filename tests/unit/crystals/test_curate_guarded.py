@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from powderlens.core import guarded
 from powderlens.core.errors import PowderlensError
 from powderlens.crystal.structure import Structure
-from powderlens.crystals import curate_part, curate_workers
+from powderlens.crystals import curate_part
 from powderlens.crystals.curate import CrystalSource, curate
 from powderlens.crystals.table import CrystalTable
 
@@ -46,7 +47,7 @@ def test_the_guilty_one_is_counted(
     monkeypatch.setattr("powderlens.crystals.curate.BLOCK", 2)
     # Whatever is compiled or loaded once is there before workers are made of this process: it counts as their time.
     curate([CrystalSource.of_objects(metals[:1])], tmp_path / "warm.parquet", protocol="alphadiffract", workers=0)
-    monkeypatch.setattr(curate_workers, "PATIENCE_S", 0.5)
+    monkeypatch.setattr(guarded, "PATIENCE_S", 0.5)
     dying(monkeypatch, {"Ni", "Ag"}, (lambda: os._exit(11)) if how == "crash" else endless)
     output = tmp_path / "t.parquet"
     manifest = curate([CrystalSource.of_objects(metals)], output, protocol="alphadiffract", workers=2)
@@ -74,14 +75,14 @@ def test_a_worker_ended_from_outside_costs_nothing(
 def test_workers_that_cannot_begin_are_no_fault_of_a_crystal(
     metals: list[Structure], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(curate_workers, "_stuck", lambda task: os._exit(9))
+    monkeypatch.setattr(guarded, "_stuck", lambda task: os._exit(9))
     with pytest.raises(PowderlensError, match="before its first crystal"):
         curate([CrystalSource.of_objects(metals)], tmp_path / "t.parquet", protocol="alphadiffract", workers=1)
 
 
 def test_progress_is_told(metals: list[Structure], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("powderlens.crystals.curate.BLOCK", 2)
-    monkeypatch.setattr(curate_workers, "REPORT_S", 0.0)
+    monkeypatch.setattr(guarded, "REPORT_S", 0.0)
     said: list[str] = []
     curate(
         [CrystalSource.of_objects(metals)], tmp_path / "t.parquet", protocol="simxrd", workers=0, progress=said.append
@@ -91,11 +92,11 @@ def test_progress_is_told(metals: list[Structure], tmp_path: Path, monkeypatch: 
 
 
 def test_reasons_without_what_is_a_crystals_own() -> None:
-    assert curate_part._unreadable("cell lengths 0, 1e-3, -1.5 A: all must") == (
+    assert reasons.unreadable("cell lengths 0, 1e-3, -1.5 A: all must") == (
         "unreadable: cell lengths N, N, N A: all must",
         "cell lengths 0, 1e-3, -1.5 A: all must",
     )
-    assert curate_part._unreadable("atom O1: unknown element 'Xx'; give")[0] == (
+    assert reasons.unreadable("atom O1: unknown element 'Xx'; give")[0] == (
         "unreadable: atom ON: unknown element '...'; give"
     )
-    assert curate_part._unreadable("atoms: none") == ("unreadable: atoms: none", "")
+    assert reasons.unreadable("atoms: none") == ("unreadable: atoms: none", "")
