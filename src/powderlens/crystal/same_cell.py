@@ -21,9 +21,9 @@ def same_lattice(
 ) -> NDArray[np.bool_]:
     """Which reduced cells span the same lattice as one.
 
-    A reduced cell jumps where a lattice is nearly symmetric: 60 becomes 120 degrees, two lengths change places. So every
-    other basis of the first lattice is tried that its three vectors give with the coefficients -1, 0 and 1: a hop to
-    another reduced basis needs no others.
+    A reduced cell jumps where a lattice is nearly symmetric: 60 becomes 120 degrees, two lengths change places. So
+    every other basis of the first lattice is tried that its three vectors give with the coefficients -1, 0 and 1: a hop
+    to another reduced basis needs no others.
 
     Args:
         reduced: (6,) Niggli cell, A and degrees.

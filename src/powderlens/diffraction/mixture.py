@@ -18,7 +18,6 @@ from powderlens.diffraction.conditions import RECORD
 from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.render_numba import (
     COUNTING,
-    FADE,
     MAIN,
     OFFSETS,
     Address,
@@ -31,6 +30,7 @@ from powderlens.diffraction.render_numba import (
     prepared,
     scale,
 )
+from powderlens.diffraction.render_numpy import FADE
 from powderlens.pattern.grid import Grid
 
 Floats = NDArray[np.float64]
@@ -39,8 +39,8 @@ Floats = NDArray[np.float64]
 def scale_of_weight(weight: float, mass_u: float, volume_A3: float) -> float:
     """By what the lines of a phase in a mixture are multiplied, up to a constant of the whole mixture.
 
-    W is proportional to S Z M V, where the intensity is S multiplicity |F|^2 LP, |F|^2 of the whole cell; Z M is the mass
-    of that cell. Source: Hill and Howard, J. Appl. Cryst. 20, 467 (1987), equation 5. Without microabsorption.
+    W is proportional to S Z M V, where the intensity is S multiplicity |F|^2 LP, |F|^2 of the whole cell, and Z M is
+    the mass of that cell. Source: Hill and Howard, J. Appl. Cryst. 20, 467 (1987). Without microabsorption.
 
     Args:
         weight: W, share of the weight.

@@ -15,6 +15,7 @@ from powderlens.evaluate.trials.of_minerals import radiations
 from powderlens.evaluate.trials.of_phases import known, mixture, single
 from powderlens.evaluate.trials.pool import Pool
 from powderlens.evaluate.trials.setup import MAX_PHASES, Setup
+from powderlens.evaluate.trials.specimen import Loosening
 from powderlens.evaluate.trials.spoilt import hump, nanometre, noise, one_line, other_anode, short_range, two_percent
 from powderlens.evaluate.trials.trial import KINDS, Kind, Trial
 from powderlens.library.store import PhaseLibrary
@@ -48,11 +49,12 @@ def draw_trials(
     rows: NDArray[np.int64] | Sequence[int] | None = None,
     protocol: str | Protocol = "lab",
     amcsd: str | Path | None = None,
+    loosening: Loosening | None = None,
 ) -> Iterator[Trial]:
     """Trials of one kind; number `first + i` of a seed is the same alone or among others.
 
-    Each has one phase of the library (`mixture`: two to four; `noise` and `hump`: none), never as its entry stands: from
-    another determination where AMCSD is given and has one, else with a strained cell and jittered strengths, see
+    Each has one phase of the library (`mixture`: two to four; `noise` and `hump`: none), never as its entry stands:
+    from another determination where AMCSD is given and has one, else with a strained cell and jittered strengths, see
     `specimen.specimen_of`. Conditions are the protocol's.
 
     - `known`: with the protocol's own trace of a second phase; `single`: without.
@@ -72,6 +74,7 @@ def draw_trials(
         rows: of the library that may be drawn, such as `pool.held_out(library)`; None is all of them. Not with a pool.
         protocol: that draws the conditions: a name, a file, or a `Protocol`. Its grid must be one of copper's K-alpha.
         amcsd: AMCSD's database, for other determinations.
+        loosening: how far a specimen is from its entry; None for 0.3 % and 1.5 % of strain and 0.28 of jitter.
 
     Yields:
         Trials by number.
@@ -88,7 +91,8 @@ def draw_trials(
     check_seed(seed)
     pool = phases if isinstance(phases, Pool) else Pool.of(phases, rows)
     chosen = protocol if isinstance(protocol, Protocol) else load_protocol(protocol)
-    setup = Setup(pool, chosen, kind, seed, None if amcsd is None else Path(amcsd))
+    database = None if amcsd is None else Path(amcsd)
+    setup = Setup(pool, chosen, kind, seed, database, loosening or Loosening())
     return _drawn(setup, first, count)
 
 

@@ -88,7 +88,7 @@ def _standard(mineral: int) -> Structure:
 
 
 def _row_of(pool: Pool, mineral: int) -> int:
-    """The library's row of a mineral: its group, its elements, a cell near it, a measured one before all others; or -1."""
+    """The library's row of a mineral: its group, elements, a cell near it, a measured one before all others; or -1."""
     structure, library = _standard(mineral), pool.library
     assert structure.space_group is not None
     rows = pool.rows_with(structure.elements, structure.space_group)

@@ -112,8 +112,8 @@ def mixture(setup: Setup, number: int, records: Records) -> Trial:
 def nothing_shows(setup: Setup, number: int) -> InputError:
     """What is said where no choice of phases shows a line."""
     return InputError(
-        f"trial {number} of kind {setup.kind}: none of {ATTEMPTS} choices among {len(setup.pool.rows)} phases shows lines "
-        f"under protocol {setup.protocol.name}; allow more rows, or another protocol"
+        f"trial {number} of kind {setup.kind}: none of {ATTEMPTS} choices among {len(setup.pool.rows)} phases shows "
+        f"lines under protocol {setup.protocol.name}; allow more rows, or another protocol"
     )
 
 

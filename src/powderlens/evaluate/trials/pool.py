@@ -72,7 +72,9 @@ class Pool:
         Raises:
             InputError: there is none of that kind.
         """
-        return Pool.of(self.library, self.rows, {kind: 1.0})
+        if kind not in self._alone:
+            self._alone[kind] = Pool.of(self.library, self.rows, {kind: 1.0})
+        return self._alone[kind]
 
     def pick(self, u: NDArray[np.float64]) -> int:
         """One row: a kind by its share, then a name and space group of that kind, all alike, then one entry of these.
@@ -91,8 +93,8 @@ class Pool:
 
         Calculated crystals have no names: they go by the cell.
         """
-        library, key = self.library, self._named.get(row)
-        named = [] if key is None else self._rows_of_name[key]
+        library = self.library
+        named = self._rows_of_name.get(library.name(row).casefold(), []) if library.measured[row] else []
         masks = library.elements_mask()
         same = np.flatnonzero((masks == masks[row]).all(axis=1))
         volume = self._volumes_A3(same)
@@ -127,6 +129,10 @@ class Pool:
         return {}
 
     @cached_property
+    def _alone(self) -> dict[str, Pool]:
+        return {}
+
+    @cached_property
     def _votes(self) -> dict[str, list[Rows]]:
         """Kind -> the rows of each name and space group, in the order of these."""
         library = self.library
@@ -137,15 +143,13 @@ class Pool:
         return {kind: [np.array(votes[key], np.int64) for key in sorted(votes)] for kind, votes in found.items()}
 
     @cached_property
-    def _named(self) -> dict[int, str]:
-        """Row -> name of the measured phases: of calculated ones the sources state no more than a formula."""
-        return {row: self.library.name(row).casefold() for row in np.flatnonzero(self.library.measured).tolist()}
-
-    @cached_property
     def _rows_of_name(self) -> dict[str, list[int]]:
+        """Name -> measured rows that are called so, or have folded an entry that is."""
+        library = self.library
         found: dict[str, list[int]] = defaultdict(list)
-        for row, name in self._named.items():
-            found[name].append(row)
+        for row in np.flatnonzero(library.measured).tolist():
+            for name in {text.casefold() for text in (library.name(row), *library.aliases(row))}:
+                found[name].append(row)
         return found
 
 

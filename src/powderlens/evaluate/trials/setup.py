@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from powderlens.diffraction.mixture import as_measured, lines_alone
 from powderlens.diffraction.protocol import Protocol
 from powderlens.diffraction.render_numba import measured_points
 from powderlens.evaluate.trials.pool import Pool
-from powderlens.evaluate.trials.specimen import Specimen, specimen_of
+from powderlens.evaluate.trials.specimen import Loosening, Specimen, specimen_of
 from powderlens.evaluate.trials.trial import KINDS, Kind
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.wavelength import Radiation, parse_radiation
@@ -40,6 +40,7 @@ class Setup:
     kind: Kind
     seed: int
     amcsd: Path | None = None
+    loosening: Loosening = field(default_factory=Loosening)
 
     def address(self, number: int, phase: int = 0) -> int:
         """Under which number of the seed a phase of a trial draws: no two kinds, trials or phases share one."""
@@ -60,6 +61,7 @@ class Setup:
             number=self.address(number, phase),
             wavelength_ratio=wavelength_ratio,
             amcsd=self.amcsd,
+            loosening=self.loosening,
         )
 
     def curves(self, specimens: list[Specimen], records: NDArray[np.void], number: int) -> Floats:

@@ -27,18 +27,29 @@ from powderlens.evaluate.trials.pool import NEAR_ANGLE_DEG, NEAR_LENGTH, Pool, r
 from powderlens.evaluate.trials.trial import TruePhase
 from powderlens.symmetry.groups import crystal_system
 
-MEASURED_STRAIN, CALCULATED_STRAIN = 0.003, 0.015
-"""Standard deviation of the lengths of a cell against those of its entry."""
 LARGEST_STRAIN = 0.03
-JITTER = 0.28
-"""Standard deviation of the logarithm of single families' strengths."""
 ROOM = 1 + LARGEST_STRAIN + 0.01
 """By which spacings may grow into the range of a protocol."""
 ATTEMPTS = 16
 """Strains drawn anew where one is too large."""
 COMMON, RARE, RARE_BEYOND = 0.85, 1.6, 1.44
-"""Strains are of two normal distributions, whose widths are these times the whole one's: 15 % of them, those for which a
-standard normal number is beyond the last, have the broad one."""
+"""Strains are of two normal distributions, whose widths are these times the whole one's: 15 % of them, those for which
+a standard normal number is beyond the last, have the broad one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loosening:
+    """How far a specimen is from the entry that it is drawn from; what the protocol's conditions do comes on top.
+
+    Attributes:
+        measured_strain, calculated_strain: standard deviation of the lengths of a cell against those of an entry that
+            was measured, or calculated.
+        jitter: standard deviation of the logarithm of single families' strengths.
+    """
+
+    measured_strain: float = 0.003
+    calculated_strain: float = 0.015
+    jitter: float = 0.28
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,20 +99,30 @@ class Specimen:
 
 
 def specimen_of(
-    pool: Pool, row: int, protocol: Protocol, *, seed: int, number: int, wavelength_ratio: float, amcsd: Path | None
+    pool: Pool,
+    row: int,
+    protocol: Protocol,
+    *,
+    seed: int,
+    number: int,
+    wavelength_ratio: float,
+    amcsd: Path | None,
+    loosening: Loosening,
 ) -> Specimen:
     """A row of the library as it may be found in a specimen.
 
-    Where the database is given and has another determination of the phase that the library folded into this entry, it is
-    that one as it stands. Else it is the entry with a strained cell and jittered strengths.
+    Where the database is given and has another determination of the phase, which the library folded into this entry, it
+    is that one as it stands. Else it is the entry with a strained cell and jittered strengths.
 
     Args:
         pool: of the library.
         row: of the library.
         protocol: of which form factors, dispersion and range are taken.
-        seed, number: address of all random numbers.
+        seed: of all random numbers.
+        number: under which the phase draws.
         wavelength_ratio: of the radiation to the protocol's.
         amcsd: the database of AMCSD, or None.
+        loosening: how far from the entry.
 
     Raises:
         InputError: no reflection in range, or a damaged entry.
@@ -111,10 +132,10 @@ def specimen_of(
     structure = library.structure(row) if other is None else other
     phase = prepared_phase(structure, protocol, wavelength_ratio)
     if other is None:
-        size = MEASURED_STRAIN if library.measured[row] else CALCULATED_STRAIN
+        size = loosening.measured_strain if library.measured[row] else loosening.calculated_strain
         lattice = strained(phase.lattice, phase.rotations, int(library.space_group[row]), size, seed, number)
         z = random.normal(seed, number, Purpose.TRIAL_INTENSITIES, len(phase.strength))
-        phase = replace(phase, lattice=lattice, strength=phase.strength * exp(JITTER * z))
+        phase = replace(phase, lattice=lattice, strength=phase.strength * exp(loosening.jitter * z))
     return Specimen(
         phase=phase,
         structure=structure,
@@ -153,7 +174,8 @@ def strained(
         rotations: (n, 3, 3) of its point group.
         space_group: International Tables number.
         size: standard deviation of the lengths, root mean square over the three directions.
-        seed, number: address of the random numbers.
+        seed: of the random numbers.
+        number: under which the phase draws.
 
     Returns:
         (3, 3) rows are cell vectors, A; a along x, b in the xy plane.

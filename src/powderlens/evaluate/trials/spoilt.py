@@ -165,7 +165,7 @@ def seen_lines(specimen: Specimen, c: Record, range_deg: tuple[float, float]) ->
 
 
 def _families(specimen: Specimen, c: Record) -> tuple[Floats, Floats]:
-    """Area and 2theta in degrees of each family at the first line of the radiation; 0 and 180 where it is not reached."""
+    """Area and 2theta in degrees of each family at the radiation's first line; 0 and 180 where it is not reached."""
     phase = specimen.phase
     reciprocal = inverse(specimen.metric(c))
     h = phase.hkl.astype(float)
