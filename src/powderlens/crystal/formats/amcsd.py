@@ -54,7 +54,8 @@ def iter_amcsd(path: str | Path) -> Iterator[Structure | Reject]:
 
     Structures are whole unit cells with the entry's own operators; `labels` hold `year`, `formula` (as the source
     writes it, with disagreements), `symbol` (the source's setting), `displacements_dropped` (sites whose tensor or U is
-    no displacement), `reference`, and `temperature_K` and `pressure_GPa` where its notes state them. Formula, density and symbol are checked against the cell, see `Structure.doubts`.
+    no displacement), `reference`, and `temperature_K` and `pressure_GPa` where its notes state them. Formula, density
+    and symbol are checked against the cell, see `Structure.doubts`.
 
     Args:
         path: the sqlite file.
