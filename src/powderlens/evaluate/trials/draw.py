@@ -72,7 +72,8 @@ def draw_trials(
         seed: of all random numbers; kinds share none.
         first: number of the first.
         rows: of the library that may be drawn, such as `pool.held_out(library)`; None is all of them. Not with a pool.
-        protocol: that draws the conditions: a name, a file, or a `Protocol`. Its grid must be one of copper's K-alpha.
+        protocol: that draws the conditions: a name, a file, or a `Protocol`. Its grid must be
+            one of copper's K-alpha, the wavelength that is stated.
         amcsd: AMCSD's database, for other determinations.
         loosening: how far a specimen is from its entry; None for 0.3 % and 1.5 % of strain and 0.28 of jitter.
 

@@ -15,7 +15,7 @@ from powderlens.crystal.same_cell import same_lattice
 from powderlens.crystal.structure import Structure
 from powderlens.evaluate.trials.of_phases import nothing_shows
 from powderlens.evaluate.trials.pool import NEAR_ANGLE_DEG, NEAR_LENGTH, Pool, reduced_of
-from powderlens.evaluate.trials.setup import Setup, over_the_grid, with_radiation, without_impurity
+from powderlens.evaluate.trials.setup import Setup, over_the_grid, with_radiation
 from powderlens.evaluate.trials.specimen import Specimen, prepared_phase
 from powderlens.evaluate.trials.trial import Trial
 from powderlens.pattern.wavelength import parse_radiation
@@ -46,10 +46,9 @@ def radiations(setup: Setup, number: int, records: NDArray[np.void]) -> Trial:
     minerals = common_minerals()
     scan = SCANS[number // len(minerals) % len(SCANS)]
     mineral = number % len(minerals)
-    without_impurity(records)
     over_the_grid(records)
     radiation = parse_radiation(scan.radiation)
-    ratio = with_radiation(records, radiation)
+    with_radiation(records, radiation)
     setting = scan.radiation
     if scan.range_deg is not None:
         records["first_deg"], records["last_deg"] = scan.range_deg
@@ -57,6 +56,7 @@ def radiations(setup: Setup, number: int, records: NDArray[np.void]) -> Trial:
     structure = _standard(mineral)
     assert structure.space_group is not None
     try:
+        ratio = radiation.wavelength_A / setup.protocol.grid.wavelength_A
         phase = prepared_phase(structure, setup.protocol, ratio)
     except InputError:
         raise nothing_shows(setup, number) from None

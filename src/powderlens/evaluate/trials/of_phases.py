@@ -14,7 +14,7 @@ from powderlens.crystal.structure_type import MIRROR_IMAGES
 from powderlens.diffraction.draw import pick_impurities, second_phases
 from powderlens.diffraction.mixture import scale_of_weight
 from powderlens.diffraction.render import render
-from powderlens.evaluate.trials.setup import ATTEMPTS, CHOICES, MAX_PHASES, Floats, Setup, without_impurity
+from powderlens.evaluate.trials.setup import ATTEMPTS, CHOICES, MAX_PHASES, Floats, Setup
 from powderlens.evaluate.trials.specimen import Specimen
 from powderlens.evaluate.trials.trial import Trial
 
@@ -68,16 +68,13 @@ def known(setup: Setup, number: int, records: Records) -> Trial:
 
 def single(setup: Setup, number: int, records: Records) -> Trial:
     """One phase of the library and nothing else, which no second one must be found in."""
-    without_impurity(records)
+    records["impurity_share"] = 0.0
     return known(setup, number, records)
 
 
 def mixture(setup: Setup, number: int, records: Records) -> Trial:
-    """Two to four phases of the library, weights from 5 to 95 %."""
-    without_impurity(records)
-    for name in records.dtype.names or ():
-        if name not in OWN:
-            records[name] = records[name][0]
+    """Two to four phases of the library, weights from 5 to 95 %, and none of the protocol's own."""
+    on_one_instrument(records)
     for u in setup.choices(number):
         count = 2 + int(u[0] * (MAX_PHASES - 1))
         rows = [setup.pool.pick(u[1 + 3 * at : 4 + 3 * at]) for at in range(count)]
@@ -107,6 +104,13 @@ def mixture(setup: Setup, number: int, records: Records) -> Trial:
             phases=tuple(sorted(found, key=lambda phase: -phase.intensity_share)),
         )
     raise nothing_shows(setup, number)
+
+
+def on_one_instrument(records: Records) -> None:
+    """Give all phases of a specimen the first one's instrument and scan, in place."""
+    for name in records.dtype.names or ():
+        if name not in OWN:
+            records[name] = records[name][0]
 
 
 def nothing_shows(setup: Setup, number: int) -> InputError:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core import random
-from powderlens.core.constants import ANODES
 from powderlens.core.random import Purpose
 from powderlens.diffraction.mixture import as_measured, lines_alone
 from powderlens.diffraction.protocol import Protocol
@@ -82,10 +81,11 @@ class Setup:
         return slice(int(lo[0]), int(hi[0]))
 
     def pattern(
-        self, intensity: Floats, records: NDArray[np.void], number: int, told: str | float | Radiation = "CuKa"
+        self, intensity: Floats, records: NDArray[np.void], number: int, told: float | Radiation | None = None
     ) -> Pattern:
-        """What a user hands in: the measured points, and the wavelength that is stated."""
-        inside, radiation = self.inside(records), parse_radiation(told)
+        """What a user hands in: the measured points, and the wavelength that is stated; None is the protocol's."""
+        inside = self.inside(records)
+        radiation = parse_radiation(self.protocol.grid.wavelength_A if told is None else told)
         y = intensity[inside]
         return Pattern(
             two_theta_deg=self.protocol.grid.two_theta_deg[inside],
@@ -96,24 +96,14 @@ class Setup:
         )
 
 
-def without_impurity(records: NDArray[np.void]) -> None:
-    """Take the protocol's own second phase out, in place."""
-    records["impurity_share"] = 0.0
-
-
 def over_the_grid(records: NDArray[np.void]) -> None:
     """Measure the whole grid, in place."""
     records["first_deg"], records["last_deg"] = 0.0, 180.0
 
 
-def with_radiation(records: NDArray[np.void], radiation: Radiation) -> float:
-    """Draw with other lines, in place; without the K-beta of the protocol's anode.
-
-    Returns:
-        Their wavelength over that of copper's doublet, in which the protocols are written.
-    """
+def with_radiation(records: NDArray[np.void], radiation: Radiation) -> None:
+    """Draw with other lines, in place; without the K-beta of the protocol's anode."""
     records["ka1_A"] = radiation.ka1_A
     records["ka2_A"] = radiation.ka2_A or radiation.ka1_A
     records["ka2_ratio"] = radiation.ka2_ratio
     records["kbeta_ratio"] = 0.0
-    return radiation.wavelength_A / ANODES["Cu"].mean_A

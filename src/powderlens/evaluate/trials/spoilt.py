@@ -8,17 +8,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core.constants import ANODES
-from powderlens.core.elementary import inverse
+from powderlens.core.elementary import arcsin, inverse
 from powderlens.core.errors import InputError
 from powderlens.diffraction.background import humps
 from powderlens.diffraction.conditions import Record
-from powderlens.diffraction.render_numpy import lines
+from powderlens.diffraction.reflections import lorentz_polarisation
+from powderlens.diffraction.render_numpy import SINE_LIMIT
 from powderlens.evaluate.trials.of_phases import nothing_shows
-from powderlens.evaluate.trials.setup import Floats, Setup, over_the_grid, with_radiation, without_impurity
+from powderlens.evaluate.trials.setup import Floats, Setup, over_the_grid, with_radiation
 from powderlens.evaluate.trials.specimen import Specimen
 from powderlens.evaluate.trials.trial import Trial
-from powderlens.pattern.wavelength import Radiation, parse_radiation
+from powderlens.pattern.wavelength import parse_radiation
 
 Records = NDArray[np.void]
 
@@ -74,7 +74,6 @@ def hump(setup: Setup, number: int, records: Records) -> Trial:
 def one_line(setup: Setup, number: int, records: Records) -> Trial:
     """Plates that all lie flat: one family of planes and its orders."""
     over_the_grid(records)
-    without_impurity(records)
     c = records[0]
     c["march_r"] = 1.0
     for u in setup.choices(number):
@@ -100,24 +99,23 @@ def one_line(setup: Setup, number: int, records: Records) -> Trial:
 
 def other_anode(setup: Setup, number: int, records: Records) -> Trial:
     """Drawn with another anode, and said to be copper."""
-    without_impurity(records)
     name = OTHER_ANODES[int(setup.choices(number)[0, 3] * len(OTHER_ANODES))]
-    ratio = with_radiation(records, parse_radiation(f"{name}Ka"))
+    radiation = parse_radiation(f"{name}Ka")
+    with_radiation(records, radiation)
+    ratio = radiation.wavelength_A / setup.protocol.grid.wavelength_A
     return _of_library(setup, number, records, wavelength_ratio=ratio, setting=name)
 
 
 def nanometre(setup: Setup, number: int, records: Records) -> Trial:
     """Copper's wavelength, in nm where A is meant."""
     told = IN_NANOMETRES[int(setup.choices(number)[0, 3] * len(IN_NANOMETRES))]
-    without_impurity(records)
     return _of_library(setup, number, records, told=told, setting=f"{told:g}")
 
 
 def two_percent(setup: Setup, number: int, records: Records) -> Trial:
     """A wavelength that is 2 % off, of a phase that the library holds as measured."""
     sign = 1 if setup.choices(number)[0, 3] < 0.5 else -1
-    told = round(ANODES["Cu"].mean_A * (1 + sign * OFF), 5)
-    without_impurity(records)
+    told = round(setup.protocol.grid.wavelength_A * (1 + sign * OFF), 5)
     measured = replace(setup, pool=setup.pool.only("measured"))
     return _of_library(measured, number, records, told=told, setting=f"{told:g}")
 
@@ -125,7 +123,6 @@ def two_percent(setup: Setup, number: int, records: Records) -> Trial:
 def short_range(setup: Setup, number: int, records: Records) -> Trial:
     """A range with one to four lines."""
     over_the_grid(records)
-    without_impurity(records)
     c, grid = records[0], setup.protocol.grid
     for u in setup.choices(number):
         specimen = _specimen(setup, setup.pool.pick(u), number)
@@ -173,12 +170,11 @@ def _families(specimen: Specimen, c: Record) -> tuple[Floats, Floats]:
     for i in range(3):
         for j in range(3):
             inv_d2 += h[:, i] * reciprocal[i, j] * h[:, j]
-    alone = c.copy()
-    alone["ka2_ratio"] = alone["kbeta_ratio"] = 0.0
+    sine = float(c["ka1_A"]) / 2 * np.sqrt(inv_d2)
+    reached = (sine < SINE_LIMIT) & (phase.strength > 0)
     area, angle = np.zeros(len(h)), np.full(len(h), 180.0)
-    shown = lines(alone, inv_d2, phase.strength)
-    reached = (c["ka1_A"] / 2 * np.sqrt(inv_d2) < 0.9999) & (phase.strength > 0)
-    angle[reached], area[reached] = shown[:, 0], shown[:, 1]
+    angle[reached] = np.degrees(2 * arcsin(sine[reached]))
+    area[reached] = phase.strength[reached] * lorentz_polarisation(angle[reached])
     return area, angle
 
 
@@ -209,7 +205,7 @@ def _of_library(
     records: Records,
     *,
     wavelength_ratio: float = 1.0,
-    told: str | float | Radiation = "CuKa",
+    told: float | None = None,
     setting: str,
 ) -> Trial:
     """The first choice of a phase that shows lines."""
@@ -227,7 +223,7 @@ def _of_one(
     records: Records,
     specimen: Specimen,
     *,
-    told: str | float | Radiation = "CuKa",
+    told: float | None = None,
     setting: str = "",
 ) -> Trial | None:
     """A pattern of one specimen; None where no line of it lies in the measured range."""

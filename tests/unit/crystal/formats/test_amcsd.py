@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from powderlens.core.errors import StructureError
-from powderlens.crystal.formats.amcsd import iter_amcsd
+from powderlens.crystal.formats.amcsd import iter_amcsd, read_amcsd_entry
 from powderlens.crystal.structure import Reject, Structure
 
 SCHEMA = """
@@ -183,3 +183,13 @@ def test_what_the_publication_says(tmp_path: Path) -> None:
     (again,) = iter_amcsd(tmp_path / "amcsd.db")
     assert isinstance(again, Structure)
     assert again.labels["reference"] == "Zed A, Abel B; American Mineralogist 60 (1975) 133-145"
+
+
+def test_one_entry_alone_is_the_same(tmp_path: Path) -> None:
+    rows = read(tmp_path, {}, {"a": "4.1", "b": "4.1"}, {"a": "wide"})
+    alone = [read_amcsd_entry(tmp_path / "amcsd.db", number) for number in (10, 11, 12, 13)]
+    assert alone[3] is None
+    assert isinstance(alone[1], Structure)
+    assert alone[1].cell == pytest.approx((4.1, 4.1, 6, 90, 90, 90))
+    assert alone[2] == rows[2]
+    assert [one.source for one in alone if one is not None] == [row.source for row in rows]
