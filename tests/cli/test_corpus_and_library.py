@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from powderlens.corpus.store.reflection_table import ReflectionTable
-from powderlens.library.table import LibraryTable
+from powderlens.library.store import PhaseLibrary
 
 SALT = {"id": "mp-22862", "cell": [5.64] * 3 + [90] * 3, "el": ["Na"] * 4 + ["Cl"] * 4}
 FACES = [[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]
 SALT["x"] = FACES + [[0.5 + a, b, c] for a, b, c in FACES]
 IRON = {"id": "mp-13", "cell": [2.87] * 3 + [90] * 3, "el": ["Fe", "Fe"], "x": [[0, 0, 0], [0.5, 0.5, 0.5]]}
-TINY = {"id": "mp-1", "cell": [0.9] * 3 + [90] * 3, "el": ["Fe"], "x": [[0, 0, 0]]}
-COMMANDS = [("corpus", "reflections", "t.parquet"), ("library", "build", "t.npz")]
+TINY = {"id": "mp-1", "cell": [0.6] * 3 + [90] * 3, "el": ["Fe"], "x": [[0, 0, 0]]}
+COMMANDS = [("corpus", "reflections", "t.parquet"), ("library", "build", "t.phases")]
 
 
 @pytest.fixture
@@ -47,14 +47,52 @@ def test_a_table_of_reflections(run: Callable[..., Any], database: Path, tmp_pat
 
 
 def test_a_library(run: Callable[..., Any], database: Path, tmp_path: Path) -> None:
-    result = run("library", "build", database, "--output", tmp_path / "t.npz")
+    result = run("library", "build", database, "--output", tmp_path / "t.phases")
     assert result.code == 0
     said = json.loads(result.out)
     assert said["phases"] == 2
     assert sum(said["rejects"].values()) == 2
-    table = LibraryTable.load(tmp_path / "t.npz")
-    assert table.formula.tolist() == ["ClNa", "Fe"]
-    assert table.source.tolist() == ["mp:22862", "mp:13"]
+    assert said["entries"] == 4
+    library = PhaseLibrary.open(tmp_path / "t.phases")
+    assert said["sha256"] == library.sha256
+    assert [library.formula(i) for i in range(2)] == ["NaCl", "Fe"]
+    assert [library.identity(i) for i in range(2)] == ["mp:22862", "mp:13"]
+    assert not library.measured.any()
+    assert str(tmp_path) not in (tmp_path / "t.phases").read_bytes().decode("latin-1")
+
+
+def test_what_a_library_holds(run: Callable[..., Any], database: Path, tmp_path: Path) -> None:
+    output = tmp_path / "t.phases"
+    assert run("library", "build", database, "--output", output, "--workers", 1).code == 0
+    said = json.loads(run("library", "info", output, "--json").out)
+    assert (said["phases"], said["measured"], said["entries"]) == (2, 0, 4)
+    assert said["crystal_systems"] == {"cubic": 2}
+    assert said["sources"] == {"mp": 2}
+    assert said["origins"]["mp"]["licence"].startswith("CC-BY-4.0")
+    assert "quantised" in said["origins"]["mp"]["changed"]
+    table = run("library", "info", output)
+    assert table.code == 0
+    assert "2 phases of 4 entries" in table.out
+    assert "Fm-3m" in table.out
+    content = bytearray(output.read_bytes())
+    content[-1] ^= 1
+    output.write_bytes(content)
+    damaged = run("library", "info", output)
+    assert damaged.code == 2
+    assert "damaged, array text" in damaged.complaint
+
+
+def test_a_library_grows(run: Callable[..., Any], database: Path, tmp_path: Path) -> None:
+    first, second, whole = (tmp_path / name for name in ("a.phases", "b.phases", "c.phases"))
+    assert run("library", "build", database, "--output", first, "--limit", 1).code == 0
+    more = tmp_path / "more.jsonl"
+    more.write_text(database.read_text())
+    said = json.loads(run("library", "add", first, more, "--output", second).out)
+    assert said["rejects"]["identity: listed before"] == 1
+    assert run("library", "build", database, "--output", whole).code == 0
+    grown, built = PhaseLibrary.open(second), PhaseLibrary.open(whole)
+    assert grown.sha256 == built.sha256
+    assert [source["name"] for source in grown.header["made_of"]] == ["mp.jsonl", "more.jsonl"]
 
 
 @pytest.mark.parametrize(("group", "command", "output"), COMMANDS)
@@ -78,14 +116,15 @@ def test_a_database_that_cannot_be_used(
         ("empty.db", b"", "not a database of a known kind"),
         ("crystals.csv", b"a,b\n", "not a database of a known kind"),
         ("cut.jsonl.gz", b"\x1f\x8b\x08", "not a whole gzip file"),
-        ("bad.jsonl", b"{ not json\n", "no crystal of 1 can be used|at least one phase"),
-        ("empty.jsonl", b"", "no crystal of 0 can be used|at least one phase"),
+        ("bad.jsonl", b"{ not json\n", "no crystal of 1 can be used|no phase of 1 is kept"),
+        ("empty.jsonl", b"", "no crystal of 0 can be used|no phase of 0 is kept"),
     ):
         if content is not None:
             (tmp_path / name).write_bytes(content)
         result = run(group, command, tmp_path / name, "--output", where)
         assert result.code == 2
-        assert re.search(message, result.complaint), name
+        assert result.out == ""
+        assert re.search(message, result.err.splitlines()[-1]), name
         assert not where.exists()
 
 

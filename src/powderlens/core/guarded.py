@@ -1,4 +1,4 @@
-"""Blocks of crystals worked on in processes that outlive a crystal on which a search never ends, a part each on disk."""
+"""Blocks of crystals, a part on disk for each, made in processes; one that a crystal ends or keeps is made anew."""
 
 from __future__ import annotations
 

@@ -40,6 +40,9 @@ class Purpose(IntEnum):
     IMPURITY_PERTURBATION = 11
     CRYSTAL = 12
     CELL = 13
+    TRIAL = 14
+    TRIAL_STRAIN = 15
+    TRIAL_INTENSITIES = 16
 
 
 def check_seed(seed: int) -> int:

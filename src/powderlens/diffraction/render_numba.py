@@ -812,8 +812,7 @@ def render(
     out = np.zeros((len(records), grid.points))
     ramp = np.arange(grid.points, dtype=np.float32)  # exact: whole numbers below 2^24
     start, step = float(grid.start_deg), float(grid.step_deg)
-    lo = np.clip(np.ceil((records["first_deg"] - 1e-6 - start) / step), 0, grid.points).astype(np.int64)
-    hi = np.clip(np.floor((records["last_deg"] + 1e-6 - start) / step) + 1, lo, grid.points).astype(np.int64)
+    lo, hi = measured_points(records, grid)
     second, fourth = moments(np.asarray(records["sample_over_l"]), np.asarray(records["detector_over_l"]))
     # Columns as lists: a number taken from a record costs more than one from a list.
     columns = (lo, hi, np.asarray(index), second, fourth, records["impurity_share"])
@@ -826,9 +825,9 @@ def render(
         share = 0.0 if impurity is None else share
         strength, u, other_strength, other_u = phase.strength, plain[at], other.strength, plain[at]
         if special[at]:
-            strength, u = _prepared(phase, records[at], seed, number, OFFSETS)
+            strength, u = prepared(phase, records[at], seed, number, OFFSETS)
             if share > 0:
-                other_strength, other_u = _prepared(other, records[at], seed, number, IMPURITY_OFFSETS)
+                other_strength, other_u = prepared(other, records[at], seed, number, IMPURITY_OFFSETS)
         pattern(
             out[at],
             Axis(ramp, start, step, first, last),
@@ -843,7 +842,15 @@ def render(
     return out
 
 
-def _prepared(phase: Phase, c: Record, seed: int, index: int, purpose: int) -> tuple[NDArray[np.float64], float]:
+def measured_points(records: NDArray[np.void], grid: Grid) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(b,) first measured point of each pattern, and where its last one ends."""
+    start, step = float(grid.start_deg), float(grid.step_deg)
+    lo = np.clip(np.ceil((records["first_deg"] - 1e-6 - start) / step), 0, grid.points).astype(np.int64)
+    hi = np.clip(np.floor((records["last_deg"] + 1e-6 - start) / step) + 1, lo, grid.points).astype(np.int64)
+    return lo, hi
+
+
+def prepared(phase: Phase, c: Record, seed: int, index: int, purpose: int) -> tuple[NDArray[np.float64], float]:
     """Strengths after thermal offsets, and the overall displacement."""
     u = u_total_A2(phase, c) if c["debye_temperature_K"] > 0 else float(c["u_overall_A2"])
     if c["thermal_offset_A"] == 0:

@@ -132,8 +132,7 @@ def content_sha256(arrays: Mapping[str, NDArray[Any]]) -> str:
 
 
 def _little(array: NDArray[Any]) -> NDArray[Any]:
-    made = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    return made
+    return np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
 
 
 def _aligned(at: int) -> int:

@@ -28,6 +28,7 @@ from powderlens.core.files import file_sha256
 from powderlens.core.guarded import work
 from powderlens.core.parts import parts_folder
 from powderlens.core.pool import in_order
+from powderlens.core.tables import commonest_first, main_reasons
 from powderlens.crystal.sources import files_of, open_source
 from powderlens.crystal.structure import Reject, Structure
 from powderlens.diffraction.phase import phase_of
@@ -37,12 +38,11 @@ from powderlens.library.fold import folded, heads_of
 from powderlens.library.keys import D_RANGE_A, key_lines
 from powderlens.library.origins import described
 from powderlens.library.part import BLOCK, PhaseBlock, make_part
-from powderlens.library.rows import Arrays, join, take, with_ragged
+from powderlens.library.rows import UNREFERENCED, Arrays, join, take, with_ragged
 from powderlens.library.store import PhaseLibrary, with_displacements
 
 REPEATED = "identity: listed before"
 NO_LINES = f"lines: none between {D_RANGE_A[0]:g} and {D_RANGE_A[1]:g} A"
-UNREFERENCED = "reference: its source states none"
 
 MOST_POINTS = 150_000
 """Points of the reciprocal lattice that are looked at for key lines: of cells beyond some 12,000 A^3 the shortest
@@ -121,31 +121,25 @@ def build(
         raise InputError(f"{output}: no directory {output.parent}; make it first")
     if not sources:
         raise InputError("no source: name at least one database, folder or archive")
-    said = {
-        "sources": [{"name": source.name, "sha256": source.sha256} for source in sources],
-        "limit": limit,
-        "powderlens": powderlens.__version__,
-        "moyopy": version("moyopy"),
-    }
+    made_of = [{"name": source.name, "sha256": source.sha256, "limit": limit} for source in sources]
+    programs = {"powderlens": powderlens.__version__, "moyopy": version("moyopy")}
     folder = parts_folder(
         output.with_name(output.name + ".parts"),
-        json.dumps({"format": VERSION, "block": BLOCK, **said}, indent=1),
+        json.dumps({"format": VERSION, "block": BLOCK, "made_of": made_of, **programs}, indent=1),
         anew=lambda: progress("the parts on disk are of other sources or settings: starting anew"),
     )
     work(_blocks(sources, limit, folder), make_part, workers, progress)
     parts = [PhaseLibrary.open(path) for path in sorted(folder.glob("part-*.phases"))]
     if onto is not None:
         parts.insert(0, onto)
-    found = _finish(parts, sources, folder, max(workers, 1), progress)
-    if not len(found.arrays["space_group"]):
-        raise InputError(f"no phase of {found.counts['entries']} is kept: {_reasons(found.rejects)}")
+    found = _finish(parts, folder, max(workers, 1), progress)
     header = {
-        "made_of": [*([] if onto is None else onto.header["made_of"]), *said.pop("sources")],
-        **{name: value for name, value in said.items() if value is not None},
+        **programs,
+        "made_of": [*([] if onto is None else onto.header["made_of"]), *made_of],
         "prefixes": found.prefixes,
         "origins": described(found.prefixes),
         **found.counts,
-        "rejects": dict(sorted(found.rejects.items(), key=lambda item: (-item[1], item[0]))),
+        "rejects": commonest_first(found.rejects),
     }
     write_container(output, header, found.arrays)
     shutil.rmtree(folder)
@@ -161,11 +155,11 @@ class _Found:
     rejects: Counter[str]
 
 
-def _finish(
-    parts: Sequence[PhaseLibrary], sources: Sequence[PhaseSource], folder: Path, workers: int, progress: Progress
-) -> _Found:
+def _finish(parts: Sequence[PhaseLibrary], folder: Path, workers: int, progress: Progress) -> _Found:
     """Join the parts, leave out what is listed twice, fold, and compute key lines."""
     rejects = Counter(reason for part in parts if "part_of" in part.header for _, reason in part.header["rejects"])
+    if not any(map(len, parts)):
+        raise InputError(f"no phase of {rejects.total()} is kept: {main_reasons(rejects)}")
     arrays, prefixes = join(parts)
     whole = folder / "joined.phases"
     write_container(whole, {"prefixes": prefixes}, arrays)
@@ -181,8 +175,11 @@ def _finish(
     arrays = _with_keys(whole, workers)
     lined = np.flatnonzero(np.diff(arrays["key_start"].astype(np.int64)) > 0)
     rejects[NO_LINES] += len(arrays["space_group"]) - len(lined)
-    counts = {"entries": int(arrays["determinations"].astype(np.int64).sum()) + rejects.total(), "phases": len(lined)}
-    return _Found(take(arrays, lined), prefixes, counts, +rejects)
+    if not len(lined):
+        raise InputError(f"no phase of {rejects.total()} is kept: {main_reasons(rejects)}")
+    kept = take(arrays, lined)
+    entries = int(kept["determinations"].astype(np.int64).sum()) + rejects.total()
+    return _Found(kept, prefixes, {"entries": entries, "phases": len(lined)}, +rejects)
 
 
 def _blocks(sources: Sequence[PhaseSource], limit: int | None, folder: Path) -> Iterator[PhaseBlock]:
@@ -207,7 +204,10 @@ def _with_keys(path: Path, workers: int) -> Arrays:
     library = PhaseLibrary.open(path, check=False)
     tasks = [range(first, min(first + ROWS, len(library))) for first in range(0, len(library), ROWS)]
     pairs = [pair for some in in_order(partial(_keys_of, path), tasks, workers) for pair in some]
-    columns = {"key_log_d": [log_d for log_d, _ in pairs], "key_amplitude": [amplitude for _, amplitude in pairs]}
+    columns: dict[str, list[NDArray[Any]]] = {
+        "key_log_d": [log_d for log_d, _ in pairs],
+        "key_amplitude": [amplitude for _, amplitude in pairs],
+    }
     return with_ragged(dict(library.arrays), "key", columns)
 
 
@@ -251,7 +251,3 @@ def _if_referenced(item: Structure | Reject, stated: dict[str, bool] | None) -> 
         return item
     name = item.source.partition(":")[2].partition("#")[0]
     return item if stated.get(name, False) else Reject(item.source, UNREFERENCED)
-
-
-def _reasons(rejects: Counter[str]) -> str:
-    return "; ".join(f"{reason} ({count})" for reason, count in rejects.most_common(3))

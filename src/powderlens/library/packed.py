@@ -114,7 +114,7 @@ def settled(
     turns: NDArray[np.float64],
     translations: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Sites moved onto their special positions, off which rounding has put them: the mean of the images that meet there.
+    """Sites moved onto their special positions, off which rounding has put them: the mean of the images that meet.
 
     Args:
         lattice: (3, 3), rows are the cell vectors, A.

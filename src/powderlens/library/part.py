@@ -12,7 +12,7 @@ from powderlens.core.errors import PowderlensError
 from powderlens.crystal.reasons import ENDLESS, unreadable, without_symmetry
 from powderlens.crystal.structure import Reject, Structure
 from powderlens.library.container import write_container
-from powderlens.library.rows import GNOME, Row, columns_of, is_gnome, row_of
+from powderlens.library.rows import GNOME, UNREFERENCED, Row, columns_of, is_gnome, row_of
 
 BLOCK = 250
 """Crystals of a part."""
@@ -45,7 +45,8 @@ def make_part(
         if is_gnome(item.source):
             rejects.append((item.source, GNOME))
         elif isinstance(item, Reject):
-            rejects.append((item.source, unreadable(item.reason)[0]))
+            known = item.reason == UNREFERENCED
+            rejects.append((item.source, item.reason if known else unreadable(item.reason)[0]))
         elif index in stuck:
             rejects.append((item.source, ENDLESS))
         else:
@@ -54,7 +55,7 @@ def make_part(
                 rows.append(row_of(item))
             except (PowderlensError, ValueError, np.linalg.LinAlgError) as error:
                 text = str(error)
-                known = text.startswith(("distances: ", "licence: "))
+                known = text.startswith("distances: ")
                 rejects.append((item.source, text if known else without_symmetry(item, error)))
     arrays, prefixes = columns_of(rows)
     write_container(block.path, {"prefixes": prefixes, "part_of": block.source, "rejects": rejects}, arrays)

@@ -37,6 +37,8 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f]+")
 _GNOME = re.compile(r"(?:^|:)mp[:-](?:mp-)?32\d{5}$")
 GNOME = "licence: the GNoME block of the Materials Project (mp-32xxxxx) is not free for every use"
 
+UNREFERENCED = "reference: its source states none"
+
 Arrays = dict[str, NDArray[Any]]
 
 

@@ -1,8 +1,9 @@
-"""Formulas without their elements."""
+"""Formulas without their elements, and as people write them."""
 
 import pytest
 
-from powderlens.crystal.composition import anonymous_formula, elements_of
+from powderlens.crystal.composition import WRITTEN_ORDER, anonymous_formula, elements_of, written_formula
+from powderlens.crystal.elements import ELEMENTS
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,25 @@ def test_anonymous(formula: str, anonymous: str) -> None:
 def test_elements() -> None:
     assert elements_of("CaO3Ti") == ["Ca", "O", "Ti"]
     assert elements_of("D2O") == ["D", "O"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "written"),
+    [
+        ({"O": 6, "Si": 3}, "SiO2"),
+        ({"B": 6, "La": 1}, "LaB6"),
+        ({"Cl": 4, "Na": 4}, "NaCl"),
+        ({"O": 18, "C": 6, "Ca": 6}, "CaCO3"),
+        ({"Ca": 4, "S": 4, "O": 24, "H": 16}, "CaH4SO6"),
+        ({"Mg": 7.2, "Fe": 0.8, "Si": 4, "O": 16}, "Mg1.8Fe0.2SiO4"),
+        ({"D": 2, "O": 1}, "D2O"),
+        ({"Fe": 3.5, "Ni": 0.5}, "Fe3.5Ni0.5"),
+        ({"Fe": 2}, "Fe"),
+    ],
+)
+def test_as_people_write_it(counts: dict[str, float], written: str) -> None:
+    assert written_formula(counts) == written
+
+
+def test_every_element_has_its_place() -> None:
+    assert sorted(WRITTEN_ORDER) == sorted([*ELEMENTS, "D"])

@@ -8,6 +8,7 @@ import pytest
 
 from powderlens.core import guarded
 from powderlens.core.errors import PowderlensError
+from powderlens.crystal import reasons
 from powderlens.crystal.structure import Structure
 from powderlens.crystals import curate_part
 from powderlens.crystals.curate import CrystalSource, curate

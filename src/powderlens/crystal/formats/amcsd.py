@@ -46,7 +46,6 @@ FROM cif LEFT JOIN minerals ON minerals.id = cif.mineral_id
                     FROM (SELECT publication_id, name FROM publication_authors
                           JOIN authors ON authors.id = author_id ORDER BY publication_authors.rowid)
                     GROUP BY publication_id) ON published = publications.id
-ORDER BY cif.id
 """
 
 
@@ -55,7 +54,8 @@ def iter_amcsd(path: str | Path) -> Iterator[Structure | Reject]:
 
     Structures are whole unit cells with the entry's own operators; `labels` hold `year`, `formula` (as the source
     writes it, with disagreements), `symbol` (the source's setting), `displacements_dropped` (sites whose tensor or U is
-    no displacement), `reference`, and `temperature_K` and `pressure_GPa` where its notes state them. Formula, density and symbol are checked against the cell, see `Structure.doubts`.
+    no displacement), `reference`, and `temperature_K` and `pressure_GPa` where its notes state them. Formula, density
+    and symbol are checked against the cell, see `Structure.doubts`.
 
     Args:
         path: the sqlite file.
@@ -66,7 +66,20 @@ def iter_amcsd(path: str | Path) -> Iterator[Structure | Reject]:
     Raises:
         StructureError: the file is missing or has no such tables.
     """
-    for row in rows_of(path, _QUERY, "an AMCSD"):
+    return _entries(path, f"{_QUERY} ORDER BY cif.id")
+
+
+def read_amcsd_entry(path: str | Path, number: int) -> Structure | Reject | None:
+    """The entry of one number, as `iter_amcsd` yields it; None where the file has none.
+
+    Raises:
+        StructureError: the file is missing or has no such tables.
+    """
+    return next(_entries(path, f"{_QUERY} WHERE cif.id = {int(number)}"), None)
+
+
+def _entries(path: str | Path, query: str) -> Iterator[Structure | Reject]:
+    for row in rows_of(path, query, "an AMCSD"):
         source = f"amcsd:{row['id']}"
         yield attempt(source, _structure, row, source)
 

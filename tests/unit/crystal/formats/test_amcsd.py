@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from powderlens.core.errors import StructureError
-from powderlens.crystal.formats.amcsd import iter_amcsd
+from powderlens.crystal.formats.amcsd import iter_amcsd, read_amcsd_entry
 from powderlens.crystal.structure import Reject, Structure
 
 SCHEMA = """
@@ -168,3 +168,28 @@ def test_a_missing_file_and_a_file_that_is_no_database(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("not a database at all, just some words" * 10)
     with pytest.raises(StructureError, match="not an AMCSD database"):
         next(iter_amcsd(tmp_path / "text.db"))
+
+
+def test_what_the_publication_says(tmp_path: Path) -> None:
+    title = " Properties at T = 9 K\n Note: T = 423 C\n Sample: P = 20 kbar"
+    (found,) = read(tmp_path, {"pub_title": title})
+    with sqlite3.connect(tmp_path / "amcsd.db") as connection:
+        connection.execute("INSERT INTO authors VALUES (1, 'Zed A'), (2, 'Abel B')")
+        connection.execute("INSERT INTO publication_authors VALUES (5, 1), (5, 2)")
+    connection.close()
+    assert found.labels["temperature_K"] == pytest.approx(696.15), "of the notes, not of the title"
+    assert found.labels["pressure_GPa"] == pytest.approx(2.0)
+    assert found.labels["reference"] == "American Mineralogist 60 (1975) 133-145"
+    (again,) = iter_amcsd(tmp_path / "amcsd.db")
+    assert isinstance(again, Structure)
+    assert again.labels["reference"] == "Zed A, Abel B; American Mineralogist 60 (1975) 133-145"
+
+
+def test_one_entry_alone_is_the_same(tmp_path: Path) -> None:
+    rows = read(tmp_path, {}, {"a": "4.1", "b": "4.1"}, {"a": "wide"})
+    alone = [read_amcsd_entry(tmp_path / "amcsd.db", number) for number in (10, 11, 12, 13)]
+    assert alone[3] is None
+    assert isinstance(alone[1], Structure)
+    assert alone[1].cell == pytest.approx((4.1, 4.1, 6, 90, 90, 90))
+    assert alone[2] == rows[2]
+    assert [one.source for one in alone if one is not None] == [row.source for row in rows]
