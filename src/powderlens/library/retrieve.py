@@ -33,8 +33,8 @@ SMOOTH_DEG = 0.05
 FLOOR_QUANTILE = 0.3
 LEAST_INSIDE = 0.1
 """A phase with less of its strength than this in the measured range is not compared."""
-SECOND_LOOK = 1500
-"""How many phases of the first look are drawn."""
+GLANCE_LINES, FIRST_LOOK, SECOND_LOOK = 12, 16_000, 500
+"""All phases are compared by so many lines; the best of these by all their key lines; and the best of those are drawn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,22 +132,27 @@ class Retrieval:
         """
         matched = _matched(axis)
         library = self.library
-        score, best = first_look(
-            self.rows, library.key_start, library.key_log_d, library.key_amplitude, matched,
-            np.sqrt(axis.factor).astype(np.float32), self.reach,
-        )  # fmt: skip
-        extra = 0.0 if allowance is None else allowance[self.rows]
-        some = min(SECOND_LOOK, len(self.rows))
-        ranked = score + extra
-        near = np.argpartition(-ranked, some - 1)[:some]
+        factor = np.sqrt(axis.factor).astype(np.float32)
+        lines = (library.key_start, library.key_log_d, library.key_amplitude, matched, factor, self.reach)
+        rows = self.rows
+        if len(rows) > FIRST_LOOK:
+            score, _ = first_look(rows, *lines, GLANCE_LINES, 2)
+            rows = rows[_best(score if allowance is None else score + allowance[rows], FIRST_LOOK)]
+        score, best = first_look(rows, *lines, 64, 1)
+        near = _best(score if allowance is None else score + allowance[rows], SECOND_LOOK)
         near = near[score[near] > 0]
         closer, scale = second_look(
-            self.rows[near], best[near].astype(np.int64) - self.reach, library.key_start, library.key_log_d,
+            rows[near], best[near].astype(np.int64) - self.reach, library.key_start, library.key_log_d,
             library.key_amplitude, axis.root, axis.factor, axis.spread,
         )  # fmt: skip
-        order = np.argsort(-(closer + (0.0 if allowance is None else allowance[self.rows[near]])), kind="stable")
+        order = np.argsort(-(closer + (0.0 if allowance is None else allowance[rows[near]])), kind="stable")
         order = order[closer[order] > 0][:keep]
-        return Retrieved(self.rows[near][order], closer[order], np.exp(STEP * scale[order]))
+        return Retrieved(rows[near][order], closer[order], np.exp(STEP * scale[order]))
+
+
+def _best(score: NDArray[np.floating], count: int) -> NDArray[np.int64]:
+    """Places of the highest scores."""
+    return np.arange(len(score)) if count >= len(score) else np.argpartition(-score, count - 1)[:count]
 
 
 def _matched(axis: Axis) -> NDArray[np.float32]:
@@ -173,65 +178,146 @@ def _correlated(root, sigma):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True)
-def first_look(rows, start, log_d, amplitude, matched, factor, reach):  # type: ignore[no-untyped-def]
+def _best_of_16(place, weight, count, matched, first):  # type: ignore[no-untyped-def]
+    """Sums over lines of weight * matched[place + first + s] for s from 0 to 15: the largest, and its s.
+
+    Written out, as sixteen variables stay in two registers where an array of sixteen would go to memory and back.
+    """
+    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = np.float32(0.0)
+    b0 = b1 = b2 = b3 = b4 = b5 = b6 = b7 = np.float32(0.0)
+    for k in range(count):
+        w, at = weight[k], place[k] + first
+        a0 += w * matched[at + 0]
+        a1 += w * matched[at + 1]
+        a2 += w * matched[at + 2]
+        a3 += w * matched[at + 3]
+        a4 += w * matched[at + 4]
+        a5 += w * matched[at + 5]
+        a6 += w * matched[at + 6]
+        a7 += w * matched[at + 7]
+        b0 += w * matched[at + 8]
+        b1 += w * matched[at + 9]
+        b2 += w * matched[at + 10]
+        b3 += w * matched[at + 11]
+        b4 += w * matched[at + 12]
+        b5 += w * matched[at + 13]
+        b6 += w * matched[at + 14]
+        b7 += w * matched[at + 15]
+    top, best = a0, 0
+    if a1 > top:
+        top, best = a1, 1
+    if a2 > top:
+        top, best = a2, 2
+    if a3 > top:
+        top, best = a3, 3
+    if a4 > top:
+        top, best = a4, 4
+    if a5 > top:
+        top, best = a5, 5
+    if a6 > top:
+        top, best = a6, 6
+    if a7 > top:
+        top, best = a7, 7
+    if b0 > top:
+        top, best = b0, 8
+    if b1 > top:
+        top, best = b1, 9
+    if b2 > top:
+        top, best = b2, 10
+    if b3 > top:
+        top, best = b3, 11
+    if b4 > top:
+        top, best = b4, 12
+    if b5 > top:
+        top, best = b5, 13
+    if b6 > top:
+        top, best = b6, 14
+    if b7 > top:
+        top, best = b7, 15
+    return top, best
+
+
+@njit(cache=True, fastmath=True)
+def first_look(rows, start, log_d, amplitude, matched, factor, reach, most, every):  # type: ignore[no-untyped-def]
     """Cosine of key lines and pattern for every phase at its best scale.
 
     Args:
         rows: (n,) int64 phases.
-        start, log_d, amplitude: key lines, see `PhaseLibrary`.
+        start: (phases + 1,) first key line of each, with
+        log_d: (k,) their spacings and
+        amplitude: (k,) their strengths, strongest first, see `PhaseLibrary`.
         matched: (BINS,) float32, the pattern correlated with a line.
         factor: (BINS,) float32 square roots of `Axis.factor`.
         reach: scales to either side, in bins.
+        most: so many of a phase's lines are asked for, the strongest in the range.
+        every: 1, or 2 for every second scale, where each stands for two.
 
     Returns:
         (n,) float32 scores, and (n,) int32 the shift in bins, from 0 (smallest) to 2 reach.
     """
     size = 2 * reach + 1
-    padded = np.zeros(len(matched) + 2 * reach + 1, np.float32)
+    steps = (size + every - 1) // every
+    padded = np.zeros(len(matched) + size + 64, np.float32)
     padded[reach : reach + len(matched)] = matched
+    if every == 2:
+        # The even places, then the odd ones: neighbours in scale stand side by side.
+        half = (len(padded) + 1) // 2
+        spread = np.zeros(2 * half + 64, np.float32)
+        for i in range(len(padded) - 1):
+            spread[i // 2 + (i % 2) * half] = max(padded[i], padded[i + 1])
+    else:
+        half = 0
+        spread = padded
     score, best = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.int32)
-    total = np.zeros(size, np.float32)
+    place, weight = np.empty(64, np.int64), np.empty(64, np.float32)
     per_bin = np.float32(LOG_D_UNIT / STEP)
+    last = len(factor)
     for n in range(len(rows)):
         row = rows[n]
-        total[:] = np.float32(0.0)
         norm, whole = np.float32(0.0), np.float32(0.0)
+        count = 0
         for k in range(start[row], start[row + 1]):
             at = int(np.float32(log_d[k]) * per_bin + np.float32(0.5))
-            if at >= len(factor):
-                continue
             a = np.float32(amplitude[k])
             whole += a * a
-            w = a * factor[at]
-            if w == np.float32(0.0):
+            if at >= last:
                 continue
-            norm += w * w
-            part = padded[at : at + size]
-            for s in range(size):
-                total[s] += w * part[s]
+            w = a * factor[at]
+            if w > np.float32(0.0):
+                norm += w * w
+                place[count] = at if every == 1 else at // 2 + (at % 2) * half
+                weight[count] = w
+                count += 1
+                if count == most:
+                    break
         if norm <= np.float32(LEAST_INSIDE) * whole or norm == np.float32(0.0):
             continue
         top = np.float32(0.0)
-        for s in range(size):
-            if total[s] > top:
-                top = total[s]
-                best[n] = s
+        for block in range((steps + 15) // 16):
+            found, s = _best_of_16(place, weight, count, spread, 16 * block)
+            if found > top and every * (16 * block + s) < size:
+                top = found
+                best[n] = every * (16 * block + s)
         score[n] = top / np.sqrt(norm)
     return score, best
 
 
-@njit(cache=True)
+@njit(cache=True, fastmath=True)
 def second_look(rows, shift, start, log_d, amplitude, root, factor, spread):  # type: ignore[no-untyped-def]
     """Cosine of the drawn root profiles near the scale of the first look.
 
     Args:
         rows: (n,) int64 phases.
         shift: (n,) int64 in bins, positive for larger spacings in the pattern.
-        start, log_d, amplitude: key lines.
-        root, factor, spread: of the pattern's `Axis`.
+        start: (phases + 1,) first key line of each, with
+        log_d: (k,) their spacings and
+        amplitude: (k,) their strengths.
+        root: (BINS,) of the pattern's `Axis`, as are
+        factor: (BINS,) and
+        spread: (BINS,).
 
     Returns:
-        (n,) scores and (n,) shifts in bins, to a third.
+        (n,) scores and (n,) shifts in bins, to a half.
     """
     bins = len(root)
     drawn = np.zeros(bins)
@@ -240,7 +326,7 @@ def second_look(rows, shift, start, log_d, amplitude, root, factor, spread):  # 
     for n in range(len(rows)):
         row = rows[n]
         where[n] = shift[n]
-        for trial in range(-2, 3):
+        for trial in range(-1, 2):
             move = shift[n] + trial / 2.0
             first, last = bins, 0
             for k in range(start[row], start[row + 1]):
@@ -248,12 +334,19 @@ def second_look(rows, shift, start, log_d, amplitude, root, factor, spread):  # 
                 at = int(np.floor(place + 0.5))
                 if at < 0 or at >= bins or factor[at] == 0.0:
                     continue
-                strength = (amplitude[k] / AMPLITUDE_STEPS) ** 2 * factor[at] / spread[at]
-                reach = int(3.0 * spread[at]) + 1
+                sigma = spread[at]
+                reach = int(2.7 * sigma) + 1
                 low, high = max(at - reach, 0), min(at + reach, bins - 1)
                 first, last = min(first, low), max(last, high)
+                # A Gaussian on equal steps by two products a point.
+                u = low - place
+                value = (amplitude[k] / AMPLITUDE_STEPS) ** 2 * factor[at] / sigma * np.exp(-0.5 * (u / sigma) ** 2)
+                ratio = np.exp(-(2.0 * u + 1.0) / (2.0 * sigma * sigma))
+                ratio2 = np.exp(-1.0 / (sigma * sigma))
                 for i in range(low, high + 1):
-                    drawn[i] += strength * np.exp(-0.5 * ((i - place) / spread[at]) ** 2)
+                    drawn[i] += value
+                    value *= ratio
+                    ratio *= ratio2
             product, norm = 0.0, 0.0
             for i in range(first, last + 1):
                 if factor[i] > 0.0:
