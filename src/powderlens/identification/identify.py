@@ -195,7 +195,12 @@ class Identifier:
         single = single_candidates(asked.measured, self.shelf)
         if self.search.max_phases == 1:
             return single
-        return single + mixtures(asked.measured, self.shelf, single, self.search.max_phases)
+        shelf, weights = self.shelf, self.calibration.vector()
+
+        def weight(one: Candidate) -> float:
+            return float(quantities(shelf, [one])[0] @ weights)
+
+        return single + mixtures(asked.measured, shelf, single, self.search.max_phases, weight)
 
     def gathered(self, asked: Asked, prediction: Prediction | None) -> tuple[list[Candidate], Known]:
         """The hypotheses of a pattern, and what is known of each, before they are weighed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,13 +13,12 @@ from powderlens.library.shelf import Shelf
 from powderlens.pattern.peaks import find_lines
 from powderlens.refine.candidates import Measured, fit, smooth_of, smoothed
 
-ROOTS = 3
+ROOTS = 2
 """Single phases from which mixtures start."""
-RETRIEVED = 40
-TRIED = 6
-"""Phases that are refined together with those before."""
-BEAM = 2
-"""Nodes from which the next phase is searched."""
+RETRIEVED = 24
+"""Phases that are held against what a node leaves over."""
+TRIED = 4
+"""The best of them, refined together with those before."""
 LEAST_REST = 0.03
 """Lines below this share of the strongest measured line are not searched for partners."""
 LEAST_GAIN = 0.004
@@ -33,7 +33,9 @@ class _Node:
     names: frozenset[str]
 
 
-def mixtures(measured: Measured, shelf: Shelf, single: list[Candidate], most: int) -> list[Candidate]:
+def mixtures(
+    measured: Measured, shelf: Shelf, single: list[Candidate], most: int, weight: Callable[[Candidate], float]
+) -> list[Candidate]:
     """Sets of two to `most` phases that fit better than their parts.
 
     Args:
@@ -41,25 +43,26 @@ def mixtures(measured: Measured, shelf: Shelf, single: list[Candidate], most: in
         shelf: the libraries.
         single: phases refined alone, best first.
         most: phases in a mixture.
+        weight: log-weight of a set of phases; the search goes on from the best set while it rises.
     """
     out: list[Candidate] = []
-    nodes = _roots(shelf, single)
+    nodes = _roots(shelf, single, weight)
     for _ in range(2, most + 1):
         following: list[_Node] = []
         for node in nodes:
             following += _grown(measured, shelf, node)
-        following.sort(key=lambda one: -one.candidate.fit.agreement)
         out += [one.candidate for one in following]
-        nodes = following[:BEAM]
+        following.sort(key=lambda one: -weight(one.candidate))
+        nodes = [one for one in following[:1] if weight(one.candidate) > max(weight(node.candidate) for node in nodes)]
         if not nodes:
             break
     return out
 
 
-def _roots(shelf: Shelf, single: list[Candidate]) -> list[_Node]:
+def _roots(shelf: Shelf, single: list[Candidate], weight: Callable[[Candidate], float]) -> list[_Node]:
     """The best of the single phases, each name once."""
     found: dict[str, _Node] = {}
-    for one in single:
+    for one in sorted(single, key=lambda one: -weight(one)):
         name = shelf.name(one.rows[0])
         if name not in found:
             found[name] = _Node(one, frozenset([name]))
