@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.core.pool import in_order
+from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.reduce import niggli_cell
 from powderlens.crystal.same_cell import same_lattice
 from powderlens.crystal.structure_type import structure_type
-from powderlens.crystal.label import find_symmetry
 from powderlens.evaluate.trials.draw import draw_trials
 from powderlens.evaluate.trials.pool import Pool, held_out
 from powderlens.evaluate.trials.trial import Kind, Trial, TruePhase
@@ -101,10 +101,7 @@ def _is_right(one: Candidate, trial: Trial, shelf: Shelf, types: dict[int, str])
 
 def _is(one: Candidate, at: int, true: TruePhase, shelf: Shelf, types: dict[int, str]) -> bool:
     row, fitted = one.rows[at], one.fit.phases[at]
-    if (
-        shelf.space_group[row] != true.space_group
-        and LOWER[int(shelf.space_group[row]) - 1] != LOWER[true.space_group - 1]
-    ):
+    if LOWER[int(shelf.space_group[row]) - 1] != LOWER[true.space_group - 1]:
         return False
     letter = symbol(int(shelf.space_group[row]))[0]
     if not same_lattice(true.reduced, [niggli_cell(primitive(fitted.lattice, letter))], length=SAME_CELL)[0]:
@@ -122,9 +119,13 @@ class Problem:
     """Many gathered patterns as arrays, padded to the same number of hypotheses.
 
     Attributes:
-        quantities: (n, k, quantities); group: (n, k); there: (n, k) whether there is a hypothesis; right: (n, k).
+        quantities: (n, k, quantities).
+        group: (n, k).
+        there: (n, k) whether there is a hypothesis.
+        right: (n, k).
         network: (n, 230) log-probabilities.
         truth: (n,) true groups.
+        correction: (230,), see `group_correction`.
     """
 
     quantities: Floats
@@ -152,7 +153,7 @@ class Problem:
         return cls(quantities, group, there, right, network, np.array([one.group for one in gathered]), correction)
 
     def beliefs(self, p: Floats) -> tuple[Floats, Floats, Floats]:
-        """(n, k) of hypotheses, (n, 230) of none and (n, 230) of groups for a vector of weights, as `weigh` has them."""
+        """(n, k) of hypotheses, (n, 230) of none and (n, 230) of groups for a vector of weights, as in `weigh`."""
         size = len(QUANTITIES)
         network, alone, prior, unknown, doubt = p[size:]
         opinion = log_softmax(np.maximum(self.network + prior * self.correction, -60.0))
@@ -216,7 +217,7 @@ def calibration_of(p: Floats, correction: Floats, *, model: str, library: str, m
 def group_correction(shelf: Shelf) -> Floats:
     """(230,) ln of the share of each group among minerals over its share in the training.
 
-    Minerals: differently named measured phases, one added to every count. Training: databases by `TRAINING`; inside one,
+    Minerals: differently named measured phases, one added to every count. Training: databases by `TRAINING`; in one,
     crystals of a group are drawn as the square root of their number, see `corpus.stream.from_crystals`.
     """
     number = shelf.space_group.astype(np.int64) - 1
