@@ -19,7 +19,7 @@ from powderlens.identification.hypotheses import (
 )
 from powderlens.library.retrieve import Axis, on_axis
 from powderlens.library.shelf import Shelf
-from powderlens.refine.candidates import Fit, Measured, fit
+from powderlens.refine.candidates import Fit, Measured, fit, textured
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +27,10 @@ RETRIEVED = 120
 """Phases that are refined on broadened profiles."""
 SHARPENED = 40
 """The best of them, refined on the profile as measured."""
+ORIENTED = 12
+"""The best of those, for which an oriented specimen is tried."""
+BEST = 0.998
+"""Agreements are not taken to be better than this: sizes, asymmetry and background are no matter of the crystal."""
 CALCULATED_ALLOWANCE = -0.03
 """Added to the similarity of calculated crystals before the best are taken: there are ten times as many."""
 
@@ -38,10 +42,14 @@ class Candidate:
     Attributes:
         rows: of the library, the main phase first.
         fit: of them together.
+        phases: their lines, with the strengths of an oriented specimen where one is.
+        march: March's r of each; 1 is not oriented.
     """
 
     rows: tuple[int, ...]
     fit: Fit
+    phases: tuple[Phase, ...]
+    march: tuple[float, ...]
 
 
 def axis_of(measured: Measured) -> Axis:
@@ -67,29 +75,38 @@ def single_candidates(measured: Measured, library: Shelf) -> list[Candidate]:
             continue
         rough.append((first.agreement + extra, row, first, phase))
     rough.sort(key=lambda item: -item[0])
-    out = [Candidate((row,), fit(measured, [phase], [1.0], start=first)) for _, row, first, phase in rough[:SHARPENED]]
+    sharp = [(row, phase, fit(measured, [phase], [1.0], start=first)) for _, row, first, phase in rough[:SHARPENED]]
+    sharp.sort(key=lambda item: -item[2].agreement)
+    out = []
+    for place, (row, phase, found_fit) in enumerate(sharp):
+        if place < ORIENTED:
+            lines, oriented, r = textured(measured, phase, found_fit)
+            out.append(Candidate((row,), oriented, (lines,), (r,)))
+        else:
+            out.append(Candidate((row,), found_fit, (phase,), (1.0,)))
     return sorted(out, key=lambda one: -one.fit.agreement)
 
 
-def quantities(library: Shelf, candidates: Sequence[Candidate]) -> Floats:
+def quantities(library: Shelf, measured: Measured, candidates: Sequence[Candidate]) -> Floats:
     """(k, `QUANTITIES`) of each candidate."""
     out = np.zeros((len(candidates), len(QUANTITIES)))
     for i, one in enumerate(candidates):
         fitted = one.fit
+        agreement = min(fitted.agreement / measured.ceiling, BEST)
         calculated = ~library.measured[list(one.rows)]
         sd = np.where(calculated, CALCULATED_SD, MEASURED_SD)
         mean = np.array([p.mean_strain for p in fitted.phases])
         shape = np.array([p.shape_strain for p in fitted.phases])
         share = np.array([p.intensity for p in fitted.phases])
         out[i] = (
-            fitted.agreement,
-            np.log(max(1 - fitted.agreement**2, 1e-4)),
+            agreement,
+            np.log(1 - agreement**2),
             np.log1p((mean / sd) ** 2).sum(),
             np.log1p((shape / sd) ** 2).sum(),
             np.log1p((fitted.shift_deg / SHIFT_SD_DEG) ** 2),
             float((share * np.array([p.missing for p in fitted.phases])).sum()),
             np.log([p.lines for p in fitted.phases]).sum(),
-            0.0,
+            np.abs(np.log(one.march)).sum(),
             calculated.sum(),
             np.log(library.determinations[list(one.rows)].astype(float)).sum(),
             len(one.rows) - 1,

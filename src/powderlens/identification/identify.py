@@ -198,7 +198,7 @@ class Identifier:
         shelf, weights = self.shelf, self.calibration.vector()
 
         def weight(one: Candidate) -> float:
-            return float(quantities(shelf, [one])[0] @ weights)
+            return float(quantities(shelf, asked.measured, [one])[0] @ weights)
 
         return single + mixtures(asked.measured, shelf, single, self.search.max_phases, weight)
 
@@ -208,7 +208,7 @@ class Identifier:
         opinion = None if prediction is None else network_opinion(prediction)
         if self.shelf is None:
             return [], Known(np.zeros((0, 0)), np.zeros(0, np.int64), opinion)
-        return found, Known(quantities(self.shelf, found), groups(self.shelf, found), opinion)
+        return found, Known(quantities(self.shelf, asked.measured, found), groups(self.shelf, found), opinion)
 
     def _answer(self, asked: Asked, prediction: Prediction | None) -> Answer:
         found, known = self.gathered(asked, prediction)

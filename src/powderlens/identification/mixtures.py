@@ -92,12 +92,16 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node) -> list[_Node]:
         tried.append((alone.agreement + allowance, row, 1 + alone.phases[0].mean_strain))
     tried.sort(reverse=True)
     out = []
-    phases = [shelf.lines(row, measured.d_min_A) for row in node.candidate.rows]
+    phases = node.candidate.phases
     for _, row, scale in tried[:TRIED]:
-        together = fit(
-            measured, [*phases, shelf.lines(row, measured.d_min_A)], [*(1.0 for _ in phases), scale], start=before
-        )
+        lines = shelf.lines(row, measured.d_min_A)
+        together = fit(measured, [*phases, lines], [*(1.0 for _ in phases), scale], start=before)
         if together.agreement < before.agreement + LEAST_GAIN or together.phases[-1].intensity < LEAST_SHARE:
             continue
-        out.append(_Node(Candidate((*node.candidate.rows, row), together), node.names | {shelf.name(row)}))
+        out.append(
+            _Node(
+                Candidate((*node.candidate.rows, row), together, (*phases, lines), (*node.candidate.march, 1.0)),
+                node.names | {shelf.name(row)},
+            )
+        )
     return out
