@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.diffraction.phase import Phase
+from powderlens.identification.deadline import Deadline
 from powderlens.identification.hypotheses import (
     CALCULATED_SD,
     LOWER,
@@ -54,12 +55,29 @@ def axis_of(measured: Measured) -> Axis:
     )
 
 
-def single_candidates(measured: Measured, library: Shelf) -> list[Candidate]:
-    """Phases of the library, each refined alone, best agreement first."""
+def given_candidates(measured: Measured, library: Shelf) -> list[Candidate]:
+    """The phases that are known to be there, refined together, the strongest first.
+
+    Raises:
+        InputError: one has no line in the measured range.
+    """
+    phases = [library.lines(row, measured.d_min_A) for row in library.given]
+    together = fit(measured, phases, library.given_scales(axis_of(measured)))
+    order = sorted(range(len(phases)), key=lambda p: -together.phases[p].intensity)
+    if order != list(range(len(phases))):
+        scales = [1 + together.phases[p].mean_strain for p in order]
+        together = fit(measured, [phases[p] for p in order], scales)
+    return [Candidate(tuple(library.given[p] for p in order), together)]
+
+
+def single_candidates(measured: Measured, library: Shelf, deadline: Deadline) -> list[Candidate]:
+    """Phases of the library, each refined alone, best agreement first; of those that time is left for, at least one."""
     found = library.retrieve(axis_of(measured), RETRIEVED, CALCULATED_ALLOWANCE)
     allowance = np.where(library.measured[found.row], 0.0, CALCULATED_ALLOWANCE)
     rough: list[tuple[float, int, Fit, Phase]] = []
     for row, scale, extra in zip(found.row.tolist(), found.scale.tolist(), allowance.tolist(), strict=True):
+        if rough and deadline.passed():
+            break
         try:
             phase = library.lines(row, measured.d_min_A)
             first = fit(measured, [phase], [scale], sharp=False)
@@ -67,7 +85,11 @@ def single_candidates(measured: Measured, library: Shelf) -> list[Candidate]:
             continue
         rough.append((first.agreement + extra, row, first, phase))
     rough.sort(key=lambda item: -item[0])
-    out = [Candidate((row,), fit(measured, [phase], [1.0], start=first)) for _, row, first, phase in rough[:SHARPENED]]
+    out: list[Candidate] = []
+    for _, row, first, phase in rough[:SHARPENED]:
+        if out and deadline.passed():
+            break
+        out.append(Candidate((row,), fit(measured, [phase], [1.0], start=first)))
     return sorted(out, key=lambda one: -one.fit.agreement)
 
 

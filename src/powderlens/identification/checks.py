@@ -31,17 +31,13 @@ class Sight:
         lines: that are narrow enough.
         abstains: why nothing can be said, or None.
         warnings: what makes an answer doubtful.
-        d_A: spacings of the lines.
+        distinct: how many they are, the two of a doublet being one.
     """
 
     lines: Peaks
     abstains: str | None
     warnings: tuple[str, ...]
-
-    @property
-    def count(self) -> int:
-        """Of the lines."""
-        return len(self.lines)
+    distinct: int = 0
 
 
 def look(measured: Measured) -> Sight:
@@ -57,6 +53,7 @@ def look(measured: Measured) -> Sight:
         return Sight(lines, "no reflection stands out of the noise: measure longer, or another range", ())
     wavelength = float((measured.wavelength * measured.share).sum())
     d_A = 0.5 * wavelength / np.sin(np.radians(lines.two_theta_deg / 2))
+    distinct = _distinct(lines, d_A)
     warnings: list[str] = []
     if d_A.max() < SHORTEST_D_A:
         return Sight(
@@ -64,15 +61,15 @@ def look(measured: Measured) -> Sight:
             f"every line has a spacing below {SHORTEST_D_A:g} A (the longest {d_A.max():.3g} A): is the wavelength "
             f"of {wavelength:.5g} A in nanometres, or that of another anode?",
             (),
+            distinct,
         )
-    distinct = _distinct(lines, d_A)
     if distinct < FEW_LINES:
         warnings.append(f"{distinct} lines in the range: too few to tell cells and phases apart")
     elif _one_family(lines, d_A) > ONE_FAMILY:
         warnings.append(
             "one line and its orders carry nearly everything: the specimen is oriented, or a single crystal"
         )
-    return Sight(lines, None, tuple(warnings))
+    return Sight(lines, None, tuple(warnings), distinct)
 
 
 def _distinct(lines: Peaks, d_A: np.ndarray) -> int:  # type: ignore[type-arg]

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from powderlens.core.errors import InputError
 from powderlens.identification.candidates import CALCULATED_ALLOWANCE, Candidate, axis_of
+from powderlens.identification.deadline import Deadline
 from powderlens.library.shelf import Shelf
 from powderlens.pattern.peaks import find_lines
 from powderlens.refine.candidates import Measured, fit, smooth_of, smoothed
 
-ROOTS = 3
+ROOTS = 2
 """Single phases from which mixtures start."""
-RETRIEVED = 40
-TRIED = 6
-"""Phases that are refined together with those before."""
-BEAM = 2
-"""Nodes from which the next phase is searched."""
+RETRIEVED = 24
+"""Phases that are held against what a node leaves over."""
+TRIED = 4
+"""The best of them, refined together with those before."""
 LEAST_REST = 0.03
 """Lines below this share of the strongest measured line are not searched for partners."""
 LEAST_GAIN = 0.004
@@ -33,42 +34,51 @@ class _Node:
     names: frozenset[str]
 
 
-def mixtures(measured: Measured, shelf: Shelf, single: list[Candidate], most: int) -> list[Candidate]:
-    """Sets of two to `most` phases that fit better than their parts.
+def mixtures(
+    measured: Measured,
+    shelf: Shelf,
+    roots: list[Candidate],
+    most: int,
+    weight: Callable[[Candidate], float],
+    deadline: Deadline,
+) -> list[Candidate]:
+    """Sets of up to `most` phases that fit better than their parts.
 
     Args:
         measured: the pattern.
         shelf: the libraries.
-        single: phases refined alone, best first.
+        roots: phases refined alone, best first, or one set of phases that are known to be there.
         most: phases in a mixture.
+        weight: log-weight of a set of phases; the search goes on from the best set while it rises.
+        deadline: when it ends in any case.
     """
     out: list[Candidate] = []
-    nodes = _roots(shelf, single)
-    for _ in range(2, most + 1):
+    nodes = _roots(shelf, roots, weight)
+    for _ in range(max((len(one.rows) for one in roots), default=most), most):
         following: list[_Node] = []
         for node in nodes:
-            following += _grown(measured, shelf, node)
-        following.sort(key=lambda one: -one.candidate.fit.agreement)
+            following += _grown(measured, shelf, node, deadline)
         out += [one.candidate for one in following]
-        nodes = following[:BEAM]
+        following.sort(key=lambda one: -weight(one.candidate))
+        nodes = [one for one in following[:1] if weight(one.candidate) > max(weight(node.candidate) for node in nodes)]
         if not nodes:
             break
     return out
 
 
-def _roots(shelf: Shelf, single: list[Candidate]) -> list[_Node]:
+def _roots(shelf: Shelf, single: list[Candidate], weight: Callable[[Candidate], float]) -> list[_Node]:
     """The best of the single phases, each name once."""
     found: dict[str, _Node] = {}
-    for one in single:
+    for one in sorted(single, key=lambda one: -weight(one)):
         name = shelf.name(one.rows[0])
         if name not in found:
-            found[name] = _Node(one, frozenset([name]))
+            found[name] = _Node(one, frozenset(map(shelf.name, one.rows)))
         if len(found) == ROOTS:
             break
     return list(found.values())
 
 
-def _grown(measured: Measured, shelf: Shelf, node: _Node) -> list[_Node]:
+def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) -> list[_Node]:
     """A node with each of the phases that suit best what it leaves over."""
     before = node.candidate.fit
     profile, noise = smoothed(measured)
@@ -81,6 +91,8 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node) -> list[_Node]:
     for row, scale in zip(found.row.tolist(), found.scale.tolist(), strict=True):
         if shelf.name(row) in node.names:
             continue
+        if deadline.passed():
+            break
         try:
             alone = fit(rest, [shelf.lines(row, measured.d_min_A)], [scale], sharp=False)
         except InputError:
@@ -91,6 +103,8 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node) -> list[_Node]:
     out = []
     phases = [shelf.lines(row, measured.d_min_A) for row in node.candidate.rows]
     for _, row, scale in tried[:TRIED]:
+        if deadline.passed():
+            break
         together = fit(
             measured, [*phases, shelf.lines(row, measured.d_min_A)], [*(1.0 for _ in phases), scale], start=before
         )

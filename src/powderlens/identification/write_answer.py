@@ -195,9 +195,10 @@ def _phases(
                 row=row,
                 space_group=int(shelf.space_group[row]),
                 strain=fitted.mean_strain,
+                cell=refined_cell(fitted, row, shelf),
                 fraction=None if share is None else share[0],
-                fraction_esd=None if share is None else share[1],
-                lines=lines_of(measured, shelf, row, fitted) if share is not None or len(out) < 3 else None,
+                fraction_esd=None if share is None or not np.isfinite(share[1]) else share[1],
+                lines=lines_of(measured, shelf, row, one.fit, place) if share is not None or len(out) < 3 else None,
             )
         )
     return out
@@ -233,7 +234,9 @@ def refined_cell(fitted: PhaseFit, row: int, shelf: Shelf) -> RefinedCell:
             for strain in fitted.basis
         ]
     )
-    variance = np.einsum("ki,kl,li->i", slope, np.nan_to_num(fitted.covariance), slope)
+    known = np.nan_to_num(fitted.covariance)
+    variance = np.einsum("ki,kl,li->i", slope, known, slope)
+    volume, trace = abs(float(np.linalg.det(fitted.lattice))), np.trace(fitted.basis, axis1=1, axis2=2)
     esd = np.where(variance > 1e-16, np.sqrt(np.maximum(variance, 0.0)), 0.0)
     # What symmetry fixes is fixed: 90 and 120 degrees come out of vectors with their last digits.
     fixed = np.abs(slope).max(axis=0) < FLATTEST
@@ -245,7 +248,8 @@ def refined_cell(fitted: PhaseFit, row: int, shelf: Shelf) -> RefinedCell:
         esd=_six(esd),
         centring=letter,
         reduced=_six(np.array(niggli_cell(primitive(fitted.lattice, letter)))),
-        volume_A3=abs(float(np.linalg.det(fitted.lattice))),
+        volume_A3=volume,
+        volume_esd_A3=volume * float(np.sqrt(max(trace @ known @ trace, 0.0))),
         source=shelf.name(row),
     )
 
@@ -276,13 +280,14 @@ def profile_residual(measured: Measured, fitted: Fit) -> float:
     return float(np.sqrt((w * (o - c) ** 2).sum() / (w * o**2).sum()))
 
 
-def lines_of(measured: Measured, shelf: Shelf, row: int, fitted: PhaseFit) -> Lines:
-    """Lines of a phase in its refined cell, over the measured range."""
+def lines_of(measured: Measured, shelf: Shelf, row: int, fitted: Fit, place: int) -> Lines:
+    """Lines of one phase of a fit in its refined cell, where they stand in the pattern, over the measured range."""
     phase = shelf.lines(row, measured.d_min_A)
-    reciprocal = np.linalg.inv(fitted.lattice).T
+    reciprocal = np.linalg.inv(fitted.phases[place].lattice).T
     q = ((phase.hkl @ reciprocal) ** 2).sum(axis=1)
     sine = 0.5 * float((measured.wavelength * measured.share).sum()) * np.sqrt(q)
-    angle = 2 * np.degrees(np.arcsin(np.minimum(sine, 1.0)))
+    theta = np.arcsin(np.minimum(sine, 1.0))
+    angle = 2 * np.degrees(theta) + fitted.zero_shift_deg + fitted.displacement_deg * np.cos(theta)
     inside = (sine < 1) & (angle >= measured.levels[-1].first) & (angle <= measured.last_deg)
     s2, strength = sine[inside] ** 2, phase.strength[inside]
     intensity = strength * (1 + (1 - 2 * s2) ** 2) / (s2 * np.sqrt(1 - s2))
@@ -317,7 +322,7 @@ def _unexplained(measured: Measured, fitted: Fit) -> list[UnexplainedPeak]:
         at = round((angle - first) / step)
         near = drawn[max(at - 3, 0) : at + 4].max(initial=0.0)
         if near < height / 3:
-            out.append(UnexplainedPeak(angle, 0.5 * wavelength / np.sin(np.radians(angle / 2)), 100 * height))
+            out.append(UnexplainedPeak(angle, float(0.5 * wavelength / np.sin(np.radians(angle / 2))), 100 * height))
     return sorted(out, key=lambda peak: -peak.intensity)[:MOST_UNEXPLAINED]
 
 

@@ -359,7 +359,7 @@ def fit(
         free[2:4] = last
         if number == 0:
             _set_scales(par, offset, known if start is not None else 0, level, lines, y, slope)
-        rounds, tolerance = ((12, 1e-3), (10, 1e-3), (12, 1e-3))[min(number, 2)]
+        rounds, tolerance = ((8, 3e-3), (6, 3e-3), (10, 1e-3))[min(number, 2)]
         cost = refine(
             par, free, centre, ridge, level.root, level.used, level.floor, load, level.first, level.step,
             *lines, level.blur, last, rounds, tolerance, y, slope, normal,
