@@ -39,28 +39,23 @@ Output = Annotated[Path, typer.Option(help="The record, .json.")]
 def measured(
     data: Annotated[Path, typer.Argument(metavar="SET.npz", help="Patterns; SET.csv beside it holds the labels.")],
     output: Output,
-    choose_weights: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="WEIGHTS.json", help="First choose the weights of the evidence on this set, and write them."
-        ),
+    library: Annotated[
+        list[Path] | None, typer.Option(help="Libraries in place of the one that ships; may be given often.")
     ] = None,
+    calibration: Annotated[Path | None, typer.Option(help="In place of the one that ships.")] = None,
 ) -> None:
     """Accuracy on measured patterns with known labels, for each kind of evidence."""
-    from powderlens.evaluate.measured import MeasuredSet, choose_on, measured_record
+    from powderlens.evaluate.measured import MeasuredSet, measured_record
     from powderlens.evaluate.record import write_result
-    from powderlens.identification.evidence import write_weights
-    from powderlens.identification.identify import Identifier
+    from powderlens.identification.identify import Identifier, Search
 
     patterns = MeasuredSet.read(data)
-    identifier = Identifier("all")
-    if choose_weights is not None:
-        identifier.weights = choose_on(identifier, patterns)
-        write_weights(choose_weights, identifier.weights, chosen_on=data.name, model=identifier.model.name)
+    search = Search(libraries=tuple(map(str, library or ())), shipped=not library)
+    identifier = Identifier("all", search=search, calibration=calibration)
     body = measured_record(identifier, patterns, data)
-    command = command_line("evaluate", "measured", data, output=output, choose_weights=choose_weights)
+    command = command_line("evaluate", "measured", data, output=output, library=library, calibration=calibration)
     write_result(output, command=command, body=body)
-    print_json({"record": output.name, **{k: body[k] for k in ("shipped_weights", "weights_cross_validated")}})
+    print_json({"record": output.name, **{k: body[k] for k in ("evidence", "cells", "not_in_the_library")}})
 
 
 @app.command()

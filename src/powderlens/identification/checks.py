@@ -1,13 +1,16 @@
-"""What is wrong with a pattern before anything is asked of it, or with an answer: noise, humps, one line, wavelengths."""
+"""What is wrong with a pattern before anything is asked of it: noise, humps, one line, a wavelength in nanometres."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from powderlens.pattern.peaks import Peaks, find_lines
 from powderlens.refine.candidates import Measured, smoothed
+
+Floats = NDArray[np.float64]
 
 LEAST_HEIGHT = 6.0
 """Lines lower than this, in units of the noise after smoothing, are not counted."""
@@ -72,12 +75,12 @@ def look(measured: Measured) -> Sight:
     return Sight(lines, None, tuple(warnings), distinct)
 
 
-def _distinct(lines: Peaks, d_A: np.ndarray) -> int:  # type: ignore[type-arg]
+def _distinct(lines: Peaks, d_A: Floats) -> int:
     """Lines that are not the second of a K-alpha doublet (0.25 % apart)."""
     return int((np.abs(np.diff(np.log(np.sort(d_A)))) > 0.004).sum()) + 1
 
 
-def _one_family(lines: Peaks, d_A: np.ndarray) -> float:  # type: ignore[type-arg]
+def _one_family(lines: Peaks, d_A: Floats) -> float:
     """Share of the height that lies in the strongest line's family d / n."""
     strongest = d_A[lines.height.argmax()]
     best = 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -55,7 +55,7 @@ class Search:
 
     libraries: tuple[str, ...] = ()
     shipped: bool = True
-    elements: ElementFilter = ElementFilter()
+    elements: ElementFilter = field(default_factory=ElementFilter)
     max_phases: int | None = None
     max_strain: float = 0.03
     time_limit_s: float | None = None

@@ -34,7 +34,7 @@ FLOOR_QUANTILE = 0.3
 LEAST_INSIDE = 0.1
 """A phase with less of its strength than this in the measured range is not compared."""
 GLANCE_LINES, FIRST_LOOK, SECOND_LOOK = 12, 16_000, 500
-"""All phases are compared by so many lines; the best of these by all their key lines; and the best of those are drawn."""
+"""All phases are compared by so many lines; so many of them by all key lines; and the best of those are drawn."""
 
 
 @dataclass(frozen=True, eq=False)

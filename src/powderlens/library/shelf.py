@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -101,6 +102,7 @@ class Shelf:
             rows = np.flatnonzero(elements.keep(library.elements_mask())) if elements else None
             self.retrievals.append(Retrieval(library, rows, max_strain=max_strain))
             chosen += len(self.retrievals[-1].rows)
+        self._hidden: frozenset[int] = frozenset()
         if not chosen:
             raise InputError("the elements that are given exclude every phase of the library; give more, or none")
         self._own: Retrieval | None = None
@@ -114,6 +116,12 @@ class Shelf:
 
     def __len__(self) -> int:
         return int(self.offset[-1])
+
+    def without(self, rows: NDArray[np.int64]) -> Shelf:
+        """The same shelf, on which some phases are not found."""
+        out = copy.copy(self)
+        out._hidden = self._hidden | frozenset(rows.tolist())
+        return out
 
     @cached_property
     def measured(self) -> NDArray[np.bool_]:
@@ -185,8 +193,11 @@ class Shelf:
         for library, retrieval, first in zip(self.libraries, self.retrievals, self.offset, strict=False):
             if len(retrieval.rows):
                 allowance = np.where(library.measured, 0.0, calculated_allowance).astype(np.float32)
-                one = retrieval(axis, keep, allowance=allowance)
+                one = retrieval(axis, keep + len(self._hidden), allowance=allowance)
                 found.append((one.row + first, one.score, one.scale, one.score + allowance[one.row]))
         row, score, scale, ranked = (np.concatenate(part) for part in zip(*found, strict=True))
-        order = np.argsort(-ranked, kind="stable")[:keep]
+        order = np.argsort(-ranked, kind="stable")
+        if self._hidden:
+            order = order[[row not in self._hidden for row in row[order].tolist()]]
+        order = order[:keep]
         return Retrieved(row[order], score[order], scale[order])

@@ -53,12 +53,17 @@ def draw(  # type: ignore[no-untyped-def]
 
     Args:
         par: (p,) parameters.
-        first, step: of the grid of y, degrees.
-        hkl: (m, 3) float64, with strength (m,), multiplicity times |F|^2, and owner (m,), the phase of each.
+        first: of the grid of y, degrees, with
+        step: its spacing.
+        hkl: (m, 3) float64.
+        strength: (m,) multiplicity times |F|^2.
+        owner: (m,) the phase of each.
         reciprocal: (phases, 3, 3) of the entries' cells.
-        basis: (phases, 6, 3, 3) invariant strains, of which strains (phases,) count.
+        basis: (phases, 6, 3, 3) invariant strains, of which
+        strains: (phases,) so many count.
         offset: (phases,) place of each phase's scale; its strains follow.
-        wavelength, share: (lines of the radiation,).
+        wavelength: (lines of the radiation,) A, with
+        share: of each.
         blur: standard deviation that is added to every line, degrees.
         sharp: draw pseudo-Voigts and their derivatives by width; else Gaussians of `blur` and the width.
         y: (n,) is filled.
@@ -151,7 +156,7 @@ def draw(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, fastmath=True, error_model="numpy")
 def cholesky_solve(a, b):  # type: ignore[no-untyped-def]
-    """x of a x = b for a symmetric positive (p, p) matrix, which is overwritten by its factor; False where it is not."""
+    """x of a x = b in place of b, a its Cholesky factor after that; False where the (p, p) a is not positive."""
     p = len(b)
     for i in range(p):
         for j in range(i + 1):
@@ -198,14 +203,32 @@ def refine(  # type: ignore[no-untyped-def]
     """Damped Gauss-Newton (Levenberg-Marquardt) on sqrt(y + floor); `par` is moved, y and slope end at its place.
 
     Args:
-        par: (p,) start; free (p,) bool; centre and ridge (p,) of the Gaussian priors, 1 / sd^2.
-        root: (n,) measured, sqrt(y + floor) - sqrt(floor); used (n,) bool.
+        par: (p,) start.
+        free: (p,) bool.
+        centre: (p,) of the Gaussian priors, with
+        ridge: (p,) 1 / sd^2.
+        root: (n,) measured, sqrt(y + floor) - sqrt(floor).
+        used: (n,) bool.
         floor: under the root.
         load: weight of the squares against the priors.
+        first: this and what follows as in `draw`.
+        step: degrees.
+        hkl: (m, 3).
+        strength: (m,).
+        owner: (m,).
+        reciprocal: (phases, 3, 3).
+        basis: (phases, 6, 3, 3).
+        strains: (phases,).
+        offset: (phases,).
+        wavelength: A.
+        share: of each line.
+        blur: degrees.
+        sharp: see there.
         rounds: most steps.
         tolerance: relative gain below which it ends.
+        y: (n,).
+        slope: (p, n).
         normal: (p, p) is filled with the normal matrix at the end, priors included.
-        first and what follows: as `draw`.
 
     Returns:
         The cost at the end.

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -272,7 +273,7 @@ def _strains(key: tuple[bytes, bytes], count: int) -> Floats:
 
 def _prepare(measured: Measured, phase: Phase) -> _Prepared:
     """Lines in the range, the weakest left out, scaled to a strongest of 1 with LP."""
-    reciprocal = np.linalg.inv(phase.lattice).T
+    reciprocal: Floats = np.asarray(np.linalg.inv(phase.lattice).T, np.float64)
     q = ((phase.hkl @ reciprocal) ** 2).sum(axis=1)
     sine2 = 0.25 * measured.wavelength[0] ** 2 * q
     first = np.sin(np.radians(max(measured.levels[-1].first - 0.7, 0.3) / 2)) ** 2
@@ -369,8 +370,8 @@ def fit(
 
 
 def _set_scales(
-    par: Floats, offset: list[int], known: int, level: Level, lines: tuple, y: Floats, slope: Floats
-) -> None:  # type: ignore[type-arg]
+    par: Floats, offset: list[int], known: int, level: Level, lines: tuple[Any, ...], y: Floats, slope: Floats
+) -> None:
     """Scales at which the areas of calculated and measured profile agree, for phases that have none yet."""
     for o in offset[known:]:
         par[o] = 0.0
@@ -388,10 +389,10 @@ def _result(
     ready: list[_Prepared],
     par: Floats,
     offset: NDArray[np.int64],
-    lines: tuple,
+    lines: tuple[Any, ...],
     normal: Floats,
     sharp: bool,
-) -> Fit:  # type: ignore[type-arg]
+) -> Fit:
     level = measured.levels[-1] if sharp else measured.levels[-2]
     n = len(level.root)
     y, slope = np.zeros(n), np.zeros((len(par), n))
@@ -403,7 +404,7 @@ def _result(
     observed = np.where(used, (level.root + np.sqrt(level.floor)) ** 2 - level.floor, 0.0)
     explained = float(np.minimum(observed, y)[used].sum()) / max(float(observed[used].sum()), 1e-12)
     try:
-        covariance = np.linalg.inv(normal)
+        covariance: Floats = np.asarray(np.linalg.inv(normal), np.float64)
     except np.linalg.LinAlgError:
         covariance = np.full_like(normal, np.nan)
     total = float(y[used].sum())
