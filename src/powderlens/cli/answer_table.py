@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from powderlens.cli.console import console, table
 from powderlens.core.cell import CELL_LETTERS
@@ -21,13 +21,20 @@ SIDE_BY_SIDE = 84
 """Columns of a terminal from which on systems and groups stand beside each other."""
 WIDE = 76
 """From which on a phase is told from where it is."""
+TOP, LEAST = 5, 0.001
 SHOWN_LINES = 8
 LATTICES = {"P": "primitive", "A": "A-centred", "C": "C-centred", "I": "body-centred", "F": "face-centred"}
 LATTICES["R"] = "rhombohedral"
 
 
-def show_answer(answer: Answer, *, top: int, no_color: bool) -> None:
-    """One answer: crystal systems, space groups, the cell, phases, what is left over, and warnings."""
+def show_answer(answer: Answer, *, top: int | None, no_color: bool) -> None:
+    """One answer: crystal systems, space groups, the cell, phases, what is left over, and warnings.
+
+    Args:
+        answer: it.
+        top: candidates of each kind; None shows up to five, and none below `LEAST`.
+        no_color: never coloured.
+    """
     from rich.padding import Padding
     from rich.text import Text
 
@@ -59,6 +66,14 @@ def show_answer(answer: Answer, *, top: int, no_color: bool) -> None:
         out.print(Text.assemble("The answer leans on ", (answer.leans_on, "bold"), "."))
     for warning in answer.warnings:
         out.print(Text(f"warning: {warning}", "yellow"))
+
+
+class _Ranked(Protocol):
+    @property
+    def probability(self) -> float: ...
+
+
+Ranked = TypeVar("Ranked", bound=_Ranked)
 
 
 def show_answers(answers: Sequence[Answer], *, header: bool, no_color: bool) -> None:
@@ -96,15 +111,22 @@ def _names(answer: Answer) -> str:
     return "".join(f"{phase.name} {phase.probability:.0%}" for phase in first)
 
 
-def _show_beliefs(out: Console, answer: Answer, top: int) -> None:
+def _likeliest(ranked: Sequence[Ranked], top: int | None) -> list[Ranked]:
+    """As many as are asked for; of all, the first, and those that are not next to impossible."""
+    if top is not None:
+        return list(ranked[:top])
+    return [one for place, one in enumerate(ranked[:TOP]) if place == 0 or one.probability >= LEAST]
+
+
+def _show_beliefs(out: Console, answer: Answer, top: int | None) -> None:
     """Systems and groups, beside each other where there is room."""
     from rich.columns import Columns
 
-    likeliest = answer.crystal_system[: max(top, 3)]
+    likeliest = _likeliest(answer.crystal_system, None if top is None else max(top, 3))
     systems = table(("crystal system", "", ""), ((s.name, *_share(out, s.probability)) for s in likeliest))
     rows = [
-        (str(g.number), g.symbol + (f" ({g.mirror})" if g.mirror else ""), *_share(out, g.probability))
-        for g in answer.space_group[:top]
+        (f"{g.number}/{g.mirror}" if g.mirror else f"{g.number}", g.symbol, *_share(out, g.probability))
+        for g in _likeliest(answer.space_group, top)
     ]
     groups = table(("No.", "space group", "", ""), rows, right={"No."})
     if not rows:
@@ -140,7 +162,7 @@ def _cell_lines(answer: Answer, cell: RefinedCell) -> Table:
     return table(("", ""), ((Text(name, "bold"), Text(text)) for name, text in rows), show_header=False, fold=True)
 
 
-def _show_phases(out: Console, answer: Answer, top: int) -> None:
+def _show_phases(out: Console, answer: Answer, top: int | None) -> None:
     """The phases of the best candidate with their share, then others that it may be."""
     from rich.text import Text
 
@@ -150,10 +172,12 @@ def _show_phases(out: Console, answer: Answer, top: int) -> None:
     wide = out.width >= WIDE
     columns = ["phases", "formula", "prob.", "weight %", "strain %", *(["source"] if wide else [])]
     shown = table(columns, right={"prob.", "weight %", "strain %"}, fold=True)
-    for phase in [*inside, *others[: max(top - len(inside), 0)]]:
-        style = "bold" if phase.name in names else "none"
-        row = [Text(phase.name, style), Text(phase.formula), _per_cent(phase.probability), _weight(phase, len(inside))]
-        shown.add_row(*row, f"{100 * phase.strain:+.2f}", *([Text(phase.source)] if wide else []))
+    room = max((top or TOP) - len(inside), 0)
+    for phase in [*inside, *(one for one in others[:room] if top is not None or one.probability >= LEAST)]:
+        name = Text(phase.name, "bold" if phase.name in names else "none")
+        strain = f"{round(100 * phase.strain, 2) + 0.0:+.2f}"
+        row = (name, Text(phase.formula), _per_cent(phase.probability), _weight(phase, len(inside)), strain)
+        shown.add_row(*row, *((Text(phase.source),) if wide else ()))
     for column in shown.columns[2:5]:
         column.no_wrap = True
     out.print(shown)

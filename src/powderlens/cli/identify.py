@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from powderlens.identification.answer import Answer
+    from powderlens.identification.figure import AxisKind
     from powderlens.identification.identify import Identifier, Search
     from powderlens.pattern.pattern import Pattern
     from powderlens.pattern.spans import Span
@@ -81,7 +82,7 @@ Plot = Annotated[
     Path | None,
     typer.Option(metavar="OUT", help="Draw it: .png, .svg or .pdf. For several files a directory, or {} in the name."),
 ]
-AxisKind = Annotated[Axis | None, typer.Option("--axis", help="Intensities in the figure; sqrt unless given.")]
+AxisOption = Annotated[Axis | None, typer.Option("--axis", help="Intensities in the figure; sqrt unless given.")]
 Top = Annotated[
     int | None, typer.Option(metavar="N", min=1, help=f"Candidates in table and figure; {TOP} unless given.")
 ]
@@ -109,7 +110,7 @@ def identify(
     as_json: Json = False,
     output: Output = None,
     plot: Plot = None,
-    axis: AxisKind = None,
+    axis: AxisOption = None,
     top: Top = None,
     no_color: NoColor = False,
 ) -> None:
@@ -158,7 +159,7 @@ def match(
     as_json: Json = False,
     output: Output = None,
     plot: Plot = None,
-    axis: AxisKind = None,
+    axis: AxisOption = None,
     top: Top = None,
     no_color: NoColor = False,
 ) -> None:
@@ -214,8 +215,8 @@ class _Ways:
     as_json: bool
     output: Path | None
     plots: list[Path | None]
-    axis: str
-    top: int
+    axis: AxisKind
+    top: int | None
     no_color: bool
 
 
@@ -250,7 +251,7 @@ def _ways(
         output=output,
         plots=places(files, plot, "--plot", ".png"),
         axis=(axis or Axis.sqrt).value,
-        top=top or TOP,
+        top=top,
         no_color=no_color,
     )
 
@@ -287,7 +288,7 @@ def _run(files: Sequence[Path], evidence: Any, model: str, search: Search, ways:
                 if to_plot is not None and pattern is not None and not isinstance(answer, PowderlensError):
                     from powderlens.identification.figure import plot_answer
 
-                    plot_answer(pattern, answer, to_plot, top=ways.top, axis=ways.axis)
+                    plot_answer(pattern, answer, to_plot, top=ways.top or TOP, axis=ways.axis)
             advance(len(outcomes))
     if ways.output is not None and (several or not failed):
         from powderlens.identification.save import save_answers

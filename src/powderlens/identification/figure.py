@@ -188,9 +188,7 @@ def _ticks(axes: Axes, phase: KnownPhase, color: str, per_deg: float) -> None:
     strength = np.sqrt(np.clip(lines.intensity, 0.0, 1.0))
     from matplotlib.colors import to_rgb
 
-    shades = np.ones((len(strength), 4))
-    shades[:, :3] = to_rgb(color)
-    shades[:, 3] = 0.25 + 0.75 * strength
+    shades = [(*to_rgb(color), 0.25 + 0.75 * share) for share in strength.tolist()]
     axes.vlines(lines.two_theta_deg, 0.66, 1.0, colors=shades, linewidth=1.1)
     taken: list[float] = []
     for line in np.argsort(-lines.intensity, kind="stable").tolist():

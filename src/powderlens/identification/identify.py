@@ -225,8 +225,8 @@ class Identifier:
         needed = max(wanted or 1, len(self.search.given))
         if needed > lines:
             raise InputError(
-                f"{asked.pattern.source or 'pattern'}: {lines} lines in the range do not tell {needed} phases apart; ask "
-                "for fewer"
+                f"{asked.pattern.source or 'pattern'}: {lines} lines in the range do not tell {needed} phases apart; "
+                "ask for fewer"
             )
         return min(wanted or MOST_PHASES, lines)
 

@@ -1,4 +1,4 @@
-"""From beliefs to an `Answer`: marginals by name, the best hypothesis as cell, fractions, curve and what it leaves over."""
+"""From beliefs to an `Answer`: marginals by name, and of the best hypothesis cell, fractions, curve and what is left."""
 
 from __future__ import annotations
 
@@ -86,9 +86,11 @@ def write_answer(
         found: hypotheses with phases.
         posterior: beliefs in them, and in none.
         shelf: the libraries.
-        evidence, model, calibration: as `Answer` names them.
+        evidence: what was asked.
+        model: name of the network.
         network_cell: (6,) Niggli cell of the network's guess.
         tells_groups: whether anything that was asked tells groups of one system apart.
+        calibration: sha256, or "uncalibrated".
         remarks: warnings that go with every answer.
     """
     pattern = asked.pattern
@@ -177,13 +179,13 @@ def _phases(
             in_best[shelf.name(row)] = (best, place)
             fractions[shelf.name(row)] = share
     ranked = sorted(total, key=lambda name: (-total[name], -leading[name][1].fit.agreement, name))
-    out = []
+    out: list[KnownPhase] = []
     for name in ranked[: max(SHOWN_PHASES, len(fractions))]:
         _, one, place = leading[name]
         if name in in_best:
             one, place = in_best[name]
         row, fitted = one.rows[place], one.fit.phases[place]
-        share = fractions.get(name)
+        own = fractions.get(name)
         out.append(
             KnownPhase(
                 name=name,
@@ -196,9 +198,9 @@ def _phases(
                 space_group=int(shelf.space_group[row]),
                 strain=fitted.mean_strain,
                 cell=refined_cell(fitted, row, shelf),
-                fraction=None if share is None else share[0],
-                fraction_esd=None if share is None or not np.isfinite(share[1]) else share[1],
-                lines=lines_of(measured, shelf, row, one.fit, place) if share is not None or len(out) < 3 else None,
+                fraction=None if own is None else own[0],
+                fraction_esd=None if own is None or not np.isfinite(own[1]) else own[1],
+                lines=lines_of(measured, shelf, row, one.fit, place) if own is not None or len(out) < 3 else None,
             )
         )
     return out

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.crystal.read import read_structure
@@ -42,8 +45,11 @@ def given_phases(paths: Sequence[str | Path]) -> PhaseLibrary:
     arrays, prefixes = columns_of(rows)
     bare = PhaseLibrary(Path(PREFIX), {"prefixes": prefixes, "sha256": ""}, arrays)
     keys = [key_lines_of(bare, i) for i in range(len(rows))]
-    for path, (log_d, _) in zip(paths, keys, strict=True):
+    for file, (log_d, _) in zip(paths, keys, strict=True):
         if not len(log_d):
-            raise InputError(f"{path}: no reflection that a pattern could show; is it a crystal?")
-    lines = {"key_log_d": [log_d for log_d, _ in keys], "key_amplitude": [amplitude for _, amplitude in keys]}
+            raise InputError(f"{file}: no reflection that a pattern could show; is it a crystal?")
+    lines: dict[str, Sequence[NDArray[Any]]] = {
+        "key_log_d": [log_d for log_d, _ in keys],
+        "key_amplitude": [amplitude for _, amplitude in keys],
+    }
     return PhaseLibrary(bare.path, bare.header, with_ragged(arrays, "key", lines))
