@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from powderlens.generate.statistics import shipped_statistics
     from powderlens.identification.answer import Answer
     from powderlens.identification.identify import Identifier, identify
+    from powderlens.library.store import PhaseLibrary
     from powderlens.models.load_torch import load_torch
     from powderlens.pattern.grid import Grid
     from powderlens.pattern.pattern import Pattern
@@ -60,6 +61,7 @@ _HOME = {
     "InputError": "powderlens.core.errors",
     "MixtureStream": "powderlens.corpus.stream.mixture",
     "Pattern": "powderlens.pattern.pattern",
+    "PhaseLibrary": "powderlens.library.store",
     "PowderlensError": "powderlens.core.errors",
     "Protocol": "powderlens.diffraction.protocol",
     "Radiation": "powderlens.pattern.wavelength",
@@ -102,6 +104,7 @@ __all__ = [
     "InputError",
     "MixtureStream",
     "Pattern",
+    "PhaseLibrary",
     "PowderlensError",
     "Protocol",
     "Radiation",

@@ -82,6 +82,15 @@ def test_what_a_library_holds(run: Callable[..., Any], database: Path, tmp_path:
     assert "damaged, array text" in damaged.complaint
 
 
+def test_a_library_of_a_curated_table(run: Callable[..., Any], database: Path, tmp_path: Path) -> None:
+    table, output = tmp_path / "t.parquet", tmp_path / "t.phases"
+    assert run("crystals", "curate", database, "--protocol", "simxrd", "--output", table, "--workers", 1).code == 0
+    said = json.loads(run("library", "build", table, "--output", output, "--workers", 1).out)
+    assert [source["name"] for source in said["made_of"]] == ["t.parquet"]
+    library = PhaseLibrary.open(output)
+    assert sorted(library.identity(i) for i in range(len(library))) == ["mp:13", "mp:22862"]
+
+
 def test_a_library_grows(run: Callable[..., Any], database: Path, tmp_path: Path) -> None:
     first, second, whole = (tmp_path / name for name in ("a.phases", "b.phases", "c.phases"))
     assert run("library", "build", database, "--output", first, "--limit", 1).code == 0

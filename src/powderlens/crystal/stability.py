@@ -18,7 +18,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from powderlens.core.errors import StructureError
-from powderlens.crystal.label import Symmetry, group_and_basis
+from powderlens.crystal.label import Symmetry, find_symmetry, group_and_basis
+from powderlens.crystal.structure import Structure
 
 EXACT = 1e-7
 """Relative change of a metric below which a cell counts as exactly symmetric already."""
@@ -40,23 +41,48 @@ def groups_at(symmetry: Symmetry, tolerances: Sequence[tuple[float, float]]) -> 
     return [_group_at(symmetry, symprec_A, angle_deg) for symprec_A, angle_deg in tolerances]
 
 
-def _group_at(symmetry: Symmetry, symprec_A: float, angle_deg: float) -> int | None:
-    structure = symmetry.structure
+def symmetry_at(symmetry: Symmetry, symprec_A: float, angle_deg: float) -> Symmetry | None:
+    """What is found of the same crystal at another tolerance, its cell strained onto that symmetry.
+
+    Args:
+        symmetry: what `find_symmetry` found.
+        symprec_A: how far atoms may be from where the symmetry wants them, A; the same for the lengths of the cell.
+        angle_deg: how far the angles of the cell may be.
+
+    Returns:
+        None where the search fails.
+    """
     try:
-        number, primitive = symmetry.number, symmetry.primitive_basis_A
-        if symprec_A != symmetry.symprec_A:
-            number, primitive = group_and_basis(structure, symprec_A)
-        reduced, _ = moyopy.niggli_reduce(primitive.tolist())
-        basis = np.array(reduced)
-        symmetric = symmetric_metric(basis @ basis.T, symprec_A, angle_deg)
-        if symmetric is None:
-            return number
-        # The structure's own cell, a whole number of reduced ones, is strained along with them.
-        into = structure.lattice @ np.linalg.inv(basis)
-        strained = replace(structure, lattice=np.round(into) @ np.linalg.cholesky(symmetric))
-        return group_and_basis(strained, symprec_A)[0]
+        _, strained = _strained(symmetry, symprec_A, angle_deg)
+        return find_symmetry(symmetry.structure if strained is None else strained, symprec_A)
     except (StructureError, ValueError, np.linalg.LinAlgError):
         return None
+
+
+def _group_at(symmetry: Symmetry, symprec_A: float, angle_deg: float) -> int | None:
+    try:
+        number, strained = _strained(symmetry, symprec_A, angle_deg)
+        return number if strained is None else group_and_basis(strained, symprec_A)[0]
+    except (StructureError, ValueError, np.linalg.LinAlgError):
+        return None
+
+
+def _strained(symmetry: Symmetry, symprec_A: float, angle_deg: float) -> tuple[int, Structure | None]:
+    """The group of the atoms, and the structure in a cell that has all the symmetry that it nearly has; None where it
+    has that already.
+    """
+    structure = symmetry.structure
+    number, primitive = symmetry.number, symmetry.primitive_basis_A
+    if symprec_A != symmetry.symprec_A:
+        number, primitive = group_and_basis(structure, symprec_A)
+    reduced, _ = moyopy.niggli_reduce(primitive.tolist())
+    basis = np.array(reduced)
+    symmetric = symmetric_metric(basis @ basis.T, symprec_A, angle_deg)
+    if symmetric is None:
+        return number, None
+    # The structure's own cell, a whole number of reduced ones, is strained along with them.
+    into = structure.lattice @ np.linalg.inv(basis)
+    return number, replace(structure, lattice=np.round(into) @ np.linalg.cholesky(symmetric))
 
 
 def symmetric_metric(metric: NDArray[np.float64], symprec_A: float, angle_deg: float) -> NDArray[np.float64] | None:

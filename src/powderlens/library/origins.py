@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 CHANGED = (
     "symmetry found anew, cells and atoms moved onto it and brought into the standard setting; variants of one phase "
-    "folded into the best of them; asymmetric units quantised (coordinates to 1/65520, displacements to 0.0005 A^2, "
-    "anisotropic ones to their equivalents); key lines computed"
+    "folded into the best of them; asymmetric units quantised (coordinates to 1/65520, anisotropic displacements "
+    "to their equivalents); key lines computed"
 )
 
 ORIGINS: dict[str, dict[str, str]] = {

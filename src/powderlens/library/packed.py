@@ -6,10 +6,11 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from powderlens.core.elementary import lengths, product, turned
 from powderlens.core.errors import StructureError
+from powderlens.crystal.displacement import U_LIMIT_A2
 from powderlens.crystal.elements import ELEMENTS, NUMBER
 from powderlens.crystal.label import Symmetry
 from powderlens.crystal.orbits import asymmetric_unit, expand
@@ -20,7 +21,9 @@ FRAC_STEPS = 65520
 """Of a cell vector; 2^4 3^2 5 7 13, so that halves, thirds, quarters, sixths, eighths and twelfths are exact."""
 
 OCCUPANCY_STEPS = 240
-U_STEP_A2 = 0.0005
+U_STEPS = 255
+"""Steps of the square root of a displacement, up to `displacement.U_LIMIT_A2`: 0.0005 A^2 apart at 0.008 A^2."""
+
 DEUTERIUM = 201
 """Code of deuterium; every other element has its atomic number."""
 
@@ -38,7 +41,7 @@ class PackedCell(NamedTuple):
         frac: (s, 3) uint16 in 1 / `FRAC_STEPS`.
         multiplicity: (s,) uint8 atoms in the cell.
         occupancy: (s,) uint8 in 1 / `OCCUPANCY_STEPS`.
-        u_iso: (s,) uint8 in `U_STEP_A2`; 0 where it is not known.
+        u_iso: (s,) uint8 in steps of its root, see `U_STEPS`; 0 where it is not known.
     """
 
     cell: NDArray[np.float32]
@@ -59,9 +62,9 @@ def pack(symmetry: Symmetry) -> PackedCell:
     standard = symmetry.standard
     unit = asymmetric_unit(standard)
     occupancy = np.round(standard.occupancy[unit.rows] * OCCUPANCY_STEPS)
-    u_iso = np.nan_to_num(standard.u_iso_A2[unit.rows], nan=0.0) / U_STEP_A2
+    u_iso = np.sqrt(np.nan_to_num(standard.u_iso_A2[unit.rows], nan=0.0) / U_LIMIT_A2) * U_STEPS
     # A known displacement, however small, stays one.
-    steps = np.where(u_iso > 0, np.clip(np.round(u_iso), 1, 255), 0)
+    steps = np.where(u_iso > 0, np.clip(np.round(u_iso), 1, U_STEPS), 0)
     code = [_CODES[standard.elements[row]] for row in unit.rows.tolist()]
     packed = PackedCell(
         cell=np.array(standard.cell, np.float32),
@@ -91,7 +94,7 @@ def unpack(packed: PackedCell, **more: Any) -> Structure:
     multiplicity = packed.multiplicity.astype(np.int64)
     place = settled(lattice, packed.frac / FRAC_STEPS, multiplicity, turns, translations)
     frac, _ = expand(lattice, place, multiplicity, turns, translations)
-    u_iso = np.where(packed.u_iso > 0, packed.u_iso * U_STEP_A2, np.nan)
+    u_iso = np.where(packed.u_iso > 0, (packed.u_iso / U_STEPS) ** 2 * U_LIMIT_A2, np.nan)
     row = np.repeat(np.arange(len(multiplicity)), multiplicity)
     symbols = [SYMBOLS[code] for code in packed.element.tolist()]
     return Structure(
@@ -123,13 +126,35 @@ def settled(
         turns: (m, 3, 3) rotations, as floats.
         translations: (m, 3).
     """
+    return np.asarray(_settle(frac, multiplicity, turns, translations, lattice))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _settle(frac, multiplicity, turns, translations, lattice):  # type: ignore[no-untyped-def]
     out = frac.copy()
-    for site in np.flatnonzero(multiplicity < len(turns)).tolist():
-        keep = len(turns) // int(multiplicity[site])
-        rest = turned(turns, frac[site]) + translations - frac[site]
-        rest -= np.round(rest)
-        nearest = np.argsort(lengths(product(rest, lattice)), kind="stable")[:keep]
-        out[site] += rest[np.sort(nearest)].mean(axis=0)
+    m = len(turns)
+    rest, square = np.empty((m, 3)), np.empty(m)
+    for site in range(len(frac)):
+        keep = m // multiplicity[site]
+        if keep < 2:
+            continue
+        for g in range(m):
+            for i in range(3):
+                image = translations[g, i] - frac[site, i]
+                for j in range(3):
+                    image += turns[g, i, j] * frac[site, j]
+                rest[g, i] = image - np.round(image)
+            square[g] = 0.0
+            for k in range(3):
+                step = rest[g, 0] * lattice[0, k] + rest[g, 1] * lattice[1, k] + rest[g, 2] * lattice[2, k]
+                square[g] += step * step
+        near = np.sort(square)[keep - 1]
+        count = 0
+        for g in range(m):
+            if square[g] <= near and count < keep:
+                count += 1
+                for i in range(3):
+                    out[site, i] += rest[g, i] / keep
     return out
 
 

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import StructureError
-from powderlens.crystal.curation import RULES, Candidate, declared_group
+from powderlens.crystal.curation import LOOSE, RULES, Candidate, declared_group
 from powderlens.crystal.duplicates import FULL
-from powderlens.crystal.label import find_symmetry
+from powderlens.crystal.label import Symmetry, find_symmetry
 from powderlens.crystal.read import is_cif_name
+from powderlens.crystal.stability import groups_at, symmetry_at
 from powderlens.crystal.structure import Structure
 from powderlens.library.packed import OCCUPANCY_STEPS, SYMBOLS, PackedCell, pack
 from powderlens.library.store import (
@@ -69,6 +70,9 @@ class Row(NamedTuple):
 def row_of(structure: Structure) -> Row:
     """Find the symmetry of a crystal and pack it.
 
+    A calculated crystal has the symmetry that its atoms have at `curation.LOOSE`, as the Materials Project finds it:
+    what they are off is the calculation's noise, and measured crystals of the same phases have the higher group.
+
     Raises:
         StructureError: no symmetry is found; two filled sites nearly meet; or what `packed.pack` raises.
     """
@@ -79,12 +83,13 @@ def row_of(structure: Structure) -> Row:
         raise StructureError("distances: two filled sites nearly meet")
     prefix, _, entry = structure.source.partition(":")
     measured = is_measured(structure.source)
+    packed = None if measured else _packed_loosely(symmetry)
     labels = structure.labels
     flags = MEASURED * measured
     for doubt in structure.doubts:
         flags |= _DOUBTS[doubt.kind]
     return Row(
-        packed=pack(symmetry),
+        packed=packed or pack(symmetry),
         declared=declared_group(structure) or 0,
         flags=flags,
         year=int(_number(labels.get("year"), 0.0)),
@@ -96,6 +101,17 @@ def row_of(structure: Structure) -> Row:
         name=_plain(structure.name) if measured else "",
         reference=_plain(str(labels.get("reference") or "")),
     )
+
+
+def _packed_loosely(symmetry: Symmetry) -> PackedCell | None:
+    """The crystal as it is at `curation.LOOSE`; None where it has no other group there, or cannot be packed."""
+    if groups_at(symmetry, (LOOSE,))[0] == symmetry.number:
+        return None
+    loose = symmetry_at(symmetry, *LOOSE)
+    try:
+        return None if loose is None else pack(loose)
+    except StructureError:
+        return None
 
 
 def is_measured(identity: str) -> bool:

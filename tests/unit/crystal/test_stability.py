@@ -7,7 +7,7 @@ import pytest
 import spglib
 
 from powderlens.crystal.label import find_symmetry
-from powderlens.crystal.stability import _closed, _near_rotations, groups_at, symmetric_metric
+from powderlens.crystal.stability import _closed, _near_rotations, groups_at, symmetric_metric, symmetry_at
 from powderlens.crystal.structure import Structure, cell_from_lattice, lattice_from_cell
 
 STEPS = ((0.01, 0.1), (0.0215, 0.37), (0.0464, 1.36), (0.1, 5.0))
@@ -40,6 +40,21 @@ def test_moved_atoms_count_as_well(minerals: dict[str, Structure]) -> None:
     symmetry = find_symmetry(replace(halite, frac=moved))
     assert symmetry.number == 99
     assert groups_at(symmetry, [(0.01, 0.1), (0.1, 5.0)]) == [99, 225]
+
+
+def test_the_symmetry_at_a_loose_tolerance_has_cell_and_atoms_on_it(minerals: dict[str, Structure]) -> None:
+    halite = minerals["Halite"]
+    moved = halite.frac.copy()
+    moved[0, 2] += 0.03 / 5.64
+    bent = replace(halite, frac=moved, lattice=lattice_from_cell((5.64, 5.64, 5.66, 90, 90, 90.5)))
+    found = symmetry_at(find_symmetry(bent), 0.1, 5.0)
+    assert found is not None
+    assert found.number == 225
+    a, b, c, *angles = found.standard.cell
+    assert a == b == c == pytest.approx(5.6466, abs=1e-3)
+    assert angles == [90, 90, 90]
+    assert np.allclose(found.standard.frac * 2, np.round(found.standard.frac * 2))
+    assert symmetry_at(find_symmetry(bent), 0.001, 0.01).number == find_symmetry(bent).number
 
 
 @pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")

@@ -92,6 +92,15 @@ def test_a_declared_group_that_is_not_found_is_a_doubt(rutile: Structure, tmp_pa
     assert right.identity(0) == "mp:2"
 
 
+def test_noise_of_a_calculation_is_no_lower_group(rutile: Structure, tmp_path: Path) -> None:
+    off = rutile.frac + np.array([[0.003, -0.004, 0.006], *[[0.0, 0.0, 0.0]] * 5])
+    plain = {"rotations": np.eye(3, dtype=int)[None], "translations": np.zeros((1, 3)), "space_group": None}
+    noisy = [variant(rutile, identity, frac=off, **plain) for identity in ("mp:1", "cif:1.cif")]
+    library, _ = made(tmp_path / "t.phases", source(*noisy, variant(rutile, "amcsd:1", **plain)))
+    assert {library.identity(i): int(library.space_group[i]) for i in range(2)} == {"cif:1.cif": 8, "amcsd:1": 136}
+    assert library.folded(1) == ["mp:1"]
+
+
 def test_what_cannot_be_used_is_counted(rutile: Structure, tmp_path: Path) -> None:
     crowded = Structure.from_cell([3.0] * 3 + [90] * 3, ["Fe", "Fe"], [[0, 0, 0], [0.1, 0, 0]], source="mp:4")
     tiny = Structure.from_cell([0.6] * 3 + [90] * 3, ["H"], [[0, 0, 0]], source="mp:5")
