@@ -37,12 +37,18 @@ class Candidate:
     """A set of phases that was refined.
 
     Attributes:
-        rows: of the library, the main phase first.
+        rows: of the library, the main phase, with the most intensity, first.
         fit: of them together.
     """
 
     rows: tuple[int, ...]
     fit: Fit
+
+    @classmethod
+    def of(cls, rows: Sequence[int], fitted: Fit) -> Candidate:
+        """Phases in any order, and their fit."""
+        order = fitted.by_intensity
+        return cls(tuple(rows[p] for p in order), fitted.in_order(order))
 
 
 def axis_of(measured: Measured) -> Axis:
@@ -62,12 +68,7 @@ def given_candidates(measured: Measured, library: Shelf) -> list[Candidate]:
         InputError: one has no line in the measured range.
     """
     phases = [library.lines(row, measured.d_min_A) for row in library.given]
-    together = fit(measured, phases, library.given_scales(axis_of(measured)))
-    order = sorted(range(len(phases)), key=lambda p: -together.phases[p].intensity)
-    if order != list(range(len(phases))):
-        scales = [1 + together.phases[p].mean_strain for p in order]
-        together = fit(measured, [phases[p] for p in order], scales)
-    return [Candidate(tuple(library.given[p] for p in order), together)]
+    return [Candidate.of(library.given, fit(measured, phases, library.given_scales(axis_of(measured))))]
 
 
 def single_candidates(measured: Measured, library: Shelf, deadline: Deadline) -> list[Candidate]:

@@ -55,11 +55,14 @@ def mixtures(
     out: list[Candidate] = []
     nodes = _roots(shelf, roots, weight)
     for _ in range(max((len(one.rows) for one in roots), default=most), most):
-        following: list[_Node] = []
+        found: dict[frozenset[int], _Node] = {}
         for node in nodes:
-            following += _grown(measured, shelf, node, deadline)
+            for one in _grown(measured, shelf, node, deadline):
+                known = found.get(frozenset(one.candidate.rows))
+                if known is None or one.candidate.fit.agreement > known.candidate.fit.agreement:
+                    found[frozenset(one.candidate.rows)] = one
+        following = sorted(found.values(), key=lambda one: -weight(one.candidate))
         out += [one.candidate for one in following]
-        following.sort(key=lambda one: -weight(one.candidate))
         nodes = [one for one in following[:1] if weight(one.candidate) > max(weight(node.candidate) for node in nodes)]
         if not nodes:
             break
@@ -110,5 +113,6 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) ->
         )
         if together.agreement < before.agreement + LEAST_GAIN or together.phases[-1].intensity < LEAST_SHARE:
             continue
-        out.append(_Node(Candidate((*node.candidate.rows, row), together), node.names | {shelf.name(row)}))
+        grown = Candidate.of((*node.candidate.rows, row), together)
+        out.append(_Node(grown, node.names | {shelf.name(row)}))
     return out
