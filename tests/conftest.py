@@ -148,6 +148,20 @@ def minerals() -> dict[str, Structure]:
 
 
 @pytest.fixture(scope="session")
+def small_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library of the 25 common minerals that ship with powderlens: made in a second, where the shipped one is large."""
+    from dataclasses import replace
+
+    from powderlens.crystal.common import common_minerals
+    from powderlens.library.make import PhaseSource, build
+
+    crystals = [replace(one, source=f"common:{one.name.lower()}.cif") for one in common_minerals()]
+    path = tmp_path_factory.mktemp("phases") / "common.phases"
+    build([PhaseSource("common", "0", lambda: iter(crystals))], path, workers=0)
+    return path
+
+
+@pytest.fixture(scope="session")
 def small_table_path() -> Path:
     """Reflections of 600 crystals, as shipped for `make train-small`."""
     return ROOT / "examples" / "crystals-small.parquet"

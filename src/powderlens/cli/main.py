@@ -20,7 +20,7 @@ from powderlens.cli.analyse import analyse
 from powderlens.cli.benchmark import benchmark
 from powderlens.cli.calibrate import calibrate
 from powderlens.cli.fit import fit
-from powderlens.cli.identify import identify
+from powderlens.cli.identify import identify, match
 from powderlens.cli.simulate import simulate
 from powderlens.cli.table import table
 from powderlens.cli.train import export, train
@@ -33,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (identify, simulate, fit, train, export, benchmark, analyse, table, calibrate):
+for command in (identify, match, simulate, fit, train, export, benchmark, analyse, table, calibrate):
     app.command()(command)
 for group in (crystals, corpus, library, models, protocol, evaluate):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +44,7 @@ class RefinedCell:
         esd: standard uncertainties of the six; 0 where symmetry fixes them.
         centring: letter of the lattice: P, A, C, I, F or R (hexagonal axes).
         reduced: Niggli cell.
-        volume_A3: of the conventional cell.
+        volume_A3, volume_esd_A3: of the conventional cell.
         source: name of the phase that was refined, or "indexing".
     """
 
@@ -53,11 +53,14 @@ class RefinedCell:
     centring: str
     reduced: Six
     volume_A3: float
+    volume_esd_A3: float
     source: str
 
 
 class Lines(NamedTuple):
-    """Lines of a phase in its refined cell: hkl (m, 3), 2theta in degrees (of a doublet, its mean) and intensities."""
+    """Lines of a phase in its refined cell: hkl (m, 3), intensities, and 2theta in degrees where they stand in the
+    pattern, its shift added; of a doublet, the mean.
+    """
 
     hkl: NDArray[np.int64]
     two_theta_deg: NDArray[np.float64]
@@ -77,7 +80,9 @@ class KnownPhase:
         row: of the library.
         space_group: number.
         strain: of its cell against the entry's, the mean relative change of spacings.
-        fraction, fraction_esd: share of the crystalline weight; None where the phase is not in the best answer.
+        cell: as refined.
+        fraction, fraction_esd: share of the crystalline weight; None where the phase is not in the best answer, the esd
+            also where the fit does not bound it.
         lines: in the refined cell; None where it was not asked for.
     """
 
@@ -90,6 +95,7 @@ class KnownPhase:
     row: int
     space_group: int
     strain: float
+    cell: RefinedCell
     fraction: float | None = None
     fraction_esd: float | None = None
     lines: Lines | None = None
@@ -163,6 +169,17 @@ class Answer:
     calibration: str = "uncalibrated"
     curve: Curve | None = None
 
+    @property
+    def best_phases(self) -> list[KnownPhase]:
+        """The phases of the best hypothesis, the main one first and the others by weight; empty where it has none."""
+        inside = [phase for phase in self.phases if phase.fraction is not None]
+        main = None if self.cell is None else self.cell.source
+        return sorted(inside, key=lambda phase: (phase.name != main, -(phase.fraction or 0.0)))
+
+    def without_curves(self) -> Answer:
+        """The same without profiles and lines, which take most of the memory."""
+        return replace(self, curve=None, phases=[replace(phase, lines=None) for phase in self.phases])
+
     def to_dict(self, *, groups: int = 10) -> dict[str, object]:
         """The answer as plain numbers and strings; the keys are documented in README and never renamed."""
         known = self.extinction_class
@@ -207,6 +224,7 @@ def _cell(cell: RefinedCell) -> dict[str, object]:
         "esd": {name: _rounded(value, 6) for name, value in named_cell(cell.esd).items()},
         "centring": cell.centring,
         "volume_A3": round(cell.volume_A3, 3),
+        "volume_esd_A3": round(cell.volume_esd_A3, 4),
         "reduced": {name: round(value, 5) for name, value in named_cell(cell.reduced).items()},
         "source": cell.source,
     }
@@ -216,8 +234,9 @@ def _phase(phase: KnownPhase) -> dict[str, Any]:
     """What is written of a phase: all but its lines."""
     digits = {"score": 4, "probability": 6, "strain": 5, "fraction": 4, "fraction_esd": 4}
     fields = {name: value for name, value in vars(phase).items() if name != "lines"}
-    return {name: _rounded(value, digits[name]) if name in digits else value for name, value in fields.items()}
+    plain = {name: _rounded(value, digits[name]) if name in digits else value for name, value in fields.items()}
+    return {**plain, "cell": _cell(phase.cell)}
 
 
 def _rounded(value: float | None, digits: int) -> float | None:
-    return None if value is None else round(value, digits)
+    return None if value is None else round(float(value), digits)

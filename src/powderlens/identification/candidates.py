@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.diffraction.phase import Phase
+from powderlens.identification.deadline import Deadline
 from powderlens.identification.hypotheses import (
     CALCULATED_SD,
     LOWER,
@@ -40,7 +41,7 @@ class Candidate:
     """A set of phases that was refined.
 
     Attributes:
-        rows: of the library, the main phase first.
+        rows: of the library, the main phase, with the most intensity, first.
         fit: of them together.
         phases: their lines, with the strengths of an oriented specimen where one is.
         march: March's r of each; 1 is not oriented.
@@ -50,6 +51,20 @@ class Candidate:
     fit: Fit
     phases: tuple[Phase, ...]
     march: tuple[float, ...]
+
+    @classmethod
+    def of(
+        cls, rows: Sequence[int], fitted: Fit, phases: Sequence[Phase], march: Sequence[float] | None = None
+    ) -> Candidate:
+        """Phases in any order, and their fit; none is oriented where no March's r are given."""
+        order = fitted.by_intensity
+        known = march or [1.0] * len(rows)
+        return cls(
+            tuple(rows[p] for p in order),
+            fitted.in_order(order),
+            tuple(phases[p] for p in order),
+            tuple(known[p] for p in order),
+        )
 
 
 def axis_of(measured: Measured) -> Axis:
@@ -62,12 +77,35 @@ def axis_of(measured: Measured) -> Axis:
     )
 
 
-def single_candidates(measured: Measured, library: Shelf) -> list[Candidate]:
-    """Phases of the library, each refined alone, best agreement first."""
-    found = library.retrieve(axis_of(measured), RETRIEVED, CALCULATED_ALLOWANCE)
+def given_candidates(measured: Measured, library: Shelf) -> list[Candidate]:
+    """The phases that are known to be there, refined together, the strongest first.
+
+    Raises:
+        InputError: one has no line in the measured range.
+    """
+    phases = [library.lines(row, measured.d_min_A) for row in library.given]
+    fitted = fit(measured, phases, library.given_scales(axis_of(measured)))
+    return [Candidate.of(library.given, fitted, phases)]
+
+
+def single_candidates(
+    measured: Measured, library: Shelf, deadline: Deadline, *, retrieved: int = RETRIEVED, sharpened: int = SHARPENED
+) -> list[Candidate]:
+    """Phases of the library, each refined alone, best agreement first; of those that time is left for, at least one.
+
+    Args:
+        measured: the pattern.
+        library: the libraries.
+        deadline: when to end.
+        retrieved: phases that are refined on broadened profiles.
+        sharpened: of these, on the profile as measured.
+    """
+    found = library.retrieve(axis_of(measured), retrieved, CALCULATED_ALLOWANCE)
     allowance = np.where(library.measured[found.row], 0.0, CALCULATED_ALLOWANCE)
     rough: list[tuple[float, int, Fit, Phase]] = []
     for row, scale, extra in zip(found.row.tolist(), found.scale.tolist(), allowance.tolist(), strict=True):
+        if rough and deadline.passed():
+            break
         try:
             phase = library.lines(row, measured.d_min_A)
             first = fit(measured, [phase], [scale], sharp=False)
@@ -75,15 +113,18 @@ def single_candidates(measured: Measured, library: Shelf) -> list[Candidate]:
             continue
         rough.append((first.agreement + extra, row, first, phase))
     rough.sort(key=lambda item: -item[0])
-    sharp = [(row, phase, fit(measured, [phase], [1.0], start=first)) for _, row, first, phase in rough[:SHARPENED]]
+    sharp: list[tuple[int, Phase, Fit]] = []
+    for _, row, first, phase in rough[:sharpened]:
+        if sharp and deadline.passed():
+            break
+        sharp.append((row, phase, fit(measured, [phase], [1.0], start=first)))
     sharp.sort(key=lambda item: -item[2].agreement)
     out = []
     for place, (row, phase, found_fit) in enumerate(sharp):
-        if place < ORIENTED:
+        lines, oriented, r = phase, found_fit, 1.0
+        if place < ORIENTED and not deadline.passed():
             lines, oriented, r = textured(measured, phase, found_fit)
-            out.append(Candidate((row,), oriented, (lines,), (r,)))
-        else:
-            out.append(Candidate((row,), found_fit, (phase,), (1.0,)))
+        out.append(Candidate((row,), oriented, (lines,), (r,)))
     return sorted(out, key=lambda one: -one.fit.agreement)
 
 

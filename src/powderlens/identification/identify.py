@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.identification.answer import Answer
-from powderlens.identification.candidates import Candidate, groups, quantities, single_candidates
-from powderlens.identification.checks import look
+from powderlens.identification.candidates import Candidate, given_candidates, groups, quantities, single_candidates
+from powderlens.identification.checks import DOUBTED_SHARE, doubts, look
+from powderlens.identification.deadline import Deadline
 from powderlens.identification.evidence import EVIDENCE, Evidence, Prediction, network_opinion
-from powderlens.identification.hypotheses import Calibration, Known, Posterior, weigh
+from powderlens.identification.hypotheses import Calibration, Known, Posterior, tempered, weigh
 from powderlens.identification.mixtures import mixtures
 from powderlens.identification.write_answer import Asked, write_answer
 from powderlens.library.shelf import ElementFilter, Shelf
@@ -31,6 +32,8 @@ from powderlens.pattern.wavelength import parse_radiation
 from powderlens.refine.candidates import Measured
 
 BATCH = 64
+MOST_PHASES = 4
+"""That can be told apart in one pattern."""
 LITTLE_COVER = 0.4
 """A range below this share of the network's grid is warned of."""
 
@@ -43,21 +46,27 @@ class Search:
         libraries: files of the user's, added to the shipped one.
         shipped: ask the shipped library too.
         elements: which a phase may have.
-        max_phases: most phases of a mixture.
+        max_phases: most phases of a mixture, those that are given included; None for four, or as many as a pattern has
+            lines.
         max_strain: how far a cell may be from its entry's, relative.
         time_limit_s: of a pattern; None for none.
+        given: files of crystals that are known to be there.
     """
 
     libraries: tuple[str, ...] = ()
     shipped: bool = True
     elements: ElementFilter = field(default_factory=ElementFilter)
-    max_phases: int = 4
+    max_phases: int | None = None
     max_strain: float = 0.03
     time_limit_s: float | None = None
+    given: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 1 <= self.max_phases <= 4:
-            raise InputError(f"max phases {self.max_phases}: 1 to 4 can be told apart in one pattern")
+        most = MOST_PHASES if self.max_phases is None else self.max_phases
+        if not 1 <= most <= MOST_PHASES:
+            raise InputError(f"max phases {most}: 1 to {MOST_PHASES} can be told apart in one pattern")
+        if len(self.given) > most:
+            raise InputError(f"{len(self.given)} phases are given, and at most {most} are asked for; give fewer")
         if not 0.002 <= self.max_strain <= 0.15:
             raise InputError(f"max strain {self.max_strain:g}: 0.002 to 0.15, relative, such as 0.03")
         if self.time_limit_s is not None and not self.time_limit_s > 0:
@@ -109,7 +118,9 @@ class Identifier:
         self.shelf: Shelf | None = None
         if evidence != "network":
             s = self.search
-            self.shelf = Shelf(s.libraries, shipped=s.shipped, elements=s.elements, max_strain=s.max_strain)
+            self.shelf = Shelf(
+                s.libraries, shipped=s.shipped, elements=s.elements, max_strain=s.max_strain, given=s.given
+            )
         self.calibration, self._calibration_sha = Calibration.load(calibration)
         fits = self.model.name == self.calibration.model and (
             self.shelf is None or self.shelf.sha256 == self.calibration.library
@@ -149,7 +160,7 @@ class Identifier:
             good = [one for one in asked if isinstance(one, Asked)]
             said = iter(self.predictions(good))
             for one in asked:
-                yield one if isinstance(one, PowderlensError) else self._answer(one, next(said))
+                yield one if isinstance(one, PowderlensError) else self._answered(one, next(said))
 
     def prepare(self, pattern: Pattern) -> Asked:
         """What network and library read of a pattern, and what to warn of.
@@ -188,31 +199,70 @@ class Identifier:
         said = Prediction.of(of.tasks, self.model(x, mask if of.mask else None))
         return [said.take(slice(i, i + 1)) for i in range(len(asked))]
 
-    def candidates(self, asked: Asked) -> list[Candidate]:
-        """Phases, alone and mixed, refined against the pattern; none where nothing stands out."""
+    def candidates(self, asked: Asked, deadline: Deadline | None = None) -> list[Candidate]:
+        """Phases, alone and mixed, refined against the pattern; none where nothing stands out.
+
+        Raises:
+            InputError: more phases are asked for than there are lines; or one that is given has none in the range.
+        """
         if self.shelf is None or not asked.sight.lines:
             return []
-        single = single_candidates(asked.measured, self.shelf)
-        if self.search.max_phases == 1:
-            return single
+        most, until = self._most_phases(asked), deadline or Deadline()
         shelf, weights = self.shelf, self.calibration.vector()
 
         def weight(one: Candidate) -> float:
             return float(quantities(shelf, asked.measured, [one])[0] @ weights)
 
-        return single + mixtures(asked.measured, shelf, single, self.search.max_phases, weight)
+        if shelf.given:
+            roots = given_candidates(asked.measured, shelf)
+        else:
+            roots = single_candidates(asked.measured, shelf, until)
+        return roots + mixtures(asked.measured, shelf, roots, most, weight, until)
 
-    def gathered(self, asked: Asked, prediction: Prediction | None) -> tuple[list[Candidate], Known]:
+    def _most_phases(self, asked: Asked) -> int:
+        """How many phases a mixture may have; no more than there are lines."""
+        wanted, lines = self.search.max_phases, asked.sight.distinct
+        needed = max(wanted or 1, len(self.search.given))
+        if needed > lines:
+            raise InputError(
+                f"{asked.pattern.source or 'pattern'}: {lines} lines in the range do not tell {needed} phases apart; "
+                "ask for fewer"
+            )
+        return min(wanted or MOST_PHASES, lines)
+
+    def gathered(
+        self, asked: Asked, prediction: Prediction | None, deadline: Deadline | None = None
+    ) -> tuple[list[Candidate], Known]:
         """The hypotheses of a pattern, and what is known of each, before they are weighed."""
-        found = self.candidates(asked)
+        found = self.candidates(asked, deadline)
         opinion = None if prediction is None else network_opinion(prediction)
         if self.shelf is None:
             return [], Known(np.zeros((0, 0)), np.zeros(0, np.int64), opinion)
         return found, Known(quantities(self.shelf, asked.measured, found), groups(self.shelf, found), opinion)
 
+    def _answered(self, asked: Asked, prediction: Prediction | None) -> Answer | PowderlensError:
+        try:
+            return self._answer(asked, prediction)
+        except PowderlensError as error:
+            return error
+
     def _answer(self, asked: Asked, prediction: Prediction | None) -> Answer:
-        found, known = self.gathered(asked, prediction)
-        posterior: Posterior = weigh(known, self.calibration)
+        deadline = Deadline(self.search.time_limit_s)
+        found, known = self.gathered(asked, prediction, deadline)
+        remarks = list(self._remarks)
+        if self.shelf is not None and asked.sight.lines and not found:
+            first, last = asked.measured.levels[-1].first, asked.measured.last_deg
+            nothing = f"no phase of the library has its lines between {first:g} and {last:g} degrees"
+            if self.evidence == "library":
+                raise InputError(
+                    f"{asked.pattern.source or 'pattern'}: {nothing}; measure more, or give another library"
+                )
+            remarks.append(nothing)
+        if deadline.cut:
+            remarks.append(
+                f"cut short after {deadline.limit_s:g} s: the best so far; a longer time limit may find more"
+            )
+        posterior, abstains = self._doubted(asked, found, weigh(known, self.calibration))
         niggli: NDArray[np.float32] | None = None if prediction is None else prediction.niggli
         return write_answer(
             asked,
@@ -224,8 +274,20 @@ class Identifier:
             network_cell=None if niggli is None else niggli[0],
             tells_groups=self.shelf is not None or bool(self._knows & {"space_group", "extinction_class"}),
             calibration=self.calibrated,
-            remarks=self._remarks,
+            abstains=abstains,
+            remarks=remarks,
         )
+
+    def _doubted(self, asked: Asked, found: list[Candidate], posterior: Posterior) -> tuple[Posterior, str | None]:
+        """The belief that is left where something is wrong with a pattern, and what that is."""
+        if asked.sight.abstains is not None:
+            return tempered(posterior, self.calibration, 0.0), asked.sight.abstains
+        if asked.sight.warnings:
+            return tempered(posterior, self.calibration, DOUBTED_SHARE), asked.sight.warnings[0]
+        if self.shelf is None:
+            return posterior, None
+        reason, share = doubts(asked.measured, self.shelf, found, posterior)
+        return (posterior, None) if reason is None else (tempered(posterior, self.calibration, share), reason)
 
 
 def _remarks(model: Model, evidence: Evidence, *, calibrated: bool) -> list[str]:

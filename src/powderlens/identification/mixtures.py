@@ -9,6 +9,7 @@ import numpy as np
 
 from powderlens.core.errors import InputError
 from powderlens.identification.candidates import CALCULATED_ALLOWANCE, Candidate, axis_of
+from powderlens.identification.deadline import Deadline
 from powderlens.library.shelf import Shelf
 from powderlens.pattern.peaks import find_lines
 from powderlens.refine.candidates import Measured, fit, smooth_of, smoothed
@@ -34,25 +35,34 @@ class _Node:
 
 
 def mixtures(
-    measured: Measured, shelf: Shelf, single: list[Candidate], most: int, weight: Callable[[Candidate], float]
+    measured: Measured,
+    shelf: Shelf,
+    roots: list[Candidate],
+    most: int,
+    weight: Callable[[Candidate], float],
+    deadline: Deadline,
 ) -> list[Candidate]:
-    """Sets of two to `most` phases that fit better than their parts.
+    """Sets of up to `most` phases that fit better than their parts.
 
     Args:
         measured: the pattern.
         shelf: the libraries.
-        single: phases refined alone, best first.
+        roots: phases refined alone, best first, or one set of phases that are known to be there.
         most: phases in a mixture.
         weight: log-weight of a set of phases; the search goes on from the best set while it rises.
+        deadline: when it ends in any case.
     """
     out: list[Candidate] = []
-    nodes = _roots(shelf, single, weight)
-    for _ in range(2, most + 1):
-        following: list[_Node] = []
+    nodes = _roots(shelf, roots, weight)
+    for _ in range(max((len(one.rows) for one in roots), default=most), most):
+        found: dict[frozenset[int], _Node] = {}
         for node in nodes:
-            following += _grown(measured, shelf, node)
+            for one in _grown(measured, shelf, node, deadline):
+                known = found.get(frozenset(one.candidate.rows))
+                if known is None or one.candidate.fit.agreement > known.candidate.fit.agreement:
+                    found[frozenset(one.candidate.rows)] = one
+        following = sorted(found.values(), key=lambda one: -weight(one.candidate))
         out += [one.candidate for one in following]
-        following.sort(key=lambda one: -weight(one.candidate))
         nodes = [one for one in following[:1] if weight(one.candidate) > max(weight(node.candidate) for node in nodes)]
         if not nodes:
             break
@@ -65,13 +75,13 @@ def _roots(shelf: Shelf, single: list[Candidate], weight: Callable[[Candidate], 
     for one in sorted(single, key=lambda one: -weight(one)):
         name = shelf.name(one.rows[0])
         if name not in found:
-            found[name] = _Node(one, frozenset([name]))
+            found[name] = _Node(one, frozenset(map(shelf.name, one.rows)))
         if len(found) == ROOTS:
             break
     return list(found.values())
 
 
-def _grown(measured: Measured, shelf: Shelf, node: _Node) -> list[_Node]:
+def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) -> list[_Node]:
     """A node with each of the phases that suit best what it leaves over."""
     before = node.candidate.fit
     profile, noise = smoothed(measured)
@@ -84,6 +94,8 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node) -> list[_Node]:
     for row, scale in zip(found.row.tolist(), found.scale.tolist(), strict=True):
         if shelf.name(row) in node.names:
             continue
+        if deadline.passed():
+            break
         try:
             alone = fit(rest, [shelf.lines(row, measured.d_min_A)], [scale], sharp=False)
         except InputError:
@@ -94,14 +106,12 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node) -> list[_Node]:
     out = []
     phases = node.candidate.phases
     for _, row, scale in tried[:TRIED]:
+        if deadline.passed():
+            break
         lines = shelf.lines(row, measured.d_min_A)
         together = fit(measured, [*phases, lines], [*(1.0 for _ in phases), scale], start=before)
         if together.agreement < before.agreement + LEAST_GAIN or together.phases[-1].intensity < LEAST_SHARE:
             continue
-        out.append(
-            _Node(
-                Candidate((*node.candidate.rows, row), together, (*phases, lines), (*node.candidate.march, 1.0)),
-                node.names | {shelf.name(row)},
-            )
-        )
+        grown = Candidate.of((*node.candidate.rows, row), together, (*phases, lines), (*node.candidate.march, 1.0))
+        out.append(_Node(grown, node.names | {shelf.name(row)}))
     return out

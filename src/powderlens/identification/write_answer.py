@@ -1,4 +1,4 @@
-"""From beliefs to an `Answer`: marginals by name, the best hypothesis as cell, fractions, curve and what it leaves over."""
+"""From beliefs to an `Answer`: marginals by name, and of the best hypothesis cell, fractions, curve and what is left."""
 
 from __future__ import annotations
 
@@ -77,6 +77,7 @@ def write_answer(
     network_cell: NDArray[np.float32] | None,
     tells_groups: bool,
     calibration: str,
+    abstains: str | None,
     remarks: Sequence[str],
 ) -> Answer:
     """The answer.
@@ -86,9 +87,12 @@ def write_answer(
         found: hypotheses with phases.
         posterior: beliefs in them, and in none.
         shelf: the libraries.
-        evidence, model, calibration: as `Answer` names them.
+        evidence: what was asked.
+        model: name of the network.
         network_cell: (6,) Niggli cell of the network's guess.
         tells_groups: whether anything that was asked tells groups of one system apart.
+        calibration: sha256, or "uncalibrated".
+        abstains: why the answer commits itself to nothing, or None.
         remarks: warnings that go with every answer.
     """
     pattern = asked.pattern
@@ -134,7 +138,7 @@ def write_answer(
         explained=explained,
         rwp=rwp,
         unexplained_peaks=unexplained,
-        abstains=asked.sight.abstains,
+        abstains=abstains,
         warnings=[*asked.warnings, *asked.sight.warnings, *remarks],
         library="" if shelf is None else shelf.sha256,
         calibration=calibration,
@@ -177,13 +181,13 @@ def _phases(
             in_best[shelf.name(row)] = (best, place)
             fractions[shelf.name(row)] = share
     ranked = sorted(total, key=lambda name: (-total[name], -leading[name][1].fit.agreement, name))
-    out = []
+    out: list[KnownPhase] = []
     for name in ranked[: max(SHOWN_PHASES, len(fractions))]:
         _, one, place = leading[name]
         if name in in_best:
             one, place = in_best[name]
         row, fitted = one.rows[place], one.fit.phases[place]
-        share = fractions.get(name)
+        own = fractions.get(name)
         out.append(
             KnownPhase(
                 name=name,
@@ -195,9 +199,10 @@ def _phases(
                 row=row,
                 space_group=int(shelf.space_group[row]),
                 strain=fitted.mean_strain,
-                fraction=None if share is None else share[0],
-                fraction_esd=None if share is None else share[1],
-                lines=lines_of(measured, shelf, row, fitted) if share is not None or len(out) < 3 else None,
+                cell=refined_cell(fitted, row, shelf),
+                fraction=None if own is None else own[0],
+                fraction_esd=None if own is None or not np.isfinite(own[1]) else own[1],
+                lines=lines_of(measured, shelf, row, one.fit, place) if own is not None or len(out) < 3 else None,
             )
         )
     return out
@@ -233,7 +238,9 @@ def refined_cell(fitted: PhaseFit, row: int, shelf: Shelf) -> RefinedCell:
             for strain in fitted.basis
         ]
     )
-    variance = np.einsum("ki,kl,li->i", slope, np.nan_to_num(fitted.covariance), slope)
+    known = np.nan_to_num(fitted.covariance)
+    variance = np.einsum("ki,kl,li->i", slope, known, slope)
+    volume, trace = abs(float(np.linalg.det(fitted.lattice))), np.trace(fitted.basis, axis1=1, axis2=2)
     esd = np.where(variance > 1e-16, np.sqrt(np.maximum(variance, 0.0)), 0.0)
     # What symmetry fixes is fixed: 90 and 120 degrees come out of vectors with their last digits.
     fixed = np.abs(slope).max(axis=0) < FLATTEST
@@ -245,7 +252,8 @@ def refined_cell(fitted: PhaseFit, row: int, shelf: Shelf) -> RefinedCell:
         esd=_six(esd),
         centring=letter,
         reduced=_six(np.array(niggli_cell(primitive(fitted.lattice, letter)))),
-        volume_A3=abs(float(np.linalg.det(fitted.lattice))),
+        volume_A3=volume,
+        volume_esd_A3=volume * float(np.sqrt(max(trace @ known @ trace, 0.0))),
         source=shelf.name(row),
     )
 
@@ -276,13 +284,14 @@ def profile_residual(measured: Measured, fitted: Fit) -> float:
     return float(np.sqrt((w * (o - c) ** 2).sum() / (w * o**2).sum()))
 
 
-def lines_of(measured: Measured, shelf: Shelf, row: int, fitted: PhaseFit) -> Lines:
-    """Lines of a phase in its refined cell, over the measured range."""
+def lines_of(measured: Measured, shelf: Shelf, row: int, fitted: Fit, place: int) -> Lines:
+    """Lines of one phase of a fit in its refined cell, where they stand in the pattern, over the measured range."""
     phase = shelf.lines(row, measured.d_min_A)
-    reciprocal = np.linalg.inv(fitted.lattice).T
+    reciprocal = np.linalg.inv(fitted.phases[place].lattice).T
     q = ((phase.hkl @ reciprocal) ** 2).sum(axis=1)
     sine = 0.5 * float((measured.wavelength * measured.share).sum()) * np.sqrt(q)
-    angle = 2 * np.degrees(np.arcsin(np.minimum(sine, 1.0)))
+    theta = np.arcsin(np.minimum(sine, 1.0))
+    angle = 2 * np.degrees(theta) + fitted.zero_shift_deg + fitted.displacement_deg * np.cos(theta)
     inside = (sine < 1) & (angle >= measured.levels[-1].first) & (angle <= measured.last_deg)
     s2, strength = sine[inside] ** 2, phase.strength[inside]
     intensity = strength * (1 + (1 - 2 * s2) ** 2) / (s2 * np.sqrt(1 - s2))
@@ -317,7 +326,7 @@ def _unexplained(measured: Measured, fitted: Fit) -> list[UnexplainedPeak]:
         at = round((angle - first) / step)
         near = drawn[max(at - 3, 0) : at + 4].max(initial=0.0)
         if near < height / 3:
-            out.append(UnexplainedPeak(angle, 0.5 * wavelength / np.sin(np.radians(angle / 2)), 100 * height))
+            out.append(UnexplainedPeak(angle, float(0.5 * wavelength / np.sin(np.radians(angle / 2))), 100 * height))
     return sorted(out, key=lambda peak: -peak.intensity)[:MOST_UNEXPLAINED]
 
 

@@ -219,11 +219,12 @@ def _keys_of(path: Path, rows: range) -> list[tuple[NDArray[np.uint16], NDArray[
     for i in rows:
         part = slice(int(start[i]), int(start[i + 1]))
         known = library.key_log_d[part], library.key_amplitude[part]
-        out.append(known if len(known[0]) else _computed(library, i))
+        out.append(known if len(known[0]) else key_lines_of(library, i))
     return out
 
 
-def _computed(library: PhaseLibrary, i: int) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
+def key_lines_of(library: PhaseLibrary, i: int) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
+    """Spacings and amplitudes of the key lines of a phase, computed; none where it has none in range."""
     structure = with_displacements(library.structure(i))
     d_min_A = max(D_RANGE_A[0], (4 / 3 * np.pi * structure.volume_A3 / MOST_POINTS) ** (1 / 3))
     try:

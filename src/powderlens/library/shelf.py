@@ -72,9 +72,14 @@ class Shelf:
         shipped: begin with the library that ships with powderlens.
         elements: which phases are looked at.
         max_strain: see `Retrieval`.
+        given: files of crystals that are known to be there: never retrieved, and numbered after all others.
+
+    Attributes:
+        sha256: of the libraries, in their order; of what was given, nothing.
+        given: rows of the given crystals.
 
     Raises:
-        InputError: a library that cannot be read, no library at all, or a filter that leaves nothing.
+        InputError: a library or a crystal that cannot be read, no library at all, or a filter that leaves nothing.
     """
 
     def __init__(
@@ -84,12 +89,13 @@ class Shelf:
         shipped: bool = True,
         elements: ElementFilter | None = None,
         max_strain: float = 0.03,
+        given: Sequence[str | Path] = (),
     ) -> None:
         self.libraries = [PhaseLibrary.open()] if shipped else []
         self.libraries += [PhaseLibrary.open(path) for path in paths]
         if not self.libraries:
             raise InputError("no library: give --library FILE, or leave --only-library out")
-        self.offset = np.cumsum([0, *(len(one) for one in self.libraries)])
+        self.sha256 = " ".join(library.sha256 for library in self.libraries)
         self.retrievals: list[Retrieval] = []
         chosen = 0
         for library in self.libraries:
@@ -99,6 +105,14 @@ class Shelf:
         self._hidden: frozenset[int] = frozenset()
         if not chosen:
             raise InputError("the elements that are given exclude every phase of the library; give more, or none")
+        self._own: Retrieval | None = None
+        if given:
+            from powderlens.library.given import given_phases
+
+            self._own = Retrieval(given_phases(given), max_strain=max_strain)
+            self.libraries.append(self._own.library)
+        self.offset = np.cumsum([0, *(len(one) for one in self.libraries)])
+        self.given = tuple(range(len(self) - len(given), len(self)))
 
     def __len__(self) -> int:
         return int(self.offset[-1])
@@ -108,11 +122,6 @@ class Shelf:
         out = copy.copy(self)
         out._hidden = self._hidden | frozenset(rows.tolist())
         return out
-
-    @property
-    def sha256(self) -> str:
-        """Of the libraries, in their order."""
-        return " ".join(library.sha256 for library in self.libraries)
 
     @cached_property
     def measured(self) -> NDArray[np.bool_]:
@@ -168,6 +177,15 @@ class Shelf:
         structure = self.structure(row)
         masses = np.array([atomic_mass_u(element) for element in structure.elements])
         return float((masses * structure.occupancy).sum())
+
+    def given_scales(self, axis: Axis) -> list[float]:
+        """For each phase that was given, spacings of the pattern over its own; 1 where it does not show."""
+        out = [1.0] * len(self.given)
+        if self._own is not None:
+            found = self._own(axis, len(out))
+            for row, scale in zip(found.row.tolist(), found.scale.tolist(), strict=True):
+                out[row] = scale
+        return out
 
     def retrieve(self, axis: Axis, keep: int, calculated_allowance: float = 0.0) -> Retrieved:
         """The best phases of all libraries, see `Retrieval`."""

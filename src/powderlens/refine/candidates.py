@@ -276,6 +276,18 @@ class Fit:
         """Shift of a line near 40 degrees."""
         return self.zero_shift_deg + 0.94 * self.displacement_deg
 
+    @property
+    def by_intensity(self) -> list[int]:
+        """Places of the phases, the one with the most intensity first."""
+        return sorted(range(len(self.phases)), key=lambda p: -self.phases[p].intensity)
+
+    def in_order(self, places: Sequence[int]) -> Fit:
+        """The same fit with its phases in another order."""
+        ends = np.cumsum([SHARED, *(1 + len(phase.basis) for phase in self.phases)])
+        own = [self.parameters[ends[p] : ends[p + 1]] for p in places]
+        parameters = np.concatenate([self.parameters[:SHARED], *own])
+        return replace(self, phases=tuple(self.phases[p] for p in places), parameters=parameters)
+
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:

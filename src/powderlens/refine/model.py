@@ -13,7 +13,6 @@ import numpy as np
 from numba import njit
 from numpy.polynomial.chebyshev import chebvander
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from powderlens.diffraction.render_numpy import FADE, MIN_FWHM_DEG, SINE_LIMIT
 from powderlens.diffraction.specimen import march_dollase
@@ -365,6 +364,8 @@ def refine(
     Returns:
         (p,) all parameters.
     """
+    from scipy.optimize import least_squares
+
     low, high = model.bounds(values)
     at = values.copy()
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.cell import CELL_NAMES
+from powderlens.core.text import with_uncertainty
 from powderlens.crystal.structure import Structure, cell_from_lattice
 from powderlens.diffraction.conditions import Background, Conditions, Counting, Geometry, Profile, Source, Specimen
 from powderlens.pattern.pattern import Pattern
@@ -204,22 +205,6 @@ class Fit:
             "conditions": self.conditions.changes(),
             "warnings": list(self.warnings),
         }
-
-
-def with_uncertainty(value: float, uncertainty: float | None) -> str:
-    """A number with its standard uncertainty in units of the last digits, 2 to 19: "4.91239(12)".
-
-    Source of the rule: W. Clegg, Acta Cryst. E59, e2 (2003).
-    """
-    if uncertainty is None or not np.isfinite(uncertainty):
-        return f"{value:.6g}"
-    if uncertainty <= 0:
-        return f"{value:.6g}"
-    digits = -int(np.floor(np.log10(uncertainty / 1.95)))
-    if digits <= 0:
-        unit = 10.0**-digits
-        return f"{round(value / unit) * unit:.0f}({round(uncertainty / unit) * unit:.0f})"
-    return f"{value:.{digits}f}({round(uncertainty * 10**digits)})"
 
 
 def summarise(

@@ -1,8 +1,8 @@
-"""What a terminal would obey is written out."""
+"""What a terminal would obey is written out; numbers carry their uncertainty."""
 
 import pytest
 
-from powderlens.core.text import printable
+from powderlens.core.text import printable, with_uncertainty
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,19 @@ from powderlens.core.text import printable
 )
 def test_printable(text: str, shown: str) -> None:
     assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "uncertainty", "text"),
+    [
+        (4.912341, 0.00012, "4.91234(12)"),
+        (4.912341, 0.0002, "4.9123(2)"),
+        (0.0, 0.0053, "0.000(5)"),
+        (435.2, 34.0, "440(30)"),
+        (435.2, 17.0, "435(17)"),
+        (3.2, 0.0, "3.2"),
+        (0.123456789, None, "0.123457"),
+    ],
+)
+def test_numbers_with_uncertainties(value: float, uncertainty: float | None, text: str) -> None:
+    assert with_uncertainty(value, uncertainty) == text

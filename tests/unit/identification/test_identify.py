@@ -19,7 +19,7 @@ from powderlens.core.errors import InputError, PatternError, WavelengthError
 from powderlens.diffraction.simulate import simulate
 from powderlens.identification.answer import Answer
 from powderlens.identification.evidence import EVIDENCE, Evidence
-from powderlens.identification.identify import Identifier, _height, identify
+from powderlens.identification.identify import Identifier, Search, identify
 from powderlens.models.task import Task, crystal_system, extinction_class, lattice, space_group
 from powderlens.pattern.grid import convert_two_theta
 from powderlens.pattern.pattern import Pattern
@@ -30,13 +30,19 @@ CUKA_A = 1.541838
 
 
 @pytest.fixture(scope="module")
-def identifiers() -> Identifiers:
+def search(small_library: Path) -> Search:
+    """The 25 common minerals."""
+    return Search(libraries=(str(small_library),), shipped=False)
+
+
+@pytest.fixture(scope="module")
+def identifiers(search: Search) -> Identifiers:
     """One `Identifier` for each kind of evidence, made when first asked for."""
     made: dict[Evidence, Identifier] = {}
 
     def get(evidence: Evidence = "all") -> Identifier:
         if evidence not in made:
-            made[evidence] = Identifier(evidence, threads=1)
+            made[evidence] = Identifier(evidence, threads=1, search=search)
         return made[evidence]
 
     return get
@@ -79,16 +85,19 @@ def test_rutile(identifiers: Identifiers, rutile: Pattern) -> None:
     assert answer.lattice_source == "Rutile"
     cell = [answer.lattice[k] for k in ("a_A", "b_A", "c_A", "alpha_deg", "beta_deg", "gamma_deg")]
     assert cell == pytest.approx([2.96, 4.594, 4.594, 90, 90, 90], rel=5e-3)
-    assert answer.phases[0].lines is not None
-    assert np.min(np.abs(answer.phases[0].lines[0] - 27.44)) < 0.1, "the 110 line of rutile with copper"
+    lines = answer.phases[0].lines
+    assert lines is not None
+    strongest = lines.intensity.argmax()
+    assert sorted(np.abs(lines.hkl[strongest]).tolist()) == [0, 1, 1]
+    assert abs(lines.two_theta_deg[strongest] - 27.5) < 0.15
 
 
 def test_quartz(identifiers: Identifiers, quartz: Pattern) -> None:
     """The two hands of quartz look alike to powder."""
     answer = identifiers("all").identify(quartz)
-    assert {152, 154} & {g.number for g in answer.space_group[:3]}
-    assert "uartz" in answer.phases[0].name
-    assert answer.phases[0].formula == "O2Si"
+    assert (answer.space_group[0].number, answer.space_group[0].mirror) == (152, 154)
+    assert answer.phases[0].name == "Quartz"
+    assert answer.phases[0].formula == "SiO2"
 
 
 @pytest.mark.parametrize("evidence", EVIDENCE)
@@ -96,13 +105,13 @@ def test_probabilities(identifiers: Identifiers, rutile: Pattern, evidence: Evid
     answer = identifiers(evidence).identify(rutile)
     assert sum(g.probability for g in answer.space_group) == pytest.approx(1.0)
     assert sum(s.probability for s in answer.crystal_system) == pytest.approx(1.0)
-    assert len(answer.space_group) == 230
+    assert len(answer.space_group) == 219, "of each pair of mirror images, one"
     assert len({s.name for s in answer.crystal_system}) == 7
     for ranked in (answer.space_group, answer.crystal_system):
         probabilities = [candidate.probability for candidate in ranked]
         assert probabilities == sorted(probabilities, reverse=True)
         assert min(probabilities) >= 0
-    assert sum(p.probability for p in answer.phases) <= 1 + 1e-9
+    assert all(0 <= p.probability <= 1 for p in answer.phases)
 
 
 def test_kinds_of_evidence(identifiers: Identifiers, rutile: Pattern) -> None:
@@ -180,7 +189,7 @@ def test_a_simulated_scan_with_molybdenum(identifiers: Identifiers, root: Path) 
     pattern = simulate(root / "examples" / "quartz.cif", "MoKa", two_theta_deg=(3.0, 40.0))
     answer = identifiers("all").identify(pattern)
     assert answer.space_group[0].number in (152, 154)
-    assert answer.phases[0].formula == "O2Si"
+    assert answer.phases[0].formula == "SiO2"
 
 
 def test_a_short_range_is_warned_of(identifiers: Identifiers, rutile: Pattern) -> None:

@@ -25,7 +25,7 @@ from powderlens.refine.figure import plot_fit
 from powderlens.refine.fit import _distinct_axes, _model, fit
 from powderlens.refine.model import PROFILE, Model, invariant_strains
 from powderlens.refine.protocol import protocol_text
-from powderlens.refine.result import Fit, at_bounds, covariance, with_uncertainty
+from powderlens.refine.result import Fit, at_bounds, covariance
 from powderlens.refine.search import counting_noise, estimate_sigma
 
 CU = ANODES["Cu"]
@@ -395,22 +395,6 @@ def test_the_conditions_as_a_protocol(found: Fit) -> None:
 def test_a_picture(found: Fit, tmp_path: Path, name: str) -> None:
     plot_fit(found, tmp_path / name)
     assert (tmp_path / name).stat().st_size > 10_000
-
-
-@pytest.mark.parametrize(
-    ("value", "uncertainty", "text"),
-    [
-        (4.912341, 0.00012, "4.91234(12)"),
-        (4.912341, 0.0002, "4.9123(2)"),
-        (0.0, 0.0053, "0.000(5)"),
-        (435.2, 34.0, "440(30)"),
-        (435.2, 17.0, "435(17)"),
-        (3.2, 0.0, "3.2"),
-        (0.123456789, None, "0.123457"),
-    ],
-)
-def test_numbers_with_uncertainties(value: float, uncertainty: float | None, text: str) -> None:
-    assert with_uncertainty(value, uncertainty) == text
 
 
 @pytest.mark.parametrize(
