@@ -136,8 +136,8 @@ def doubts(
             side = "larger" if strain > 0 else "smaller"
             name = shelf.name(best.rows[0])
             return (
-                f"spacings are {100 * abs(strain):.1f} % {side} than those of {name}, which they fit: is the wavelength "
-                "right, or is this a solid solution, or a specimen under pressure?"
+                f"spacings are {100 * abs(strain):.1f} % {side} than those of {name}, which they fit: is the "
+                "wavelength right, or is this a solid solution, or a specimen under pressure?"
             ), DOUBTED_SHARE
     return None, 1.0
 

@@ -37,12 +37,12 @@ QUANTITIES = (
     "more_phases",
 )
 """What the log-weight of a set of phases is linear in:
-agreement, the cosine of measured and calculated square-root profiles; misfit, ln(1 - agreement^2);
+agreement, the cosine of measured and calculated square-root profiles, freed of the noise; misfit, ln(1 - agreement^2);
 scale and shape, the strain against the entry's cell, its mean and the rest, each as ln(1 + (strain / sd)^2) with the sd
-of measured (0.3 %) or calculated (1.5 %) crystals; shift, as ln(1 + (shift / 0.1 degrees)^2); missing, the share of strong
-lines that are not there; lines, the logarithm of the number of lines in the range (a phase with many fits anything);
-texture, |ln r|; calculated, 1 for an entry that was not measured; determinations, the logarithm of how many entries are
-this phase; more_phases, how many phases there are beside the first."""
+of measured (0.3 %) or calculated (1.5 %) crystals; shift, as ln(1 + (shift / 0.1 degrees)^2);
+missing, the share of strong lines that are not there; lines, the logarithm of the number of lines in the range (a phase
+with many fits anything); texture, |ln r|; calculated, 1 for an entry that was not measured; determinations, the
+logarithm of how many entries are this phase; more_phases, how many phases there are beside the first."""
 MEASURED_SD, CALCULATED_SD, SHIFT_SD_DEG = 0.003, 0.015, 0.1
 
 _MIRRORS = {76: 78, 91: 95, 92: 96, 144: 145, 151: 153, 152: 154, 169: 170, 171: 172, 178: 179, 180: 181, 212: 213}

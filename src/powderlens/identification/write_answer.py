@@ -1,4 +1,4 @@
-"""From beliefs to an `Answer`: marginals by name, and of the best hypothesis cell, fractions, curve and what is left."""
+"""From beliefs to an `Answer`: marginals by name; of the best hypothesis cell, fractions, curve and what is left."""
 
 from __future__ import annotations
 

@@ -109,8 +109,8 @@ class Measured:
     def ceiling(self) -> float:
         """The agreement that a perfect model would reach in spite of the noise.
 
-        Noise of deviation s moves a root by s / (2 sqrt(y + floor)). What it holds of the squares of the root profile no
-        model explains.
+        Noise of deviation s moves a root by s / (2 sqrt(y + floor)). What it holds of the squares of the root profile
+        no model explains.
         """
         fine = self.levels[-1]
         y = np.maximum(self.intensity[fine.used], 0.0) + fine.floor
@@ -383,7 +383,7 @@ def fit(
         if number == 0:
             _set_scales(par, offset, known if start is not None else 0, level, lines, y, slope)
         rounds, tolerance = ((8, 3e-3), (6, 3e-3), (10, 1e-3))[min(number, 2)]
-        refine(
+        refine(  # type: ignore[call-arg]
             par, free, centre, ridge, level.root, level.used, level.floor, load, level.first, level.step,
             *lines, level.blur, last, rounds, tolerance, y, slope, normal,
         )  # fmt: skip
@@ -413,7 +413,7 @@ def textured(measured: Measured, phase: Phase, found: Fit) -> tuple[Phase, Fit, 
             other = replace(phase, strength=phase.strength * factor)
             lines = _lines_of([_prepare(measured, other)], np.array([SHARED]), measured)
             y, slope = np.zeros(len(level.root)), np.zeros((len(found.parameters), len(level.root)))
-            draw(found.parameters, level.first, level.step, *lines, 0.0, True, y, slope)
+            draw(found.parameters, level.first, level.step, *lines, 0.0, True, y, slope)  # type: ignore[call-arg]
             y *= found.calculated.sum() / max(float(y.sum()), 1e-12)
             root = (np.sqrt(y + level.floor) - np.sqrt(level.floor))[level.used]
             agreement = float(root @ level.root[level.used]) / max(norm * float(np.sqrt((root**2).sum())), 1e-12)
@@ -461,7 +461,7 @@ def _set_scales(
     """Scales at which the areas of calculated and measured profile agree, for phases that have none yet."""
     for o in offset[known:]:
         par[o] = 0.0
-    draw(par, level.first, level.step, *lines, level.blur, False, y, slope)
+    draw(par, level.first, level.step, *lines, level.blur, False, y, slope)  # type: ignore[call-arg]
     measured = np.where(level.used, (level.root + np.sqrt(level.floor)) ** 2 - level.floor, 0.0)
     for o in offset[known:]:
         shape = slope[o]
@@ -482,7 +482,7 @@ def _result(
     level = measured.levels[-1] if sharp else measured.levels[-2]
     n = len(level.root)
     y, slope = np.zeros(n), np.zeros((len(par), n))
-    draw(par, level.first, level.step, *lines, level.blur, sharp, y, slope)
+    draw(par, level.first, level.step, *lines, level.blur, sharp, y, slope)  # type: ignore[call-arg]
     used = level.used
     root = np.sqrt(y + level.floor) - np.sqrt(level.floor)
     norm = np.sqrt(float((level.root[used] ** 2).sum()) * float((root[used] ** 2).sum()))
