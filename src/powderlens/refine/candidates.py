@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ Floats = NDArray[np.float64]
 STEP_DEG = 0.04
 LEVELS = ((0.8, 0.2), (0.3, 0.08))
 """FWHM that is added to every line, and step of the grid, degrees; the last level is the profile as measured."""
+DEPTH = len(LEVELS) + 1
 POINTS = 2600
 """Most points of the finest grid."""
 WIDTH_DEG = 0.12
@@ -104,6 +105,11 @@ class Measured:
         """(n,) the finest grid."""
         fine = self.levels[-1]
         return np.asarray(fine.first + fine.step * np.arange(len(fine.root)))
+
+    @cached_property
+    def prepared(self) -> dict[int, tuple[Phase, _Prepared]]:
+        """Phases that were made ready for this pattern, by their identity."""
+        return {}
 
     @cached_property
     def ceiling(self) -> float:
@@ -259,6 +265,7 @@ class Fit:
         explained: share of the measured intensity under the calculated profile.
         calculated: (n,) on the finest grid of the `Measured`.
         parameters: the whole vector, for fits that go on from here.
+        depth: how many levels it has seen.
     """
 
     phases: tuple[PhaseFit, ...]
@@ -270,6 +277,7 @@ class Fit:
     explained: float
     calculated: Floats
     parameters: Floats
+    depth: int = DEPTH
 
     @property
     def shift_deg(self) -> float:
@@ -299,14 +307,31 @@ class _Prepared:
     top: float
 
 
-@lru_cache(maxsize=4096)
-def _strains(key: tuple[bytes, bytes], count: int) -> Floats:
-    lattice = np.frombuffer(key[0]).reshape(3, 3)
-    return invariant_strains(lattice, np.frombuffer(key[1], np.int64).reshape(count, 3, 3))
+_KEPT: dict[bytes, Floats] = {}
+
+
+def _strains(phase: Phase) -> Floats:
+    """Invariant strains. Cells in the usual orientation (a along x, b in the xy plane) that obey their rotations have
+    those of any other with these rotations: they are kept.
+    """
+    lattice = phase.lattice
+    if abs(lattice[0, 1]) + abs(lattice[0, 2]) + abs(lattice[1, 2]) > 1e-9 * lattice[0, 0]:
+        return invariant_strains(lattice, phase.rotations)
+    key = phase.rotations.tobytes()
+    if key not in _KEPT:
+        _KEPT[key] = invariant_strains(phase.lattice, phase.rotations)
+    return _KEPT[key]
 
 
 def _prepare(measured: Measured, phase: Phase) -> _Prepared:
-    """Lines in the range, the weakest left out, scaled to a strongest of 1 with LP."""
+    """Lines in the range, the weakest left out, scaled to a strongest of 1 with LP; kept with the pattern."""
+    known = measured.prepared.get(id(phase))
+    if known is None or known[0] is not phase:
+        known = measured.prepared[id(phase)] = phase, _prepared(measured, phase)
+    return known[1]
+
+
+def _prepared(measured: Measured, phase: Phase) -> _Prepared:
     reciprocal: Floats = np.asarray(np.linalg.inv(phase.lattice).T, np.float64)
     q = ((phase.hkl @ reciprocal) ** 2).sum(axis=1)
     sine2 = 0.25 * measured.wavelength[0] ** 2 * q
@@ -323,7 +348,7 @@ def _prepare(measured: Measured, phase: Phase) -> _Prepared:
     keep = np.flatnonzero(area >= WEAKEST * top)
     if len(keep) > MOST_LINES:
         keep = keep[np.argsort(-area[keep])[:MOST_LINES]]
-    basis = _strains((phase.lattice.tobytes(), phase.rotations.tobytes()), len(phase.rotations))
+    basis = _strains(phase)
     return _Prepared(reciprocal, phase.lattice, basis, hkl[keep], strength[keep] / top, float(top))
 
 
@@ -333,7 +358,7 @@ def fit(
     scales: Sequence[float],
     *,
     start: Fit | None = None,
-    sharp: bool = True,
+    depth: int = DEPTH,
 ) -> Fit:
     """Refine phases together.
 
@@ -342,7 +367,7 @@ def fit(
         phases: their lines, see `diffraction.phase.phase_of`.
         scales: spacings of the pattern over those of each entry, as retrieval found them.
         start: a fit of the first of these phases to go on from; only the last phase is then searched for.
-        sharp: refine on the profile as measured, not only on broadened ones.
+        depth: on how many levels, the broadest first; a fit of the same phases goes on where its start ended.
 
     Raises:
         InputError: a phase without lines in the range.
@@ -370,10 +395,10 @@ def fit(
         centre[SHARED : len(start.parameters)] = start.parameters[SHARED:]
     normal = np.zeros((size, size))
     for number, level in enumerate(measured.levels):
-        last = number == len(measured.levels) - 1
-        if last and not sharp:
+        last = number == DEPTH - 1
+        if number >= depth:
             break
-        if start is not None and number < len(measured.levels) - 1 and len(ready) == known:
+        if start is not None and len(ready) == known and number < min(start.depth, depth - 1):
             continue
         n = len(level.root)
         y, slope = np.zeros(n), np.zeros((size, n))
@@ -387,7 +412,7 @@ def fit(
             par, free, centre, ridge, level.root, level.used, level.floor, load, level.first, level.step,
             *lines, level.blur, last, rounds, tolerance, y, slope, normal,
         )  # fmt: skip
-    return _result(measured, ready, par, np.array(offset), lines, normal, sharp)
+    return _result(measured, ready, par, np.array(offset), lines, normal, depth)
 
 
 def textured(measured: Measured, phase: Phase, found: Fit) -> tuple[Phase, Fit, float]:
@@ -477,9 +502,9 @@ def _result(
     offset: NDArray[np.int64],
     lines: tuple[Any, ...],
     normal: Floats,
-    sharp: bool,
+    depth: int,
 ) -> Fit:
-    level = measured.levels[-1] if sharp else measured.levels[-2]
+    level, sharp = measured.levels[depth - 1], depth == DEPTH
     n = len(level.root)
     y, slope = np.zeros(n), np.zeros((len(par), n))
     draw(par, level.first, level.step, *lines, level.blur, sharp, y, slope)  # type: ignore[call-arg]
@@ -521,6 +546,7 @@ def _result(
         explained,
         y,
         par,
+        depth,
     )
 
 
