@@ -288,7 +288,9 @@ def _remarks(model: Model, evidence: Evidence, *, calibrated: bool) -> list[str]
         if count < 230:
             said.append(f"{model.name} knows {count} of the 230 space groups and never names another")
     elif "extinction_class" in tasks:
-        said.append(f"{model.name} tells extinction classes apart; between groups of one only how common they are decides")
+        said.append(
+            f"{model.name} tells extinction classes apart; between groups of one only how common they are decides"
+        )
     elif "crystal_system" in tasks:
         end = "no space group is given" if evidence == "network" else "only the library tells groups of one apart"
         said.append(f"{model.name} tells crystal systems apart; {end}")
