@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from powderlens.cli.console import command_line, counting, print_json
@@ -36,7 +37,7 @@ def calibrate(
         choose,
         counted,
         gather_many,
-        group_correction,
+        group_shares,
     )
     from powderlens.identification.identify import Identifier, Search
 
@@ -49,12 +50,13 @@ def calibrate(
         workers,
         counting(100, "{:,} patterns"),
     )
-    correction = group_correction(identifier.shelf)
+    minerals, training = group_shares(identifier.shelf)
+    correction = np.log(minerals / training)
     problem = Problem.of(gathered, correction)
     found = choose(problem)
     made = command_line("calibrate", output=output, library=library, model=model, patterns=patterns, seed=seed)
     calibration = calibration_of(
-        found, correction, model=identifier.model.name, library=identifier.shelf.sha256, made=made
+        found, correction, minerals, model=identifier.model.name, library=identifier.shelf.sha256, made=made
     )
     calibration.save(output)
     print_json({"calibration": output.name, "patterns": counted(gathered), "weights": calibration.weights})

@@ -125,7 +125,7 @@ class Problem:
         right: (n, k).
         network: (n, 230) log-probabilities.
         truth: (n,) true groups.
-        correction: (230,), see `group_correction`.
+        correction: (230,), see `group_shares`.
     """
 
     quantities: Floats
@@ -197,7 +197,9 @@ def choose(problem: Problem) -> Floats:
     return np.asarray(found.x)
 
 
-def calibration_of(p: Floats, correction: Floats, *, model: str, library: str, made: str) -> Calibration:
+def calibration_of(
+    p: Floats, correction: Floats, minerals: Floats, *, model: str, library: str, made: str
+) -> Calibration:
     """A calibration from a vector of weights."""
     size = len(QUANTITIES)
     return Calibration(
@@ -208,14 +210,15 @@ def calibration_of(p: Floats, correction: Floats, *, model: str, library: str, m
         unknown=round(float(p[size + 3]), 5),
         doubt=round(float(1 / (1 + np.exp(-p[size + 4]))), 6),
         correction=[round(float(v), 4) for v in correction],
+        minerals=[round(float(v), 6) for v in minerals],
         model=model,
         library=library,
         made=made,
     )
 
 
-def group_correction(shelf: Shelf) -> Floats:
-    """(230,) ln of the share of each group among minerals over its share in the training.
+def group_shares(shelf: Shelf) -> tuple[Floats, Floats]:
+    """(230,) shares of each group among minerals, and in the training.
 
     Minerals: differently named measured phases, one added to every count. Training: databases by `TRAINING`; in one,
     crystals of a group are drawn as the square root of their number, see `corpus.stream.from_crystals`.
@@ -229,7 +232,7 @@ def group_correction(shelf: Shelf) -> Floats:
         root = np.sqrt(np.bincount(number[source == name], minlength=GROUPS))
         if root.sum() > 0:
             training += share * root / root.sum()
-    return np.asarray(np.log(minerals / minerals.sum()) - np.log(training / training.sum()))
+    return minerals / minerals.sum(), training / training.sum()
 
 
 @dataclass(frozen=True)

@@ -139,8 +139,8 @@ def evaluate_measured(identifier: Identifier, measured: MeasuredSet) -> dict[str
         "evidence": figures,
         "cells": _cells(of_all["all"], heard, measured.cell[at], measured.space_group[at]),
         "not_in_the_library": {
-            "which": "patterns with an accepted cell and a named mineral that the library has: every entry of that name, "
-            "and of the same elements with a reduced cell within 3 %, taken out",
+            "which": "patterns with an accepted cell and a named mineral that the library has: every entry of that "
+            "name, and of the same elements with a reduced cell within 3 %, taken out",
             "patterns": len(rows),
             "all": _figures(removed, truth[rows], 1.0),
             "network": _figures([of_all["network"][row] for row in rows], truth[rows], 1.0),

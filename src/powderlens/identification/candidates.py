@@ -20,7 +20,7 @@ from powderlens.identification.hypotheses import (
 )
 from powderlens.library.retrieve import Axis, on_axis
 from powderlens.library.shelf import Shelf
-from powderlens.refine.candidates import Fit, Measured, fit
+from powderlens.refine.candidates import Fit, Measured, fit, textured
 
 Floats = NDArray[np.float64]
 
@@ -28,6 +28,10 @@ RETRIEVED = 120
 """Phases that are refined on broadened profiles."""
 SHARPENED = 40
 """The best of them, refined on the profile as measured."""
+ORIENTED = 12
+"""The best of those, for which an oriented specimen is tried."""
+BEST = 0.998
+"""Agreements are not taken to be better than this: sizes, asymmetry and background are no matter of the crystal."""
 CALCULATED_ALLOWANCE = -0.03
 """Added to the similarity of calculated crystals before the best are taken: there are ten times as many."""
 
@@ -39,16 +43,28 @@ class Candidate:
     Attributes:
         rows: of the library, the main phase, with the most intensity, first.
         fit: of them together.
+        phases: their lines, with the strengths of an oriented specimen where one is.
+        march: March's r of each; 1 is not oriented.
     """
 
     rows: tuple[int, ...]
     fit: Fit
+    phases: tuple[Phase, ...]
+    march: tuple[float, ...]
 
     @classmethod
-    def of(cls, rows: Sequence[int], fitted: Fit) -> Candidate:
-        """Phases in any order, and their fit."""
+    def of(
+        cls, rows: Sequence[int], fitted: Fit, phases: Sequence[Phase], march: Sequence[float] | None = None
+    ) -> Candidate:
+        """Phases in any order, and their fit; none is oriented where no March's r are given."""
         order = fitted.by_intensity
-        return cls(tuple(rows[p] for p in order), fitted.in_order(order))
+        known = march or [1.0] * len(rows)
+        return cls(
+            tuple(rows[p] for p in order),
+            fitted.in_order(order),
+            tuple(phases[p] for p in order),
+            tuple(known[p] for p in order),
+        )
 
 
 def axis_of(measured: Measured) -> Axis:
@@ -68,12 +84,23 @@ def given_candidates(measured: Measured, library: Shelf) -> list[Candidate]:
         InputError: one has no line in the measured range.
     """
     phases = [library.lines(row, measured.d_min_A) for row in library.given]
-    return [Candidate.of(library.given, fit(measured, phases, library.given_scales(axis_of(measured))))]
+    fitted = fit(measured, phases, library.given_scales(axis_of(measured)))
+    return [Candidate.of(library.given, fitted, phases)]
 
 
-def single_candidates(measured: Measured, library: Shelf, deadline: Deadline) -> list[Candidate]:
-    """Phases of the library, each refined alone, best agreement first; of those that time is left for, at least one."""
-    found = library.retrieve(axis_of(measured), RETRIEVED, CALCULATED_ALLOWANCE)
+def single_candidates(
+    measured: Measured, library: Shelf, deadline: Deadline, *, retrieved: int = RETRIEVED, sharpened: int = SHARPENED
+) -> list[Candidate]:
+    """Phases of the library, each refined alone, best agreement first; of those that time is left for, at least one.
+
+    Args:
+        measured: the pattern.
+        library: the libraries.
+        deadline: when to end.
+        retrieved: phases that are refined on broadened profiles.
+        sharpened: of these, on the profile as measured.
+    """
+    found = library.retrieve(axis_of(measured), retrieved, CALCULATED_ALLOWANCE)
     allowance = np.where(library.measured[found.row], 0.0, CALCULATED_ALLOWANCE)
     rough: list[tuple[float, int, Fit, Phase]] = []
     for row, scale, extra in zip(found.row.tolist(), found.scale.tolist(), allowance.tolist(), strict=True):
@@ -86,33 +113,41 @@ def single_candidates(measured: Measured, library: Shelf, deadline: Deadline) ->
             continue
         rough.append((first.agreement + extra, row, first, phase))
     rough.sort(key=lambda item: -item[0])
-    out: list[Candidate] = []
-    for _, row, first, phase in rough[:SHARPENED]:
-        if out and deadline.passed():
+    sharp: list[tuple[int, Phase, Fit]] = []
+    for _, row, first, phase in rough[:sharpened]:
+        if sharp and deadline.passed():
             break
-        out.append(Candidate((row,), fit(measured, [phase], [1.0], start=first)))
+        sharp.append((row, phase, fit(measured, [phase], [1.0], start=first)))
+    sharp.sort(key=lambda item: -item[2].agreement)
+    out = []
+    for place, (row, phase, found_fit) in enumerate(sharp):
+        lines, oriented, r = phase, found_fit, 1.0
+        if place < ORIENTED and not deadline.passed():
+            lines, oriented, r = textured(measured, phase, found_fit)
+        out.append(Candidate((row,), oriented, (lines,), (r,)))
     return sorted(out, key=lambda one: -one.fit.agreement)
 
 
-def quantities(library: Shelf, candidates: Sequence[Candidate]) -> Floats:
+def quantities(library: Shelf, measured: Measured, candidates: Sequence[Candidate]) -> Floats:
     """(k, `QUANTITIES`) of each candidate."""
     out = np.zeros((len(candidates), len(QUANTITIES)))
     for i, one in enumerate(candidates):
         fitted = one.fit
+        agreement = min(fitted.agreement / measured.ceiling, BEST)
         calculated = ~library.measured[list(one.rows)]
         sd = np.where(calculated, CALCULATED_SD, MEASURED_SD)
         mean = np.array([p.mean_strain for p in fitted.phases])
         shape = np.array([p.shape_strain for p in fitted.phases])
         share = np.array([p.intensity for p in fitted.phases])
         out[i] = (
-            fitted.agreement,
-            np.log(max(1 - fitted.agreement**2, 1e-4)),
+            agreement,
+            np.log(1 - agreement**2),
             np.log1p((mean / sd) ** 2).sum(),
             np.log1p((shape / sd) ** 2).sum(),
             np.log1p((fitted.shift_deg / SHIFT_SD_DEG) ** 2),
             float((share * np.array([p.missing for p in fitted.phases])).sum()),
             np.log([p.lines for p in fitted.phases]).sum(),
-            0.0,
+            np.abs(np.log(one.march)).sum(),
             calculated.sum(),
             np.log(library.determinations[list(one.rows)].astype(float)).sum(),
             len(one.rows) - 1,

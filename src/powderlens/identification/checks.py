@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.core.constants import ANODES, KA2_OVER_KA1
+from powderlens.identification.candidates import Candidate, single_candidates
+from powderlens.identification.deadline import Deadline
+from powderlens.identification.hypotheses import Posterior
+from powderlens.library.shelf import Shelf
 from powderlens.pattern.peaks import Peaks, find_lines
 from powderlens.refine.candidates import Measured, smoothed
 
@@ -89,3 +95,69 @@ def _one_family(lines: Peaks, d_A: Floats) -> float:
         near = np.abs(ratio - np.rint(ratio)) < 0.012 * np.maximum(ratio, 1)
         best = max(best, float(lines.height[near].sum() / lines.height.sum()))
     return best
+
+
+SUSPECT_STRAIN = 0.012
+"""Mean strain against a measured crystal from which on the wavelength is asked about."""
+POOR = 0.85
+"""Agreement, freed of noise, below which other anodes are tried."""
+BETTER = 0.06
+"""By so much another anode must agree better."""
+DOUBTED_SHARE = 0.5
+"""What is left of a belief that something speaks against."""
+OTHER_ANODES = ("Cu", "Co", "Mo", "Cr", "Fe", "Ag")
+
+
+def doubts(
+    measured: Measured, shelf: Shelf, found: Sequence[Candidate], posterior: Posterior
+) -> tuple[str | None, float]:
+    """What an answer must be doubted for once phases were tried, and the share of the belief that is left.
+
+    Args:
+        measured: the pattern.
+        shelf: the libraries.
+        found: hypotheses with phases.
+        posterior: beliefs in them.
+    """
+    if not found:
+        return None, 1.0
+    agreement = max(one.fit.agreement for one in found) / measured.ceiling
+    if agreement < POOR:
+        other = _other_anode(measured, shelf, agreement)
+        if other is not None:
+            return other, DOUBTED_SHARE
+    main = np.array([one.fit.phases[0].mean_strain for one in found])
+    trusted = shelf.measured[[one.rows[0] for one in found]] & (posterior.known > 0)
+    weight = posterior.known * trusted
+    if weight.sum() > 0.4:
+        strain = float((weight * main).sum() / weight.sum())
+        best = found[int(np.argmax(weight))]
+        if abs(strain) > SUSPECT_STRAIN and best.fit.phases[0].shape_strain < abs(strain):
+            side = "larger" if strain > 0 else "smaller"
+            name = shelf.name(best.rows[0])
+            return (
+                f"spacings are {100 * abs(strain):.1f} % {side} than those of {name}, which they fit: is the "
+                "wavelength right, or is this a solid solution, or a specimen under pressure?"
+            ), DOUBTED_SHARE
+    return None, 1.0
+
+
+def _other_anode(measured: Measured, shelf: Shelf, agreement: float) -> str | None:
+    """Whether the lines fit much better with the wavelength of another anode."""
+    best, told = agreement + BETTER, None
+    stated = float((measured.wavelength * measured.share).sum())
+    for name in OTHER_ANODES:
+        line = ANODES[name]
+        if abs(line.mean_A / stated - 1) < 0.03:
+            continue
+        trial = replace(
+            measured,
+            wavelength=np.array([line.ka1_A, line.ka2_A]),
+            share=np.array([1.0, KA2_OVER_KA1]) / (1 + KA2_OVER_KA1),
+        )
+        for one in single_candidates(trial, shelf, Deadline(), retrieved=20, sharpened=3):
+            if one.fit.agreement / measured.ceiling > best and abs(one.fit.phases[0].mean_strain) < SUSPECT_STRAIN:
+                best, told = one.fit.agreement / measured.ceiling, f"{name} K-alpha ({shelf.name(one.rows[0])})"
+    if told is None:
+        return None
+    return f"the lines fit {told} and nothing at the stated {stated:.5g} A: is the wavelength right?"

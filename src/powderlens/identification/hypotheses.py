@@ -37,12 +37,12 @@ QUANTITIES = (
     "more_phases",
 )
 """What the log-weight of a set of phases is linear in:
-agreement, the cosine of measured and calculated square-root profiles; misfit, ln(1 - agreement^2);
+agreement, the cosine of measured and calculated square-root profiles, freed of the noise; misfit, ln(1 - agreement^2);
 scale and shape, the strain against the entry's cell, its mean and the rest, each as ln(1 + (strain / sd)^2) with the sd
-of measured (0.3 %) or calculated (1.5 %) crystals; shift, as ln(1 + (shift / 0.1 degrees)^2); missing, the share of strong
-lines that are not there; lines, the logarithm of the number of lines in the range (a phase with many fits anything);
-texture, |ln r|; calculated, 1 for an entry that was not measured; determinations, the logarithm of how many entries are
-this phase; more_phases, how many phases there are beside the first."""
+of measured (0.3 %) or calculated (1.5 %) crystals; shift, as ln(1 + (shift / 0.1 degrees)^2);
+missing, the share of strong lines that are not there; lines, the logarithm of the number of lines in the range (a phase
+with many fits anything); texture, |ln r|; calculated, 1 for an entry that was not measured; determinations, the
+logarithm of how many entries are this phase; more_phases, how many phases there are beside the first."""
 MEASURED_SD, CALCULATED_SD, SHIFT_SD_DEG = 0.003, 0.015, 0.1
 
 _MIRRORS = {76: 78, 91: 95, 92: 96, 144: 145, 151: 153, 152: 154, 169: 170, 171: 172, 178: 179, 180: 181, 212: 213}
@@ -72,6 +72,7 @@ class Calibration:
         prior: exponent of mineral share over training share of a group, with which the network's opinion is corrected.
         unknown: log-weight of "none of these", which the pattern's own `noise` does not change.
         correction: (230,) ln of the share of each group among minerals over its share in the network's training.
+        minerals: (230,) the former.
         doubt: 0 to 1, weight of the answer without any phase: labels and structures disagree now and then.
         model, library: sha256 of the weights and the library that it was made with.
         made: the command, seed and numbers of patterns.
@@ -84,6 +85,7 @@ class Calibration:
     unknown: float
     doubt: float
     correction: list[float]
+    minerals: list[float]
     model: str = ""
     library: str = ""
     made: str = ""
@@ -170,3 +172,15 @@ def weigh(evidence: Known, calibration: Calibration) -> Posterior:
     group = p_none.copy()
     np.add.at(group, evidence.group, p_known)
     return Posterior(p_known, p_none, group, group @ GROUP_TO_SYSTEM)
+
+
+def tempered(posterior: Posterior, calibration: Calibration, share: float) -> Posterior:
+    """A belief of which only a share is left, as something is wrong with the pattern; the rest goes to "none of these",
+    spread over the groups as minerals are.
+    """
+    rest = np.zeros(GROUPS)
+    np.add.at(rest, LOWER, np.array(calibration.minerals) / sum(calibration.minerals))
+    none = share * posterior.none + (1 - share) * rest
+    known = share * posterior.known
+    group = share * posterior.group + (1 - share) * rest
+    return Posterior(known, none, group, group @ GROUP_TO_SYSTEM)

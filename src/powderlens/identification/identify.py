@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.identification.answer import Answer
 from powderlens.identification.candidates import Candidate, given_candidates, groups, quantities, single_candidates
-from powderlens.identification.checks import look
+from powderlens.identification.checks import DOUBTED_SHARE, doubts, look
 from powderlens.identification.deadline import Deadline
 from powderlens.identification.evidence import EVIDENCE, Evidence, Prediction, network_opinion
-from powderlens.identification.hypotheses import Calibration, Known, Posterior, weigh
+from powderlens.identification.hypotheses import Calibration, Known, Posterior, tempered, weigh
 from powderlens.identification.mixtures import mixtures
 from powderlens.identification.write_answer import Asked, write_answer
 from powderlens.library.shelf import ElementFilter, Shelf
@@ -211,7 +211,7 @@ class Identifier:
         shelf, weights = self.shelf, self.calibration.vector()
 
         def weight(one: Candidate) -> float:
-            return float(quantities(shelf, [one])[0] @ weights)
+            return float(quantities(shelf, asked.measured, [one])[0] @ weights)
 
         if shelf.given:
             roots = given_candidates(asked.measured, shelf)
@@ -238,7 +238,7 @@ class Identifier:
         opinion = None if prediction is None else network_opinion(prediction)
         if self.shelf is None:
             return [], Known(np.zeros((0, 0)), np.zeros(0, np.int64), opinion)
-        return found, Known(quantities(self.shelf, found), groups(self.shelf, found), opinion)
+        return found, Known(quantities(self.shelf, asked.measured, found), groups(self.shelf, found), opinion)
 
     def _answered(self, asked: Asked, prediction: Prediction | None) -> Answer | PowderlensError:
         try:
@@ -262,7 +262,7 @@ class Identifier:
             remarks.append(
                 f"cut short after {deadline.limit_s:g} s: the best so far; a longer time limit may find more"
             )
-        posterior: Posterior = weigh(known, self.calibration)
+        posterior, abstains = self._doubted(asked, found, weigh(known, self.calibration))
         niggli: NDArray[np.float32] | None = None if prediction is None else prediction.niggli
         return write_answer(
             asked,
@@ -274,8 +274,20 @@ class Identifier:
             network_cell=None if niggli is None else niggli[0],
             tells_groups=self.shelf is not None or bool(self._knows & {"space_group", "extinction_class"}),
             calibration=self.calibrated,
+            abstains=abstains,
             remarks=remarks,
         )
+
+    def _doubted(self, asked: Asked, found: list[Candidate], posterior: Posterior) -> tuple[Posterior, str | None]:
+        """The belief that is left where something is wrong with a pattern, and what that is."""
+        if asked.sight.abstains is not None:
+            return tempered(posterior, self.calibration, 0.0), asked.sight.abstains
+        if asked.sight.warnings:
+            return tempered(posterior, self.calibration, DOUBTED_SHARE), asked.sight.warnings[0]
+        if self.shelf is None:
+            return posterior, None
+        reason, share = doubts(asked.measured, self.shelf, found, posterior)
+        return (posterior, None) if reason is None else (tempered(posterior, self.calibration, share), reason)
 
 
 def _remarks(model: Model, evidence: Evidence, *, calibrated: bool) -> list[str]:

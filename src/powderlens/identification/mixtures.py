@@ -104,15 +104,14 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) ->
         tried.append((alone.agreement + allowance, row, 1 + alone.phases[0].mean_strain))
     tried.sort(reverse=True)
     out = []
-    phases = [shelf.lines(row, measured.d_min_A) for row in node.candidate.rows]
+    phases = node.candidate.phases
     for _, row, scale in tried[:TRIED]:
         if deadline.passed():
             break
-        together = fit(
-            measured, [*phases, shelf.lines(row, measured.d_min_A)], [*(1.0 for _ in phases), scale], start=before
-        )
+        lines = shelf.lines(row, measured.d_min_A)
+        together = fit(measured, [*phases, lines], [*(1.0 for _ in phases), scale], start=before)
         if together.agreement < before.agreement + LEAST_GAIN or together.phases[-1].intensity < LEAST_SHARE:
             continue
-        grown = Candidate.of((*node.candidate.rows, row), together)
+        grown = Candidate.of((*node.candidate.rows, row), together, (*phases, lines), (*node.candidate.march, 1.0))
         out.append(_Node(grown, node.names | {shelf.name(row)}))
     return out

@@ -1,4 +1,4 @@
-"""From beliefs to an `Answer`: marginals by name, and of the best hypothesis cell, fractions, curve and what is left."""
+"""From beliefs to an `Answer`: marginals by name; of the best hypothesis cell, fractions, curve and what is left."""
 
 from __future__ import annotations
 
@@ -77,6 +77,7 @@ def write_answer(
     network_cell: NDArray[np.float32] | None,
     tells_groups: bool,
     calibration: str,
+    abstains: str | None,
     remarks: Sequence[str],
 ) -> Answer:
     """The answer.
@@ -91,6 +92,7 @@ def write_answer(
         network_cell: (6,) Niggli cell of the network's guess.
         tells_groups: whether anything that was asked tells groups of one system apart.
         calibration: sha256, or "uncalibrated".
+        abstains: why the answer commits itself to nothing, or None.
         remarks: warnings that go with every answer.
     """
     pattern = asked.pattern
@@ -136,7 +138,7 @@ def write_answer(
         explained=explained,
         rwp=rwp,
         unexplained_peaks=unexplained,
-        abstains=asked.sight.abstains,
+        abstains=abstains,
         warnings=[*asked.warnings, *asked.sight.warnings, *remarks],
         library="" if shelf is None else shelf.sha256,
         calibration=calibration,

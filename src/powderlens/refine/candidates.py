@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.diffraction.phase import Phase
+from powderlens.diffraction.reflections import plain
+from powderlens.diffraction.specimen import march_dollase
 from powderlens.pattern.background import noise_sigma, subtract_background
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.wavelength import infer_radiation
@@ -42,6 +44,13 @@ STRAIN_SD = 0.015
 """How far a cell moves from the scale that retrieval found, relative; how likely its strain is, others weigh."""
 WIDTH_SD = 0.7
 """Of the logarithm of a width."""
+AXES = ((0, 0, 1), (1, 0, 0), (0, 1, 0), (1, 1, 0), (1, 1, 1))
+"""Axes along which crystallites may be oriented."""
+MARCH = (0.4, 0.6, 0.8, 1.25, 1.6)
+LEAST_TEXTURE_GAIN = 0.01
+"""Of the agreement; with less a specimen counts as not oriented."""
+MOST_NOISE = 0.6
+"""Of the squares of a root profile; patterns with more are taken to have no more."""
 MOST_LINES = 400
 WEAKEST = 0.001
 STRONG = 0.1
@@ -95,6 +104,19 @@ class Measured:
         """(n,) the finest grid."""
         fine = self.levels[-1]
         return np.asarray(fine.first + fine.step * np.arange(len(fine.root)))
+
+    @cached_property
+    def ceiling(self) -> float:
+        """The agreement that a perfect model would reach in spite of the noise.
+
+        Noise of deviation s moves a root by s / (2 sqrt(y + floor)). What it holds of the squares of the root profile
+        no model explains.
+        """
+        fine = self.levels[-1]
+        y = np.maximum(self.intensity[fine.used], 0.0) + fine.floor
+        noise = float((self.sigma**2 / (4 * y)).sum())
+        whole = float((fine.root[fine.used] ** 2).sum())
+        return float(np.sqrt(1 - min(noise / max(whole, 1e-12), MOST_NOISE)))
 
     @property
     def d_min_A(self) -> float:
@@ -330,20 +352,7 @@ def fit(
     for one in ready:
         offset.append(size)
         size += 1 + len(one.basis)
-    basis = np.zeros((len(ready), STRAINS, 3, 3))
-    for p, one in enumerate(ready):
-        basis[p, : len(one.basis)] = one.basis
-    lines = (
-        np.concatenate([one.hkl for one in ready]),
-        np.concatenate([one.strength for one in ready]),
-        np.repeat(np.arange(len(ready)), [len(one.hkl) for one in ready]),
-        np.stack([one.reciprocal for one in ready]),
-        basis,
-        np.array([len(one.basis) for one in ready]),
-        np.array(offset),
-        measured.wavelength,
-        measured.share,
-    )
+    lines = _lines_of(ready, np.array(offset), measured)
     par, centre, ridge = np.zeros(size), np.zeros(size), np.zeros(size)
     par[2], par[3] = np.log(WIDTH_DEG), np.log(0.05)
     centre[:] = par
@@ -356,8 +365,9 @@ def fit(
         par[o + 1 : o + 1 + k] = centre[o + 1 : o + 1 + k] = (scale - 1) * unit
         ridge[o + 1 : o + 1 + k] = STRAIN_SD**-2
     if start is not None:
+        # The prior of a cell is about what retrieval found, not about the entry.
         par[: len(start.parameters)] = start.parameters
-    cost = 0.0
+        centre[SHARED : len(start.parameters)] = start.parameters[SHARED:]
     normal = np.zeros((size, size))
     for number, level in enumerate(measured.levels):
         last = number == len(measured.levels) - 1
@@ -373,12 +383,76 @@ def fit(
         if number == 0:
             _set_scales(par, offset, known if start is not None else 0, level, lines, y, slope)
         rounds, tolerance = ((8, 3e-3), (6, 3e-3), (10, 1e-3))[min(number, 2)]
-        cost = refine(
+        refine(  # type: ignore[call-arg]
             par, free, centre, ridge, level.root, level.used, level.floor, load, level.first, level.step,
             *lines, level.blur, last, rounds, tolerance, y, slope, normal,
         )  # fmt: skip
-    del cost
     return _result(measured, ready, par, np.array(offset), lines, normal, sharp)
+
+
+def textured(measured: Measured, phase: Phase, found: Fit) -> tuple[Phase, Fit, float]:
+    """Orientation of the crystallites along one axis, where it pays: March-Dollase, a few axes and strengths tried.
+
+    Args:
+        measured: the pattern.
+        phase: the lines of the one phase.
+        found: its fit.
+
+    Returns:
+        The phase with the strengths of an oriented specimen, the fit of that, and March's r; what was given, and 1,
+        where no orientation raises the agreement by `LEAST_TEXTURE_GAIN`.
+    """
+    level = measured.levels[-1]
+    metric = np.asarray(np.linalg.inv(found.phases[0].lattice @ found.phases[0].lattice.T))
+    best, gain = None, LEAST_TEXTURE_GAIN
+    hkl = plain(phase.hkl, np.int64)
+    norm = float(np.sqrt((level.root[level.used] ** 2).sum()))
+    for axis in _distinct_axes(phase.rotations):
+        for r in MARCH:
+            factor = march_dollase(hkl, metric, plain(phase.rotations, np.int64), np.array(axis, float), r)
+            other = replace(phase, strength=phase.strength * factor)
+            lines = _lines_of([_prepare(measured, other)], np.array([SHARED]), measured)
+            y, slope = np.zeros(len(level.root)), np.zeros((len(found.parameters), len(level.root)))
+            draw(found.parameters, level.first, level.step, *lines, 0.0, True, y, slope)  # type: ignore[call-arg]
+            y *= found.calculated.sum() / max(float(y.sum()), 1e-12)
+            root = (np.sqrt(y + level.floor) - np.sqrt(level.floor))[level.used]
+            agreement = float(root @ level.root[level.used]) / max(norm * float(np.sqrt((root**2).sum())), 1e-12)
+            if agreement > found.agreement + gain:
+                best, gain = (other, r), agreement - found.agreement
+    if best is None:
+        return phase, found, 1.0
+    again = fit(measured, [best[0]], [1.0], start=found)
+    return (best[0], again, best[1]) if again.agreement > found.agreement else (phase, found, 1.0)
+
+
+def _distinct_axes(rotations: NDArray[np.int64]) -> list[tuple[int, int, int]]:
+    """Of `AXES` those that no rotation turns into one before."""
+    out: list[tuple[int, int, int]] = []
+    seen: set[tuple[int, ...]] = set()
+    for axis in AXES:
+        if axis not in seen:
+            out.append(axis)
+            images = np.array(axis) @ rotations
+            seen |= {tuple(row) for row in images.tolist()} | {tuple(row) for row in (-images).tolist()}
+    return out
+
+
+def _lines_of(ready: Sequence[_Prepared], offset: NDArray[np.int64], measured: Measured) -> tuple[Any, ...]:
+    """What the kernels read of the phases and of the radiation."""
+    basis = np.zeros((len(ready), STRAINS, 3, 3))
+    for p, one in enumerate(ready):
+        basis[p, : len(one.basis)] = one.basis
+    return (
+        np.concatenate([one.hkl for one in ready]),
+        np.concatenate([one.strength for one in ready]),
+        np.repeat(np.arange(len(ready)), [len(one.hkl) for one in ready]),
+        np.stack([one.reciprocal for one in ready]),
+        basis,
+        np.array([len(one.basis) for one in ready]),
+        offset,
+        measured.wavelength,
+        measured.share,
+    )
 
 
 def _set_scales(
@@ -387,7 +461,7 @@ def _set_scales(
     """Scales at which the areas of calculated and measured profile agree, for phases that have none yet."""
     for o in offset[known:]:
         par[o] = 0.0
-    draw(par, level.first, level.step, *lines, level.blur, False, y, slope)
+    draw(par, level.first, level.step, *lines, level.blur, False, y, slope)  # type: ignore[call-arg]
     measured = np.where(level.used, (level.root + np.sqrt(level.floor)) ** 2 - level.floor, 0.0)
     for o in offset[known:]:
         shape = slope[o]
@@ -408,7 +482,7 @@ def _result(
     level = measured.levels[-1] if sharp else measured.levels[-2]
     n = len(level.root)
     y, slope = np.zeros(n), np.zeros((len(par), n))
-    draw(par, level.first, level.step, *lines, level.blur, sharp, y, slope)
+    draw(par, level.first, level.step, *lines, level.blur, sharp, y, slope)  # type: ignore[call-arg]
     used = level.used
     root = np.sqrt(y + level.floor) - np.sqrt(level.floor)
     norm = np.sqrt(float((level.root[used] ** 2).sum()) * float((root[used] ** 2).sum()))
