@@ -262,7 +262,11 @@ class Identifier:
             remarks.append(
                 f"cut short after {deadline.limit_s:g} s: the best so far; a longer time limit may find more"
             )
-        posterior, abstains = self._doubted(asked, found, weigh(known, self.calibration))
+        calibration = self.calibration
+        if self.search.given and found:
+            # What is given is there: "none of these" is no question.
+            calibration = replace(calibration, unknown=-np.inf, doubt=0.0)
+        posterior, abstains = self._doubted(asked, found, weigh(known, calibration))
         niggli: NDArray[np.float32] | None = None if prediction is None else prediction.niggli
         return write_answer(
             asked,

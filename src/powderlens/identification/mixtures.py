@@ -9,6 +9,7 @@ import numpy as np
 
 from powderlens.core.errors import InputError
 from powderlens.identification.candidates import CALCULATED_ALLOWANCE, Candidate, axis_of
+from powderlens.identification.checks import LEAST_HEIGHT
 from powderlens.identification.deadline import Deadline
 from powderlens.library.shelf import Shelf
 from powderlens.pattern.peaks import find_lines
@@ -86,7 +87,7 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) ->
     before = node.candidate.fit
     profile, noise = smoothed(measured)
     left = np.where(measured.levels[-1].used, profile - smooth_of(measured, before.calculated), 0.0)
-    if not len(find_lines(measured.two_theta_deg, left, max(LEAST_REST, 8 * noise))):
+    if not len(find_lines(measured.two_theta_deg, left, np.maximum(LEAST_REST, LEAST_HEIGHT * noise))):
         return []
     rest = measured.without(before.calculated)
     tried: list[tuple[float, int, float]] = []
