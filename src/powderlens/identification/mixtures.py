@@ -9,6 +9,7 @@ import numpy as np
 
 from powderlens.core.errors import InputError
 from powderlens.identification.candidates import CALCULATED_ALLOWANCE, Candidate, axis_of
+from powderlens.identification.checks import LEAST_HEIGHT
 from powderlens.identification.deadline import Deadline
 from powderlens.library.shelf import Shelf
 from powderlens.pattern.peaks import find_lines
@@ -87,7 +88,7 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) ->
     """A node with each of the phases that suit best what it leaves over."""
     before = node.candidate.fit
     profile, noise = smoothed(measured)
-    lines = find_lines(measured.two_theta_deg, profile, max(LEAST_REST, 8 * noise))
+    lines = find_lines(measured.two_theta_deg, profile, np.maximum(LEAST_REST, LEAST_HEIGHT * noise))
     drawn = np.interp(lines.two_theta_deg, measured.two_theta_deg, smooth_of(measured, before.calculated))
     if not (drawn < LEFT_OVER * lines.height).any():
         return []

@@ -52,6 +52,8 @@ LEAST_TEXTURE_GAIN = 0.01
 """Of the agreement; with less a specimen counts as not oriented."""
 MOST_NOISE = 0.6
 """Of the squares of a root profile; patterns with more are taken to have no more."""
+SURROUNDINGS_DEG, LEAST_NOISE = 5.0, 0.7
+"""The noise of a point is that of so many degrees about it, and at least this share of that of the whole."""
 MOST_LINES = 400
 WEAKEST = 0.001
 STRONG = 0.1
@@ -164,7 +166,8 @@ class Measured:
         unit = top if top > 0 else 1.0
         fine = fine / unit
         under = np.full(count, floor) + (0.0 if background is None else np.interp(grid, x, background))
-        sigma = noise_sigma(fine[used])
+        # Neighbours on the grid share measured points.
+        sigma = noise_sigma(fine[used], lag=2)
         levels = []
         for fwhm, coarse in LEVELS:
             every = max(1, round(coarse / step))
@@ -205,8 +208,9 @@ def _blurred(y: Floats, used: NDArray[np.bool_], sd_points: float) -> Floats:
     reach = int(np.ceil(3.3 * sd_points))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sd_points) ** 2)
     kernel /= kernel.sum()
-    weight = np.convolve(used.astype(float), kernel, mode="same")
-    out: Floats = np.convolve(np.where(used, y, 0.0), kernel, mode="same") / np.maximum(weight, 0.3)
+    middle = slice(reach, reach + len(y))  # of the whole: where the kernel is longer than y, "same" is not y's length
+    weight = np.convolve(used.astype(float), kernel)[middle]
+    out: Floats = np.convolve(np.where(used, y, 0.0), kernel)[middle] / np.maximum(weight, 0.3)
     return out
 
 
@@ -550,11 +554,20 @@ def _result(
     )
 
 
-def smoothed(measured: Measured) -> tuple[Floats, float]:
-    """(n,) the profile after a mean of about 0.1 degrees, and the noise that is left in it."""
+def smoothed(measured: Measured) -> tuple[Floats, Floats]:
+    """(n,) the profile after a mean of about 0.1 degrees, and (n,) the noise that is left in it.
+
+    Counts are noisier where there are more of them, as on an amorphous hump: the noise is that of the surroundings.
+    """
     used = measured.levels[-1].used
     profile = smooth_of(measured, np.where(used, measured.intensity, 0.0))
-    return np.where(used, profile, 0.0), float(measured.sigma / np.sqrt(_smooth_points(measured)))
+    known = np.flatnonzero(used)
+    parts = np.array_split(known, max(1, round(len(known) * measured.levels[-1].step / SURROUNDINGS_DEG)))
+    lag = _smooth_points(measured) + 1
+    noise = [noise_sigma(profile[part], lag) for part in parts]
+    least = LEAST_NOISE * noise_sigma(profile[known], lag)
+    local = np.interp(np.arange(len(profile)), [float(part.mean()) for part in parts], noise)
+    return np.where(used, profile, 0.0), np.maximum(local, least)
 
 
 def smooth_of(measured: Measured, profile: Floats) -> Floats:
