@@ -1,8 +1,8 @@
 """Compiled least squares of candidate phases: cells, shift, widths and scales against a square-root profile.
 
 Several phases have one shift and one width and each its own cell and scale. All parameters are one vector: zero shift
-(degrees), displacement (degrees, times the `lever` of the geometry), ln of the constant width, ln of the width that goes with tan theta
-(degrees); then for each phase the ln of its scale and its strains.
+(degrees), displacement (degrees, times the `lever` of the geometry), ln of the constant width, ln of the width that
+goes with tan theta (degrees); then for each phase the ln of its scale and its strains.
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ REFLECTION, TRANSMISSION, CAPILLARY = 0, 1, 2
 def lever(geometry, sine, cosine):  # type: ignore[no-untyped-def]
     """How a displaced specimen moves a line, relative to the displacement over the radius of the goniometer.
 
-    A specimen that is met by the beam a length t behind the axis shows its lines at 2theta + (t / R) sin(2theta). A
-    plate in reflection whose surface is off by s is met at t = s / sin(theta): 2 (s / R) cos(theta). A plate in
-    symmetric transmission is met at t = s / cos(theta): 2 (s / R) sin(theta). A capillary that is off along the beam has
-    t = s: (s / R) sin(2theta). Off across the beam it moves lines by cos(2theta), which zero shift and sin(2theta)
-    together take up, up to 60 degrees of 2theta to a tenth.
-    Source: Klug and Alexander, "X-Ray Diffraction Procedures" (1974), chapters 4 and 5; Wilson, "Mathematical Theory of X-ray Powder Diffractometry" (1963), chapter 4. The factors 2 are the
-    parameter's.
+    A specimen that the beam meets a length t behind the axis shows lines at 2theta + (t / R) sin(2theta). A plate in
+    reflection whose surface is off by s is met at t = s / sin(theta): 2 (s / R) cos(theta). A plate in symmetric
+    transmission is met at t = s / cos(theta): 2 (s / R) sin(theta). A capillary that is off along the beam has t = s.
+    Off across the beam it moves lines by cos(2theta), which zero shift and sin(2theta) together take up to a tenth, up
+    to 60 degrees of 2theta. The factors 2 are the parameter's. Source: Klug and Alexander, "X-Ray Diffraction
+    Procedures" (1974), chapters 4 and 5; Wilson, "Mathematical Theory of X-ray Powder Diffractometry" (1963).
 
     Args:
         geometry: `REFLECTION`, `TRANSMISSION` or `CAPILLARY`.
