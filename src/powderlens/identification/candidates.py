@@ -87,7 +87,7 @@ def axis_of(measured: Measured) -> Axis:
         measured.two_theta_deg,
         measured.intensity,
         measured.levels[-1].used,
-        float((measured.wavelength * measured.share).sum()),
+        measured.mean_wavelength_A,
     )
 
 
