@@ -112,10 +112,10 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) ->
     for _, row, scale in tried[:TRIED]:
         if deadline.passed():
             break
-        lines = shelf.lines(row, measured.d_min_A)
-        together = fit(measured, [*phases, lines], [*(1.0 for _ in phases), scale], start=before)
+        phase = shelf.lines(row, measured.d_min_A)
+        together = fit(measured, [*phases, phase], [*(1.0 for _ in phases), scale], start=before)
         if together.agreement < before.agreement + LEAST_GAIN or together.phases[-1].intensity < LEAST_SHARE:
             continue
-        grown = Candidate.of((*node.candidate.rows, row), together, (*phases, lines), (*node.candidate.march, 1.0))
+        grown = Candidate.of((*node.candidate.rows, row), together, (*phases, phase), (*node.candidate.march, 1.0))
         out.append(_Node(grown, node.names | {shelf.name(row)}))
     return out
