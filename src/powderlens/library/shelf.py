@@ -190,7 +190,7 @@ class Shelf:
     def retrieve(self, axis: Axis, keep: int) -> Retrieved:
         """The best phases of all libraries, see `Retrieval`."""
         found = []
-        for library, retrieval, first in zip(self.libraries, self.retrievals, self.offset, strict=False):
+        for retrieval, first in zip(self.retrievals, self.offset, strict=False):
             if len(retrieval.rows):
                 one = retrieval(axis, keep + len(self._hidden))
                 found.append((one.row + first, one.score, one.scale, one.worth))
