@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +27,9 @@ Floats = NDArray[np.float64]
 
 RETRIEVED = 120
 """Phases that are refined on broadened profiles."""
-SHARPENED = 40
+SHARPENED = 28
 """The best of them, refined on the profile as measured."""
-ORIENTED = 12
+ORIENTED = 8
 """The best of those, for which an oriented specimen is tried."""
 BEST = 0.998
 """Agreements are not taken to be better than this: sizes, asymmetry and background are no matter of the crystal."""
@@ -67,13 +68,26 @@ class Candidate:
         )
 
 
+class Tried(NamedTuple):
+    """A phase while it is refined: its row, its lines, its fit, and what is added to the agreement for its source."""
+
+    row: int
+    phase: Phase
+    fit: Fit
+    allowance: float
+
+    def worth(self) -> float:
+        """The best first."""
+        return -(self.fit.agreement + self.allowance)
+
+
 def axis_of(measured: Measured) -> Axis:
     """A pattern on retrieval's axis."""
     return on_axis(
         measured.two_theta_deg,
         measured.intensity,
         measured.levels[-1].used,
-        float((measured.wavelength * measured.share).sum()),
+        measured.mean_wavelength_A,
     )
 
 
@@ -102,29 +116,31 @@ def single_candidates(
     """
     found = library.retrieve(axis_of(measured), retrieved, CALCULATED_ALLOWANCE)
     allowance = np.where(library.measured[found.row], 0.0, CALCULATED_ALLOWANCE)
-    rough: list[tuple[float, int, Fit, Phase]] = []
+    broad: list[Tried] = []
     for row, scale, extra in zip(found.row.tolist(), found.scale.tolist(), allowance.tolist(), strict=True):
-        if rough and deadline.passed():
+        if broad and deadline.passed():
             break
         try:
             phase = library.lines(row, measured.d_min_A)
-            first = fit(measured, [phase], [scale], sharp=False)
+            broad.append(Tried(row, phase, fit(measured, [phase], [scale], depth=1), extra))
         except InputError:
             continue
-        rough.append((first.agreement + extra, row, first, phase))
-    rough.sort(key=lambda item: -item[0])
-    sharp: list[tuple[int, Phase, Fit]] = []
-    for _, row, first, phase in rough[:sharpened]:
+    rough: list[Tried] = []
+    for one in sorted(broad, key=Tried.worth)[: 2 * sharpened]:
+        if rough and deadline.passed():
+            break
+        rough.append(one._replace(fit=fit(measured, [one.phase], [1.0], start=one.fit, depth=2)))
+    sharp: list[Tried] = []
+    for one in sorted(rough, key=Tried.worth)[:sharpened]:
         if sharp and deadline.passed():
             break
-        sharp.append((row, phase, fit(measured, [phase], [1.0], start=first)))
-    sharp.sort(key=lambda item: -item[2].agreement)
+        sharp.append(one._replace(fit=fit(measured, [one.phase], [1.0], start=one.fit)))
     out = []
-    for place, (row, phase, found_fit) in enumerate(sharp):
-        lines, oriented, r = phase, found_fit, 1.0
+    for place, one in enumerate(sorted(sharp, key=lambda one: -one.fit.agreement)):
+        phase, fitted, r = one.phase, one.fit, 1.0
         if place < ORIENTED and not deadline.passed():
-            lines, oriented, r = textured(measured, phase, found_fit)
-        out.append(Candidate((row,), oriented, (lines,), (r,)))
+            phase, fitted, r = textured(measured, phase, fitted)
+        out.append(Candidate((one.row,), fitted, (phase,), (r,)))
     return sorted(out, key=lambda one: -one.fit.agreement)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ def look(measured: Measured) -> Sight:
         if len(everything):
             return Sight(lines, "only broad humps: an amorphous specimen, or an empty holder", ())
         return Sight(lines, "no reflection stands out of the noise: measure longer, or another range", ())
-    wavelength = float((measured.wavelength * measured.share).sum())
+    wavelength = measured.mean_wavelength_A
     d_A = 0.5 * wavelength / np.sin(np.radians(lines.two_theta_deg / 2))
     distinct = _distinct(lines, d_A)
     warnings: list[str] = []
@@ -145,16 +145,12 @@ def doubts(
 def _other_anode(measured: Measured, shelf: Shelf, agreement: float) -> str | None:
     """Whether the lines fit much better with the wavelength of another anode."""
     best, told = agreement + BETTER, None
-    stated = float((measured.wavelength * measured.share).sum())
+    stated = measured.mean_wavelength_A
     for name in OTHER_ANODES:
         line = ANODES[name]
         if abs(line.mean_A / stated - 1) < 0.03:
             continue
-        trial = replace(
-            measured,
-            wavelength=np.array([line.ka1_A, line.ka2_A]),
-            share=np.array([1.0, KA2_OVER_KA1]) / (1 + KA2_OVER_KA1),
-        )
+        trial = measured.with_lines([line.ka1_A, line.ka2_A], [1.0, KA2_OVER_KA1])
         for one in single_candidates(trial, shelf, Deadline(), retrieved=20, sharpened=3):
             if one.fit.agreement / measured.ceiling > best and abs(one.fit.phases[0].mean_strain) < SUSPECT_STRAIN:
                 best, told = one.fit.agreement / measured.ceiling, f"{name} K-alpha ({shelf.name(one.rows[0])})"

@@ -289,12 +289,10 @@ def lines_of(measured: Measured, shelf: Shelf, row: int, fitted: Fit, place: int
     phase = shelf.lines(row, measured.d_min_A)
     reciprocal = np.linalg.inv(fitted.phases[place].lattice).T
     q = ((phase.hkl @ reciprocal) ** 2).sum(axis=1)
-    sine = 0.5 * float((measured.wavelength * measured.share).sum()) * np.sqrt(q)
-    theta = np.arcsin(np.minimum(sine, 1.0))
-    angle = 2 * np.degrees(theta) + fitted.zero_shift_deg + fitted.displacement_deg * np.cos(theta)
+    sine = np.minimum(0.5 * measured.mean_wavelength_A * np.sqrt(q), 1.0)
+    angle = 2 * np.degrees(np.arcsin(sine)) + measured.line_shift_deg(fitted, sine)
     inside = (sine < 1) & (angle >= measured.levels[-1].first) & (angle <= measured.last_deg)
-    s2, strength = sine[inside] ** 2, phase.strength[inside]
-    intensity = strength * (1 + (1 - 2 * s2) ** 2) / (s2 * np.sqrt(1 - s2))
+    intensity = phase.strength[inside] * measured.line_strength(sine[inside])
     order = np.argsort(angle[inside])
     top = intensity.max(initial=0.0)
     keep = order[intensity[order] >= 1e-3 * top]
@@ -320,7 +318,7 @@ def _unexplained(measured: Measured, fitted: Fit) -> list[UnexplainedPeak]:
     lines = find_lines(measured.two_theta_deg, profile, np.maximum(LEAST_HEIGHT * noise, UNEXPLAINED_SHARE))
     drawn = smooth_of(measured, fitted.calculated)
     step, first = measured.levels[-1].step, measured.levels[-1].first
-    wavelength = float((measured.wavelength * measured.share).sum())
+    wavelength = measured.mean_wavelength_A
     out = []
     for angle, height in zip(lines.two_theta_deg.tolist(), lines.height.tolist(), strict=True):
         at = round((angle - first) / step)

@@ -1,8 +1,8 @@
 """Compiled least squares of candidate phases: cells, shift, widths and scales against a square-root profile.
 
 Several phases have one shift and one width and each its own cell and scale. All parameters are one vector: zero shift
-(degrees), displacement (degrees, times cos theta), ln of the constant width, ln of the width that goes with tan theta
-(degrees); then for each phase the ln of its scale and its strains.
+(degrees), displacement (degrees, times the `lever` of the geometry), ln of the constant width, ln of the width that
+goes with tan theta (degrees); then for each phase the ln of its scale and its strains.
 """
 
 from __future__ import annotations
@@ -20,6 +20,31 @@ ETA = 0.5
 """Lorentzian share of a line."""
 TO_FWHM = 2.3548200450309493
 DEG = 180.0 / np.pi
+REFLECTION, TRANSMISSION, CAPILLARY = 0, 1, 2
+"""How the beam meets the specimen, see `lever`."""
+
+
+@njit(cache=True, fastmath=True, error_model="numpy")
+def lever(geometry, sine, cosine):  # type: ignore[no-untyped-def]
+    """How a displaced specimen moves a line, relative to the displacement over the radius of the goniometer.
+
+    A specimen that the beam meets a length t behind the axis shows lines at 2theta + (t / R) sin(2theta). A plate in
+    reflection whose surface is off by s is met at t = s / sin(theta): 2 (s / R) cos(theta). A plate in symmetric
+    transmission is met at t = s / cos(theta): 2 (s / R) sin(theta). A capillary that is off along the beam has t = s.
+    Off across the beam it moves lines by cos(2theta), which zero shift and sin(2theta) together take up to a tenth, up
+    to 60 degrees of 2theta. The factors 2 are the parameter's. Source: Klug and Alexander, "X-Ray Diffraction
+    Procedures" (1974), chapters 4 and 5; Wilson, "Mathematical Theory of X-ray Powder Diffractometry" (1963).
+
+    Args:
+        geometry: `REFLECTION`, `TRANSMISSION` or `CAPILLARY`.
+        sine: of theta.
+        cosine: of theta.
+    """
+    if geometry == REFLECTION:
+        return cosine
+    if geometry == TRANSMISSION:
+        return sine
+    return 2.0 * sine * cosine
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
@@ -47,7 +72,24 @@ def deformed(reciprocal, basis, amounts):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, fastmath=True, error_model="numpy")
 def draw(  # type: ignore[no-untyped-def]
-    par, first, step, hkl, strength, owner, reciprocal, basis, strains, offset, wavelength, share, blur, sharp, y, slope
+    par,
+    first,
+    step,
+    hkl,
+    strength,
+    owner,
+    reciprocal,
+    basis,
+    strains,
+    offset,
+    wavelength,
+    share,
+    geometry,
+    polarised,
+    blur,
+    sharp,
+    y,
+    slope,
 ):
     """Profile and its derivatives.
 
@@ -64,6 +106,9 @@ def draw(  # type: ignore[no-untyped-def]
         offset: (phases,) place of each phase's scale; its strains follow.
         wavelength: (lines of the radiation,) A, with
         share: of each.
+        geometry: see `lever`.
+        polarised: strength of the beam in the plane of diffraction over that across it: 1 from a tube, cos^2 of a
+            monochromator's 2theta.
         blur: standard deviation that is added to every line, degrees.
         sharp: draw pseudo-Voigts and their derivatives by width; else Gaussians of `blur` and the width.
         y: (n,) is filled.
@@ -105,8 +150,9 @@ def draw(  # type: ignore[no-untyped-def]
             cosine = np.sqrt(1.0 - sine * sine)
             tangent = sine / cosine
             cos2 = 1.0 - 2.0 * sine * sine
-            area = scale * share[e] * (1.0 + cos2 * cos2) / (sine * sine * cosine)
-            place = 2.0 * DEG * np.arcsin(sine) + zero + displacement * cosine
+            area = scale * share[e] * (1.0 + polarised * cos2 * cos2) / (sine * sine * cosine)
+            arm = lever(geometry, sine, cosine)
+            place = 2.0 * DEG * np.arcsin(sine) + zero + displacement * arm
             width = constant + rising * tangent
             at = (place - first) / step
             o = offset[p]
@@ -124,7 +170,7 @@ def draw(  # type: ignore[no-untyped-def]
                     slope[o, k] += value
                     by_place = area * (bell * u / (sigma * sigma) + tail * 4.0 * w / width / (1.0 + w * w))
                     slope[0, k] += by_place
-                    slope[1, k] += by_place * cosine
+                    slope[1, k] += by_place * arm
                     by_width = area * (
                         bell * ((u / sigma) ** 2 - 1.0) / width + tail * (2.0 * w * w / (1.0 + w * w) - 1.0) / width
                     )
@@ -146,7 +192,7 @@ def draw(  # type: ignore[no-untyped-def]
                     slope[o, k] += value
                     by_place = value * (first + k * step - place) / (sigma * sigma)
                     slope[0, k] += by_place
-                    slope[1, k] += by_place * cosine
+                    slope[1, k] += by_place * arm
                     by_strain = by_place * tangent
                     for s in range(strains[p]):
                         slope[o + 1 + s, k] += by_strain * moves[s]
@@ -198,7 +244,7 @@ def cost_of(root, y, used, floor, par, centre, ridge, load):  # type: ignore[no-
 @njit(cache=True, fastmath=True, error_model="numpy")
 def refine(  # type: ignore[no-untyped-def]
     par, free, centre, ridge, root, used, floor, load, first, step, hkl, strength, owner, reciprocal, basis, strains,
-    offset, wavelength, share, blur, sharp, rounds, tolerance, y, slope, normal,
+    offset, wavelength, share, geometry, polarised, blur, sharp, rounds, tolerance, y, slope, normal,
 ):  # fmt: skip
     """Damped Gauss-Newton (Levenberg-Marquardt) on sqrt(y + floor); `par` is moved, y and slope end at its place.
 
@@ -222,6 +268,8 @@ def refine(  # type: ignore[no-untyped-def]
         offset: (phases,).
         wavelength: A.
         share: of each line.
+        geometry: see `lever`.
+        polarised: see `draw`.
         blur: degrees.
         sharp: see there.
         rounds: most steps.
@@ -247,6 +295,8 @@ def refine(  # type: ignore[no-untyped-def]
         offset,
         wavelength,
         share,
+        geometry,
+        polarised,
         blur,
         sharp,
         y,
@@ -314,6 +364,8 @@ def refine(  # type: ignore[no-untyped-def]
                 offset,
                 wavelength,
                 share,
+                geometry,
+                polarised,
                 blur,
                 sharp,
                 y2,

@@ -9,20 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
+from powderlens.diffraction.instrument import polarisation_ratio
 from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.reflections import plain
 from powderlens.diffraction.specimen import march_dollase
 from powderlens.pattern.background import noise_sigma, subtract_background
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.wavelength import infer_radiation
-from powderlens.refine.candidate_kernel import SHARED, STRAINS, draw, refine
+from powderlens.refine.candidate_kernel import (
+    CAPILLARY,
+    REFLECTION,
+    SHARED,
+    STRAINS,
+    TRANSMISSION,
+    draw,
+    lever,
+    refine,
+)
 from powderlens.refine.model import invariant_strains
 
 Floats = NDArray[np.float64]
@@ -30,6 +40,7 @@ Floats = NDArray[np.float64]
 STEP_DEG = 0.04
 LEVELS = ((0.8, 0.2), (0.3, 0.08))
 """FWHM that is added to every line, and step of the grid, degrees; the last level is the profile as measured."""
+DEPTH = len(LEVELS) + 1
 POINTS = 2600
 """Most points of the finest grid."""
 WIDTH_DEG = 0.12
@@ -55,8 +66,59 @@ SURROUNDINGS_DEG, LEAST_NOISE = 5.0, 0.7
 """The noise of a point is that of so many degrees about it, and at least this share of that of the whole."""
 MOST_LINES = 400
 WEAKEST = 0.001
+AT_40_DEG = (0.3420201433256687, 0.9396926207859084)
+"""Sine and cosine of theta where the shift of a fit is stated."""
 STRONG = 0.1
 """Lines of at least this share of the strongest are asked for: are they there?"""
+
+
+GEOMETRIES = {"reflection": REFLECTION, "transmission": TRANSMISSION, "capillary": CAPILLARY}
+"""How the beam meets the specimen, and the number that the kernels know it by."""
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """What a diffractometer does to the strength and the place of lines.
+
+    Attributes:
+        geometry: "reflection" (a flat specimen), "transmission" (a flat specimen, met symmetrically) or "capillary".
+            Absorption is left to the freedom of a fit: that of a plate of the best thickness, 1 / mu, changes with the
+            angle in second order only.
+        monochromator_two_theta_deg: 2theta of a crystal monochromator, before or behind the specimen; None for none.
+    """
+
+    geometry: str = "reflection"
+    monochromator_two_theta_deg: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.geometry not in GEOMETRIES:
+            raise InputError(f"geometry {self.geometry!r}: choose one of {', '.join(GEOMETRIES)}")
+        angle = self.monochromator_two_theta_deg
+        if angle is not None and not 0 < angle < 180:
+            raise InputError(
+                f"monochromator {angle:g} degrees: give its 2theta, above 0 and below 180, such as 26.6 for graphite "
+                "and copper"
+            )
+
+    @property
+    def polarised(self) -> float:
+        """Strength of the beam in the plane of diffraction over that across it, see `instrument.polarisation_ratio`."""
+        return polarisation_ratio(self.monochromator_two_theta_deg or 0.0)
+
+
+@dataclass(frozen=True)
+class FurtherLine:
+    """A line of the tube that is not the one wanted.
+
+    Attributes:
+        name: such as "K-beta of copper".
+        wavelength_A: A.
+        share: of the strength of the radiation that is wanted.
+    """
+
+    name: str
+    wavelength_A: float
+    share: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +150,11 @@ class Measured:
         sigma: noise of a point there.
         unit: intensity of the pattern where `intensity` is 1.
         background: (n,) what was taken off, in units of the pattern.
-        wavelength, share: lines of the radiation, A, shares summing to 1.
+        wavelength, share: lines of the radiation, A, those that are wanted first, shares summing to 1; then `further`.
         last_deg: end of the range.
+        instrument: how it was measured.
+        further: lines of the tube that are not wanted.
+        holder: (n,) lines of holder or window, which were taken off `intensity`, in the same units; None for none.
     """
 
     levels: tuple[Level, ...]
@@ -100,12 +165,26 @@ class Measured:
     wavelength: Floats
     share: Floats
     last_deg: float
+    instrument: Instrument = Instrument()
+    further: tuple[FurtherLine, ...] = ()
+    holder: Floats | None = None
+
+    @property
+    def mean_wavelength_A(self) -> float:
+        """Of the radiation that is wanted, its lines weighted by their strength."""
+        wanted = len(self.wavelength) - len(self.further)
+        return float((self.wavelength * self.share)[:wanted].sum() / self.share[:wanted].sum())
 
     @property
     def two_theta_deg(self) -> Floats:
         """(n,) the finest grid."""
         fine = self.levels[-1]
         return np.asarray(fine.first + fine.step * np.arange(len(fine.root)))
+
+    @cached_property
+    def prepared(self) -> dict[int, tuple[Phase, _Prepared]]:
+        """Phases that were made ready for this pattern, by their identity."""
+        return {}
 
     @cached_property
     def ceiling(self) -> float:
@@ -125,8 +204,33 @@ class Measured:
         """Smallest spacing in the range, with a margin for cells that shrink."""
         return float(0.96 * self.wavelength.min() / (2 * np.sin(np.radians(min(self.last_deg + 0.5, 178.0) / 2))))
 
+    def with_lines(self, wavelength_A: Sequence[float], share: Sequence[float]) -> Measured:
+        """The same with another radiation, and no further lines; shares of any scale."""
+        part = np.array(share, float)
+        return replace(self, wavelength=np.array(wavelength_A, float), share=part / part.sum(), further=())
+
+    def with_further(self, lines: Sequence[FurtherLine]) -> Measured:
+        """The same with further lines of the tube."""
+        return replace(
+            self,
+            wavelength=np.append(self.wavelength, [line.wavelength_A for line in lines]),
+            share=np.append(self.share, [line.share for line in lines]),
+            further=(*self.further, *lines),
+        )
+
+    def line_strength(self, sine: Floats) -> Floats:
+        """Lorentz and polarisation factor at sines of theta, up to a constant."""
+        s2 = np.asarray(sine) ** 2
+        return np.asarray((1 + self.instrument.polarised * (1 - 2 * s2) ** 2) / (s2 * np.sqrt(1 - s2)))
+
+    def line_shift_deg(self, fitted: Fit, sine: Floats) -> Floats:
+        """How far lines stand from their Bragg angles in a fit, by their sines of theta."""
+        s = np.asarray(sine, float)
+        arm = lever(GEOMETRIES[self.instrument.geometry], s, np.sqrt(1 - s * s))
+        return np.asarray(fitted.zero_shift_deg + fitted.displacement_deg * arm)
+
     @classmethod
-    def of(cls, pattern: Pattern) -> Measured:
+    def of(cls, pattern: Pattern, instrument: Instrument | None = None) -> Measured:
         """Take the background off a pattern, and lay it on the grids.
 
         Raises:
@@ -142,7 +246,8 @@ class Measured:
         else:
             wavelength, share = np.array([radiation.ka1_A, radiation.ka2_A]), np.array([1.0, radiation.ka2_ratio])
         under = pattern.measured_only().intensity - known.intensity
-        return cls.on_grids(known.two_theta_deg, known.intensity, wavelength, share / share.sum(), under)
+        measured = cls.on_grids(known.two_theta_deg, known.intensity, wavelength, share / share.sum(), under)
+        return measured if instrument is None else replace(measured, instrument=instrument)
 
     @classmethod
     def on_grids(
@@ -178,7 +283,8 @@ class Measured:
         """What is left of the profile when a calculated one, (n,) on the finest grid, is taken off."""
         fine = self.levels[-1]
         rest = np.where(fine.used, np.maximum(self.intensity - calculated, -2 * self.sigma), 0.0)
-        return Measured.on_grids(self.two_theta_deg[fine.used], rest[fine.used], self.wavelength, self.share)
+        bare = Measured.on_grids(self.two_theta_deg[fine.used], rest[fine.used], self.wavelength, self.share)
+        return replace(bare, instrument=self.instrument, further=self.further)
 
 
 def _binned(x: Floats, y: Floats, grid: Floats, step: float, median: float) -> tuple[Floats, NDArray[np.bool_]]:
@@ -257,28 +363,28 @@ class Fit:
 
     Attributes:
         phases: one for each, in the order given.
-        zero_shift_deg, displacement_deg: a line stands at 2theta + zero + displacement cos(theta).
+        zero_shift_deg, displacement_deg: a line stands at 2theta + zero + displacement times the `lever` of the
+            geometry, cos(theta) in reflection.
+        shift_deg: shift of a line at 40 degrees.
         constant_deg, rising_deg: FWHM = constant + rising tan(theta).
         agreement: cosine of measured and calculated square-root profiles, 0 to 1.
         explained: share of the measured intensity under the calculated profile.
         calculated: (n,) on the finest grid of the `Measured`.
         parameters: the whole vector, for fits that go on from here.
+        depth: how many levels it has seen.
     """
 
     phases: tuple[PhaseFit, ...]
     zero_shift_deg: float
     displacement_deg: float
+    shift_deg: float
     constant_deg: float
     rising_deg: float
     agreement: float
     explained: float
     calculated: Floats
     parameters: Floats
-
-    @property
-    def shift_deg(self) -> float:
-        """Shift of a line near 40 degrees."""
-        return self.zero_shift_deg + 0.94 * self.displacement_deg
+    depth: int = DEPTH
 
     @property
     def by_intensity(self) -> list[int]:
@@ -301,34 +407,60 @@ class _Prepared:
     hkl: Floats
     strength: Floats
     top: float
+    in_range: int
 
 
-@lru_cache(maxsize=4096)
-def _strains(key: tuple[bytes, bytes], count: int) -> Floats:
-    lattice = np.frombuffer(key[0]).reshape(3, 3)
-    return invariant_strains(lattice, np.frombuffer(key[1], np.int64).reshape(count, 3, 3))
+_KEPT: dict[bytes, Floats] = {}
+
+
+def _strains(phase: Phase) -> Floats:
+    """Invariant strains. Cells in the usual orientation (a along x, b in the xy plane) that obey their rotations have
+    those of any other with these rotations: they are kept.
+    """
+    lattice = phase.lattice
+    if abs(lattice[0, 1]) + abs(lattice[0, 2]) + abs(lattice[1, 2]) > 1e-9 * lattice[0, 0]:
+        return invariant_strains(lattice, phase.rotations)
+    key = phase.rotations.tobytes()
+    if key not in _KEPT:
+        _KEPT[key] = invariant_strains(phase.lattice, phase.rotations)
+    return _KEPT[key]
 
 
 def _prepare(measured: Measured, phase: Phase) -> _Prepared:
-    """Lines in the range, the weakest left out, scaled to a strongest of 1 with LP."""
+    """Lines in the range, the weakest left out, scaled to a strongest of 1 with LP; kept with the pattern."""
+    known = measured.prepared.get(id(phase))
+    if known is None or known[0] is not phase:
+        known = measured.prepared[id(phase)] = phase, _prepared(measured, phase)
+    return known[1]
+
+
+def _prepared(measured: Measured, phase: Phase) -> _Prepared:
     reciprocal: Floats = np.asarray(np.linalg.inv(phase.lattice).T, np.float64)
     q = ((phase.hkl @ reciprocal) ** 2).sum(axis=1)
-    sine2 = 0.25 * measured.wavelength[0] ** 2 * q
     first = np.sin(np.radians(max(measured.levels[-1].first - 0.7, 0.3) / 2)) ** 2
     last = np.sin(np.radians(min(measured.last_deg + 0.7, 178.0) / 2)) ** 2
-    near = (sine2 > 0.94 * first) & (sine2 < min(1.06 * last, 0.999))
-    if not near.any():
-        raise InputError(f"{phase.name or 'phase'}: no reflection in the measured range")
-    hkl, strength, sine2 = phase.hkl[near].astype(float), phase.strength[near], sine2[near]
-    area = strength * (1 + (1 - 2 * sine2) ** 2) / (sine2 * np.sqrt(1 - sine2))
-    top = area.max()
+
+    def area_of(wavelength_A: float) -> Floats:
+        """With LP where a line is near the range, else 0."""
+        sine2 = 0.25 * wavelength_A**2 * q
+        near = (sine2 > 0.94 * first) & (sine2 < min(1.06 * last, 0.999))
+        out = np.zeros(len(q))
+        out[near] = phase.strength[near] * measured.line_strength(np.sqrt(sine2[near]))
+        return out
+
+    area = own = area_of(float(measured.wavelength[0]))
+    top = own.max(initial=0.0)
     if not top > 0:
         raise InputError(f"{phase.name or 'phase'}: no reflection in the measured range")
+    for line in measured.further:
+        area = np.maximum(area, line.share * area_of(line.wavelength_A))
+    hkl, strength = phase.hkl.astype(float), phase.strength
     keep = np.flatnonzero(area >= WEAKEST * top)
     if len(keep) > MOST_LINES:
         keep = keep[np.argsort(-area[keep])[:MOST_LINES]]
-    basis = _strains((phase.lattice.tobytes(), phase.rotations.tobytes()), len(phase.rotations))
-    return _Prepared(reciprocal, phase.lattice, basis, hkl[keep], strength[keep] / top, float(top))
+    basis = _strains(phase)
+    in_range = int((own[keep] >= WEAKEST * top).sum())
+    return _Prepared(reciprocal, phase.lattice, basis, hkl[keep], strength[keep] / top, float(top), in_range)
 
 
 def fit(
@@ -337,7 +469,7 @@ def fit(
     scales: Sequence[float],
     *,
     start: Fit | None = None,
-    sharp: bool = True,
+    depth: int = DEPTH,
 ) -> Fit:
     """Refine phases together.
 
@@ -346,7 +478,7 @@ def fit(
         phases: their lines, see `diffraction.phase.phase_of`.
         scales: spacings of the pattern over those of each entry, as retrieval found them.
         start: a fit of the first of these phases to go on from; only the last phase is then searched for.
-        sharp: refine on the profile as measured, not only on broadened ones.
+        depth: on how many levels, the broadest first; a fit of the same phases goes on where its start ended.
 
     Raises:
         InputError: a phase without lines in the range.
@@ -374,10 +506,10 @@ def fit(
         centre[SHARED : len(start.parameters)] = start.parameters[SHARED:]
     normal = np.zeros((size, size))
     for number, level in enumerate(measured.levels):
-        last = number == len(measured.levels) - 1
-        if last and not sharp:
+        last = number == DEPTH - 1
+        if number >= depth:
             break
-        if start is not None and number < len(measured.levels) - 1 and len(ready) == known:
+        if start is not None and len(ready) == known and number < min(start.depth, depth - 1):
             continue
         n = len(level.root)
         y, slope = np.zeros(n), np.zeros((size, n))
@@ -391,7 +523,7 @@ def fit(
             par, free, centre, ridge, level.root, level.used, level.floor, load, level.first, level.step,
             *lines, level.blur, last, rounds, tolerance, y, slope, normal,
         )  # fmt: skip
-    return _result(measured, ready, par, np.array(offset), lines, normal, sharp)
+    return _result(measured, ready, par, np.array(offset), lines, normal, depth)
 
 
 def textured(measured: Measured, phase: Phase, found: Fit) -> tuple[Phase, Fit, float]:
@@ -456,6 +588,8 @@ def _lines_of(ready: Sequence[_Prepared], offset: NDArray[np.int64], measured: M
         offset,
         measured.wavelength,
         measured.share,
+        GEOMETRIES[measured.instrument.geometry],
+        measured.instrument.polarised,
     )
 
 
@@ -481,9 +615,9 @@ def _result(
     offset: NDArray[np.int64],
     lines: tuple[Any, ...],
     normal: Floats,
-    sharp: bool,
+    depth: int,
 ) -> Fit:
-    level = measured.levels[-1] if sharp else measured.levels[-2]
+    level, sharp = measured.levels[depth - 1], depth == DEPTH
     n = len(level.root)
     y, slope = np.zeros(n), np.zeros((len(par), n))
     draw(par, level.first, level.step, *lines, level.blur, sharp, y, slope)  # type: ignore[call-arg]
@@ -512,19 +646,21 @@ def _result(
                 float(np.exp(par[o])) / one.top, float(np.sqrt(max(covariance[o, o], 0.0))),
                 float(own[used].sum()) / max(total, 1e-12),
                 float(lacking[used & strong].sum()) / max(float(own[used & strong].sum()), 1e-12),
-                len(one.hkl),
+                one.in_range,
             )
         )  # fmt: skip
     return Fit(
         tuple(out),
         float(par[0]),
         float(par[1]),
+        float(par[0] + par[1] * lever(lines[-2], *AT_40_DEG)),
         float(np.exp(par[2])),
         float(np.exp(par[3])),
         agreement,
         explained,
         y,
         par,
+        depth,
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from powderlens.core.errors import InputError, PatternError, WavelengthError
+from powderlens.core.errors import InputError, WavelengthError
 from powderlens.diffraction.simulate import simulate
 from powderlens.identification.answer import Answer
 from powderlens.identification.evidence import EVIDENCE, Evidence
