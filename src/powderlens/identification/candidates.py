@@ -97,8 +97,11 @@ def given_candidates(measured: Measured, library: Shelf) -> list[Candidate]:
     Raises:
         InputError: one has no line in the measured range.
     """
-    phases = [library.lines(row, measured.d_min_A) for row in library.given]
-    fitted = fit(measured, phases, library.given_scales(axis_of(measured)))
+    try:
+        phases = [library.lines(row, measured.d_min_A) for row in library.given]
+        fitted = fit(measured, phases, library.given_scales(axis_of(measured)))
+    except InputError as error:
+        raise InputError(f"{error}: it is given, and cannot show; leave it out, or measure more") from None
     return [Candidate.of(library.given, fitted, phases)]
 
 
