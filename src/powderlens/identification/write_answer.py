@@ -111,7 +111,7 @@ def write_answer(
             leans_on = phases[0].name
         if best is not None:
             cell = refined_cell(best.fit.phases[0], best.rows[0], shelf)
-            explained, rwp = best.fit.explained, profile_residual(asked.measured, best.fit)
+            explained, rwp = _explained(asked.measured, best.fit), profile_residual(asked.measured, best.fit)
             curve = _curve(asked.measured, best.fit)
             unexplained = _unexplained(asked.measured, best.fit)
     lattice: dict[str, float] = {}
@@ -299,13 +299,23 @@ def lines_of(measured: Measured, shelf: Shelf, row: int, fitted: Fit, place: int
     return Lines(phase.hkl[inside][keep], angle[inside][keep], intensity[keep] / max(top, 1e-12))
 
 
+def _explained(measured: Measured, fitted: Fit) -> float:
+    """Share of the measured intensity that phases and holder explain."""
+    if measured.holder is None:
+        return fitted.explained
+    used = measured.levels[-1].used
+    rest, holder = float(np.maximum(measured.intensity[used], 0.0).sum()), float(measured.holder[used].sum())
+    return (fitted.explained * rest + holder) / max(rest + holder, 1e-12)
+
+
 def _curve(measured: Measured, fitted: Fit) -> Curve:
     used = measured.levels[-1].used
     under = measured.background[used]
+    holder = 0.0 if measured.holder is None else measured.holder
     return Curve(
         measured.two_theta_deg[used],
-        measured.intensity[used] * measured.unit + under,
-        fitted.calculated[used] * measured.unit + under,
+        (measured.intensity + holder)[used] * measured.unit + under,
+        (fitted.calculated + holder)[used] * measured.unit + under,
         under,
     )
 
