@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from powderlens.core.constants import ANODES, K_BETA_A, KA2_OVER_KA1, W_L_ALPHA_A
 from powderlens.core.errors import InputError
 from powderlens.crystal.structure import Structure
+from powderlens.diffraction.absorption import linear_absorption_per_cm
 from powderlens.diffraction.phase import Phase, phase_of
 from powderlens.identification.candidates import Candidate
 from powderlens.library.shelf import Shelf
@@ -216,6 +217,34 @@ def _places(two_theta_deg: Floats, profile: Floats, least: float) -> list[tuple[
     found = find_lines(two_theta_deg, profile, least)
     at = np.rint((found.two_theta_deg - two_theta_deg[0]) / (two_theta_deg[1] - two_theta_deg[0])).astype(int)
     return list(zip(at.tolist(), found.fwhm_deg.tolist(), strict=True))
+
+
+GRAIN_RADIUS_CM = 5e-4
+"""Five micrometres, as of powder that was ground in a mortar."""
+MICROABSORPTION = 0.1
+"""Difference of linear absorption to the mean, times the radius of a grain, from which weights are off by a tenth and
+more. Source: Brindley, Phil. Mag. 36, 347 (1945), Table 1."""
+
+
+def microabsorption(measured: Measured, shelf: Shelf, one: Candidate) -> str | None:
+    """What to say where the phases of a mixture absorb so differently that their weights are doubtful.
+
+    Args:
+        measured: the pattern.
+        shelf: the libraries.
+        one: the phases.
+    """
+    if len(one.rows) < 2:
+        return None
+    mu = np.array([linear_absorption_per_cm(shelf.structure(row), measured.mean_wavelength_A) for row in one.rows])
+    mean = float((mu * np.array([phase.intensity for phase in one.fit.phases])).sum())
+    if np.abs(mu - mean).max() * GRAIN_RADIUS_CM <= MICROABSORPTION:
+        return None
+    low, high = shelf.name(one.rows[int(mu.argmin())]), shelf.name(one.rows[int(mu.argmax())])
+    return (
+        f"{high} absorbs {mu.max():.0f}/cm and {low} {mu.min():.0f}/cm: unless the grains are far below "
+        f"{1e4 * GRAIN_RADIUS_CM:g} micrometres, there is more of {high} than its fraction says (microabsorption)"
+    )
 
 
 _FACES = [[0.0, 0.0, 0.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]]

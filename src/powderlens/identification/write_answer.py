@@ -26,6 +26,7 @@ from powderlens.identification.answer import (
 from powderlens.identification.candidates import Candidate
 from powderlens.identification.checks import LEAST_HEIGHT, Sight
 from powderlens.identification.hypotheses import LOWER, MIRROR_OF, Posterior
+from powderlens.identification.instrument import microabsorption
 from powderlens.library.shelf import Shelf
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.peaks import find_lines
@@ -114,6 +115,8 @@ def write_answer(
             explained, rwp = _explained(asked.measured, best.fit), profile_residual(asked.measured, best.fit)
             curve = _curve(asked.measured, best.fit)
             unexplained = _unexplained(asked.measured, best.fit)
+            doubtful = microabsorption(asked.measured, shelf, best)
+            remarks = remarks if doubtful is None else [*remarks, doubtful]
     lattice: dict[str, float] = {}
     lattice_source = "none"
     if cell is not None:
