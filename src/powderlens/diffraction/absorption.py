@@ -1,11 +1,32 @@
-"""Absorption by the specimen: how much of a line's strength is left."""
+"""Absorption by the specimen: how strong it is, and how much of a line's strength is left."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from powderlens.crystal.structure import Structure
+from powderlens.diffraction.scattering import dispersion
+
 Floats = NDArray[np.float64]
+
+
+ELECTRON_RADIUS_A = 2.8179403205e-5
+"""Classical radius of the electron, A. Source: CODATA 2022."""
+
+
+def linear_absorption_per_cm(structure: Structure, wavelength_A: float) -> float:
+    """Linear coefficient of absorption of a crystal, 1/cm.
+
+    By the optical theorem 2 r_e lambda / V times the sum of f'' over the cell: photoabsorption alone, without what is
+    scattered, which is a few per cent for light elements. Source of f'': see `scattering.dispersion`.
+
+    Args:
+        structure: the crystal, without pores.
+        wavelength_A: A.
+    """
+    imaginary = (structure.occupancy * dispersion(structure.elements, wavelength_A).imag).sum()
+    return float(1e8 * 2 * ELECTRON_RADIUS_A * wavelength_A * imaginary / structure.volume_A3)
 
 
 def flat_plate(two_theta_deg: Floats, mu_t: float) -> Floats:
