@@ -12,8 +12,9 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from powderlens.core.checked import Part
 from powderlens.core.elementary import exp, log, normal_share
 from powderlens.diffraction.noise import normal_inverse
 
@@ -58,14 +59,8 @@ class Rows:
         return u
 
 
-class Part(BaseModel):
-    """A table of the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Limit = Annotated[float, Field(strict=True)]
+Limit = Annotated[float, Field(strict=True, allow_inf_nan=True)]
 Pair = tuple[Number, Number]
 Limits = tuple[Limit, Limit]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]

@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from powderlens.core.checked import Part, checked
 from powderlens.core.constants import HC_KEV_A
 from powderlens.core.elementary import sin
 from powderlens.core.errors import InputError
@@ -48,7 +49,7 @@ DEFAULTS = Conditions().values()
 _Fields = dict[str, val.Value]
 
 
-class GridTable(dist.Part):
+class GridTable(Part):
     """The `[grid]` table; the wavelength may be given as an energy."""
 
     start_deg: float = Field(ge=0, lt=180, strict=True)
@@ -71,14 +72,14 @@ class GridTable(dist.Part):
         return Grid(start_deg=self.start_deg, step_deg=self.step_deg, points=self.points, wavelength_A=wavelength_A)
 
 
-class ScatteringTable(dist.Part):
+class ScatteringTable(Part):
     """The `[scattering]` table: how structure factors are to be computed."""
 
     form_factors: Table = "it92"
     dispersion: bool = Field(default=False, strict=True)
 
 
-class Steps(dist.Part):
+class Steps(Part):
     """One table for each step of the conditions."""
 
     source: _Fields = Field(default_factory=dict)
@@ -172,23 +173,10 @@ def read_protocol_file(text: str) -> ProtocolFile:
         InputError: not TOML, an unknown key, or a value of the wrong kind; one line.
     """
     try:
-        return ProtocolFile.model_validate(tomllib.loads(text))
+        content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"not TOML: {error}") from None
-    except ValidationError as error:
-        raise InputError(_first_line(error)) from None
-
-
-def _first_line(error: ValidationError) -> str:
-    """Where and what, of the first error."""
-    first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ")
-    where = ".".join(str(part) for part in first["loc"] if not str(part).startswith("@"))
-    if not where:
-        return message
-    if first["type"] == "extra_forbidden":
-        return f"{where}: no such key (got {first['input']!r})"
-    return f"{where}: {message}" if first["type"] == "missing" else f"{where}: {message} (got {first['input']!r})"
+    return checked(ProtocolFile, content)
 
 
 class Meaning:
@@ -470,7 +458,7 @@ def _components(name: str) -> int:
 
 def _is_constant(value: Any) -> bool:
     """No distribution in it."""
-    return all(_is_constant(item) for item in value) if isinstance(value, tuple) else not isinstance(value, dist.Part)
+    return all(_is_constant(item) for item in value) if isinstance(value, tuple) else not isinstance(value, Part)
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -507,4 +495,4 @@ def _coded(value: Any, words: tuple[str, ...]) -> Any:
 
 def _show(value: Any) -> str:
     """A value for a message."""
-    return repr(value.model_dump() if isinstance(value, dist.Part) else value)
+    return repr(value.model_dump() if isinstance(value, Part) else value)

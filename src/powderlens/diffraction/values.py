@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import Discriminator, Field, Tag, model_validator
 from typing_extensions import TypeAliasType
 
+from powderlens.core.checked import Part
 from powderlens.core.elementary import cos
 from powderlens.diffraction import background
 from powderlens.diffraction.conditions import HUMPS, TERMS
@@ -27,7 +28,6 @@ from powderlens.diffraction.distributions import (
     LogPower,
     LogUniform,
     Normal,
-    Part,
     Power,
     Rows,
     Share,
