@@ -29,7 +29,19 @@ from torch import Tensor
 
 from powderlens.core.errors import InputError
 from powderlens.core.random import Purpose, check_seed
-from powderlens.diffraction.axial import DENSITY, FEWEST, MAX_NODES, MEAN_NODES, NARROW, NODES, STEEP, WEIGHTS
+from powderlens.diffraction.absorption import paths
+from powderlens.diffraction.axial import (
+    DENSITY,
+    FEWEST,
+    MAX_NODES,
+    MEAN_NODES,
+    NARROW,
+    NODES,
+    STEEP,
+    WEIGHTS,
+    centroid_shift,
+    moments,
+)  # fmt: skip
 from powderlens.diffraction.conditions import HUMPS, RECORD, TERMS
 from powderlens.diffraction.phase import Atoms, Phase
 from powderlens.diffraction.render_numpy import FADE, PALEST, SINE_LIMIT, SLIT_PIVOT
@@ -483,8 +495,7 @@ class TorchRenderer:
         """Sub-lines of axial divergence, `axial.axial_nodes`; of lines without area, none."""
         row = found.row
         rise, flat = c["sample_over_l"] + c["detector_over_l"], torch.minimum(c["sample_over_l"], c["detector_over_l"])
-        s2, h2 = c["sample_over_l"] ** 2, c["detector_over_l"] ** 2
-        second, fourth = ((s2 + h2) / 3)[row], (s2 * s2 / 5 + 2 * s2 * h2 / 3 + h2 * h2 / 5)[row]
+        second, fourth = moments(c["sample_over_l"], c["detector_over_l"])
         angle = found.position / DEGREE
         sine, cosine = torch.sin(angle), torch.cos(angle)
         lit = sine > 0
@@ -498,9 +509,7 @@ class TorchRenderer:
         line, j = _flattened(count, int(count.sum()))
         plateau = (2 * flat).clamp(min=1e-12)[row]
         # One node: the centroid.
-        cot = torch.where(lit, cosine / torch.where(lit, sine, 1.0), 0.0)
-        shift = cot / 2 * (second + (fourth - second * second) / (2 * torch.where(lit, sine, 1.0) ** 2))
-        shift = shift + cot * (cot * cot - 1) * fourth / 8
+        shift = torch.where(lit, centroid_shift(torch.where(lit, sine, 1.0), cosine, second[row], fourth[row]), 0.0)
         turned = psi[:, None] * self._nodes[MEAN_NODES, :MEAN_NODES]
         up = (torch.sin(turned) * sine[:, None]) ** 2
         share = (rise[row][:, None] - torch.sqrt(up / (1 - up))) / plateau[:, None]
@@ -594,11 +603,7 @@ def _flattened(count: Tensor, total: int) -> tuple[Tensor, Tensor]:
 def _cylinder(root: Tensor, mu_r: Tensor) -> Tensor:
     """`absorption.cylinder` of sin theta."""
     y = root * root
-    k0 = 16 / (3 * np.pi)
-    k1 = (25.99978 - 0.01911 * torch.sqrt(root)) * torch.exp(-0.024551 * y) + 0.109561 * root - 26.04556
-    k2 = -0.02489 + y * (-0.39499 + 1.219077 * root + y * (-1.31268 + 0.871081 * root - 0.2327 * y))
-    k3 = 0.003045 + y * (0.018167 - 0.03305 * y)
-    return torch.exp(-mu_r * (k0 + mu_r * (k1 + mu_r * (k2 + mu_r * k3))))
+    return torch.exp(-mu_r * paths(y, root, torch.sqrt(root), torch.exp(-0.024551 * y), mu_r))
 
 
 def _scaled(y: Tensor, measured: Tensor) -> Tensor:
