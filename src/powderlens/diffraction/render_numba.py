@@ -26,7 +26,7 @@ from powderlens.diffraction.axial import (
     moments,
 )
 from powderlens.diffraction.conditions import Record
-from powderlens.diffraction.kernel import inverse_symmetric
+from powderlens.diffraction.kernel import inv_d2_of, inverse_symmetric
 from powderlens.diffraction.noise import EXACT_MEAN
 from powderlens.diffraction.phase import Phase, strength_of
 from powderlens.diffraction.profile import VOIGT_COEFFICIENTS, VOIGT_FAR, VOIGT_L
@@ -574,15 +574,7 @@ def clean(out, axis, records, at, planes, address, fade, moments):  # type: igno
     reciprocal = inverse_symmetric(strained_metric(planes.lattice, planes.rotations, strain))
     hkl, rotations = planes.hkl, planes.rotations
     m = hkl.shape[0]
-    inv_d2, weight = np.empty(m), planes.strength.copy()
-    for i in range(m):
-        h, k, l = float(hkl[i, 0]), float(hkl[i, 1]), float(hkl[i, 2])
-        inv_d2[i] = (
-            h * h * reciprocal[0, 0]
-            + k * k * reciprocal[1, 1]
-            + l * l * reciprocal[2, 2]
-            + 2.0 * (h * k * reciprocal[0, 1] + h * l * reciprocal[0, 2] + k * l * reciprocal[1, 2])
-        )
+    inv_d2, weight = inv_d2_of(hkl, reciprocal), planes.strength.copy()
     if c.march_r != 1.0:
         along = np.empty(3)
         for i in range(3):
