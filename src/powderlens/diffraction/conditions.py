@@ -314,6 +314,7 @@ FIELDS: dict[str, tuple[str, Range]] = {
 }
 """Field name -> its step and its range."""
 
+
 def check_field(name: str, value: object) -> None:
     """Refuse a value that a field cannot hold.
 

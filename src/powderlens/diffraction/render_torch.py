@@ -19,7 +19,7 @@ Names of dimensions: b patterns, f families of reflections of all of them one af
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -50,6 +50,7 @@ from powderlens.diffraction.torch_draw import LOG2, Drawer, Lines, SubLines, vis
 from powderlens.diffraction.torch_random import normal, normal_at, poisson_inverse, uniform, uniform_at
 from powderlens.pattern.grid import Grid
 
+Whole = NDArray[np.int64]
 DEGREE = 180.0 / np.pi
 MAX_ELEMENTS = {"cpu": 2**19, "cuda": 2**26}
 """Bounds of intermediate arrays where none is given: for a processor's cache, and for a few GB of an accelerator."""
@@ -70,6 +71,20 @@ class _Conditions:
 
     def of(self, which: NDArray[np.int64], where: Tensor) -> _Conditions:
         return _Conditions(self.host[which], {name: column[where] for name, column in self.on.items()})
+
+
+class _Group(NamedTuple):
+    """Phases to be drawn: (b,) their rows on the host and the device, conditions, seed, (b,) numbers of the patterns,
+    what their random numbers are for, and (b,) the weakest line over the strongest.
+    """
+
+    rows: NDArray[np.int64]
+    at: Tensor
+    c: _Conditions
+    seed: int
+    number: Tensor
+    purposes: tuple[int, int, int]
+    fade: Tensor
 
 
 class TorchRenderer:
@@ -233,13 +248,7 @@ class TorchRenderer:
         ]
         return torch.cat(out) if out else torch.zeros((0, self.grid.points), dtype=self.dtype, device=self.device)
 
-    def _check(
-        self,
-        rows: NDArray[np.int64],
-        records: NDArray[np.void],
-        index: NDArray[np.int64],
-        second: NDArray[np.int64],
-    ) -> None:
+    def _check(self, rows: Whole, records: NDArray[np.void], index: Whole, second: Whole) -> None:
         if records.dtype != RECORD or not len(rows) == len(records) == len(index) == len(second):
             raise InputError(
                 f"{len(rows)} rows, {len(records)} records, {len(index)} numbers, {len(second)} impurities: one of each"
@@ -254,14 +263,7 @@ class TorchRenderer:
                 name = self.names[lacking[0]] or "phase"
                 raise InputError(f"{name}: thermal offsets need its atoms; prepare it with offsets=True")
 
-    def _patterns(
-        self,
-        rows: NDArray[np.int64],
-        records: NDArray[np.void],
-        seed: int,
-        index: NDArray[np.int64],
-        second: NDArray[np.int64],
-    ) -> Tensor:
+    def _patterns(self, rows: Whole, records: NDArray[np.void], seed: int, index: Whole, second: Whole) -> Tensor:
         """`render_numpy.pattern` for a group of patterns."""
         c = self._conditions(records)
         number = self._to(index)
@@ -269,7 +271,7 @@ class TorchRenderer:
         ends = [torch.where(measured, self._x, torch.inf).amin(1), torch.where(measured, self._x, -torch.inf).amax(1)]
         purposes = (Purpose.INTENSITIES, Purpose.PERTURBATION, Purpose.OFFSETS)
         fade = torch.full_like(c["impurity_share"], FADE)
-        y, shown = self._clean(rows, c, seed, number, purposes, fade, *ends)
+        y, shown = self._clean(_Group(rows, self._to(rows), c, seed, number, purposes, fade), *ends)
         y = _scaled(y, measured)
         which = np.flatnonzero(second >= 0)
         if len(which):
@@ -278,25 +280,17 @@ class TorchRenderer:
             purposes = (Purpose.IMPURITY_INTENSITIES, Purpose.IMPURITY_PERTURBATION, Purpose.IMPURITY_OFFSETS)
             ends = [end[where] for end in ends]
             fade = (FADE / c["impurity_share"][where]).clamp(max=PALEST)
-            other, both = self._clean(second[which], c.of(which, where), seed, number[where], purposes, fade, *ends)
+            mixed = second[which]
+            group = _Group(mixed, self._to(mixed), c.of(which, where), seed, number[where], purposes, fade)
+            other, both = self._clean(group, *ends)
             other = (1 - share) * y[where] + share * _scaled(other, measured[where])
             y[where] = torch.where(both[:, None], _scaled(other, measured[where]), y[where])
         y = y + self._under(c)
         return self._counted(y, c, seed, number, measured & shown[:, None])
 
-    def _clean(
-        self,
-        rows: NDArray[np.int64],
-        c: _Conditions,
-        seed: int,
-        number: Tensor,
-        purposes: tuple[int, int, int],
-        fade: Tensor,
-        first_deg: Tensor,
-        last_deg: Tensor,
-    ) -> tuple[Tensor, Tensor]:
+    def _clean(self, group: _Group, first_deg: Tensor, last_deg: Tensor) -> tuple[Tensor, Tensor]:
         """(b, points) lines of one phase each, any scale (steps 1 to 7); (b,) whether one stands in the range."""
-        found = self._lines(rows, c, seed, number, purposes, fade)
+        c, found = group.c, self._lines(group)
         inside = (found.position >= first_deg[found.row]) & (found.position <= last_deg[found.row]) & (found.area > 0)
         shown = torch.zeros_like(first_deg).scatter_reduce(0, found.row, inside.to(first_deg.dtype), "amax") > 0
         axial = c.any("sample_over_l") or c.any("detector_over_l")
@@ -308,17 +302,9 @@ class TorchRenderer:
 
     # --- lines ---
 
-    def _lines(
-        self,
-        rows: NDArray[np.int64],
-        c: _Conditions,
-        seed: int,
-        number: Tensor,
-        purposes: tuple[int, int, int],
-        fade: Tensor,
-    ) -> Lines:
+    def _lines(self, group: _Group) -> Lines:
         """Steps 1 to 5 in float64."""
-        at = self._to(rows)
+        rows, at, c, seed, number, purposes, fade = group
         row, place = _flattened(self._count[at], int(self.families[rows].sum()))
         source = self._first[at][row] + place
         hkl = self._hkl[:, source].to(torch.float64)
@@ -328,9 +314,9 @@ class TorchRenderer:
         # 2. Weights of the families.
         weight = self._strength[source]
         if c.any("thermal_offset_A"):
-            weight = self._moved_strength(weight, rows, c, seed, number, purposes[2])
+            weight = self._moved_strength(weight, group)
         if (c.host["march_r"] != 1).any():
-            weight = weight * self._march_dollase(rows, at, c, reciprocal, hkl, inv_d2, row)
+            weight = weight * self._march_dollase(group, reciprocal, hkl, inv_d2, row)
         if c.any("intensity_jitter"):
             z = normal_at(seed, number[row], purposes[0], place)
             weight = weight * torch.exp(c["intensity_jitter"][row] * z)
@@ -362,17 +348,9 @@ class TorchRenderer:
         volume2 = (a * adjugate[0]).sum(-1)
         return (adjugate / volume2[:, None]).transpose(1, 2).contiguous()
 
-    def _march_dollase(
-        self,
-        rows: NDArray[np.int64],
-        at: Tensor,
-        c: _Conditions,
-        reciprocal: Tensor,
-        hkl: Tensor,
-        inv_d2: Tensor,
-        row: Tensor,
-    ) -> Tensor:
+    def _march_dollase(self, group: _Group, reciprocal: Tensor, hkl: Tensor, inv_d2: Tensor, row: Tensor) -> Tensor:
         """(f,) `specimen.march_dollase`; a pattern without texture takes one rotation, which gives 1."""
+        rows, at, c = group.rows, group.at, group.c
         axis, r = c["texture_axis"].T, c["march_r"]
         t = (reciprocal * axis).sum(1)
         t = t / torch.sqrt((axis * t).sum(0))
@@ -389,10 +367,9 @@ class TorchRenderer:
         total = torch.zeros_like(inv_d2).index_add_(0, family, 1 / (base * torch.sqrt(base)))
         return total / count[row]
 
-    def _moved_strength(
-        self, weight: Tensor, rows: NDArray[np.int64], c: _Conditions, seed: int, number: Tensor, purpose: int
-    ) -> Tensor:
+    def _moved_strength(self, weight: Tensor, group: _Group) -> Tensor:
         """(f,) `render_numpy.moved_strength`: patterns with thermal offsets, gathered by their number of atoms."""
+        rows, c, seed, number, purpose = group.rows, group.c, group.seed, group.number, group.purposes[2]
         families = self.families[rows]
         begin = np.cumsum(families) - families
         weight = weight.clone()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,10 +44,9 @@ def check_distances(distances: str) -> Distances:
     Raises:
         InputError: not one of `Distances`.
     """
-    for known in get_args(Distances):
-        if distances == known:
-            return known
-    raise InputError(f"distances {distances!r}: choose {' or '.join(get_args(Distances))}")
+    if distances not in get_args(Distances):
+        raise InputError(f"distances {distances!r}: choose {' or '.join(get_args(Distances))}")
+    return cast(Distances, distances)
 
 
 def pair_distances_A(elements: Sequence[str], min_distance_A: float, distances: Distances) -> NDArray[np.float64]:
@@ -123,7 +122,7 @@ def overlapping(frac: NDArray[np.float64], firsts: NDArray[np.int64], lattice: N
     """
     difference = frac[firsts, None, :] - frac
     difference -= np.round(difference)
-    squared = np.square(difference.reshape(-1, 3) @ lattice).sum(axis=1).reshape(len(firsts), -1)
+    squared = np.square(product(difference.reshape(-1, 3), lattice)).sum(axis=1).reshape(len(firsts), -1)
     squared[np.arange(len(firsts)), firsts] = np.inf
     return bool(squared.min() < MERGE_DISTANCE_A**2)
 
