@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from powderlens.core.elementary_compiled import arcsin, compiled, exp, sin_cos
+from powderlens.crystal.nearest import length2, move, rest
 from powderlens.diffraction.scattering import AT_THE_LIMIT, EXTINCT
 
 # numba's own linear algebra needs scipy, which the base install leaves out; three dimensions need no library.
@@ -510,19 +511,12 @@ def site_offsets(frac, lattice, reciprocal, rotations, translations, distance): 
         mean[:, :] = 0.0
         keep = 0
         for r in range(m):
-            for a in range(3):
-                image[a] = translations[r, a]
-                for b in range(3):
-                    image[a] += rotations[r, a, b] * frac[first, b]
+            move(frac[first], rotations[r], translations[r], image)
             for j in range(first, n):
                 if site[j] >= 0 or (first_to[j] >= 0 and j != first):
                     continue
-                square = 0.0
-                d0, d1, d2 = image[0] - frac[j, 0], image[1] - frac[j, 1], image[2] - frac[j, 2]
-                d0, d1, d2 = d0 - np.rint(d0), d1 - np.rint(d1), d2 - np.rint(d2)
-                for b in range(3):
-                    square += (d0 * lattice[0, b] + d1 * lattice[1, b] + d2 * lattice[2, b]) ** 2
-                if square < distance * distance:
+                x, y, z = rest(image, frac[j])
+                if length2(x, y, z, lattice) < distance * distance:
                     if first_to[j] < 0:
                         first_to[j] = r
                     if j == first:
