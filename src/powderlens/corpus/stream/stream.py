@@ -88,6 +88,10 @@ class Batch:
         """Every array by its name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
+    def of(self, rows: NDArray[np.intp]) -> Batch:
+        """A batch of some rows of this one."""
+        return Batch(**{name: array[rows] for name, array in self.arrays().items()})
+
     def put(self, rows: slice | NDArray[np.intp], other: Batch) -> None:
         """Copy a batch into some rows of this one."""
         for name, array in other.arrays().items():
