@@ -117,5 +117,5 @@ def test_a_model_without_mask_is_asked_about_whole_patterns_and_the_others_are_c
     assert found["all"]["patterns"] == 60 - found["left_out"]  # type: ignore[index, operator]
     short = tmp_path / "short.toml"
     short.write_text(load_protocol("ideal").text.replace("[profile]", "[counting]\nlast_deg = 60.0\n\n[profile]", 1))
-    with pytest.raises(InputError, match=r"says reads no mask, and protocol .*short\.toml draws no pattern of its whole"):
+    with pytest.raises(InputError, match=r"says reads no mask, and protocol .*short\.toml draws no pattern of its"):
         evaluate_held_out(says(62, mask=False), small_table, shares={"amcsd": 1.0}, patterns=60, protocol=str(short))
