@@ -67,8 +67,7 @@ def evaluate_network(
     from powderlens.train.engine import train
     from powderlens.train.own import admit
     from powderlens.train.quiet import quiet_lightning
-    from powderlens.train.recipe import load_recipe, with_choices
-    from powderlens.train.recipe_file import RECIPES
+    from powderlens.train.recipe import RECIPES, load_recipe, with_choices
 
     corpus, part = _corpus_and_part(on)
     admit(network, loss)
