@@ -44,7 +44,7 @@ def records(corpora: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_a_card_holds_the_lines_of_halite():
-    """NaCl, PDF 5-628 (NBS Circular 539 II, 41, 1953): 200 is the strongest line, 220 has 55 % (more at rest), 111 13 %."""
+    """NaCl, PDF 5-628 (NBS Circular 539 II, 41, 1953): 200 is the strongest line, 220 has 55 %, 111 13 %."""
     [halite] = [one for one in common_minerals() if one.name == "Halite"]
     card = lines_of_crystal(phase_of(halite, d_min_A=1.2), GRID)
     a = halite.cell[0]
