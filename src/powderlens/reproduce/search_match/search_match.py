@@ -33,7 +33,7 @@ TASKS: tuple[Task, ...] = ("space_group", "crystal_system")
 
 NAME, LOSS = "search-match", "none"
 VALIDATION = "validation"
-WINDOWS = (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08)
+WINDOWS = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32)
 """Errors of ln d of which the validation part chooses one, see `Cards.ranked`."""
 TOP = 10
 TOGETHER, TIMED = 100, 50
