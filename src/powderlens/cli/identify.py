@@ -40,6 +40,14 @@ class Evidence(StrEnum):
     all = "all"
 
 
+class Geometry(StrEnum):
+    """How the beam meets the specimen."""
+
+    reflection = "reflection"
+    transmission = "transmission"
+    capillary = "capillary"
+
+
 class Axis(StrEnum):
     """How intensities are drawn."""
 
@@ -74,6 +82,12 @@ Range = Annotated[str | None, typer.Option("--range", metavar="LOW-HIGH", help="
 Exclude = Annotated[
     list[str] | None, typer.Option(metavar="LOW-HIGH", help="Leave these degrees out; may be repeated.")
 ]
+GeometryOption = Annotated[
+    Geometry | None, typer.Option("--geometry", help="How the beam meets the specimen; reflection unless given.")
+]
+Monochromator = Annotated[
+    float | None, typer.Option(metavar="DEG", help="2theta of a crystal monochromator: 26.6 for graphite and copper.")
+]
 Output = Annotated[
     Path | None,
     typer.Option(metavar="OUT", help="Write it too: .json, .csv (profile; a table of many) or .cif (best phases)."),
@@ -107,6 +121,8 @@ def identify(
     time_limit: TimeLimit = None,
     two_theta: Range = None,
     exclude: Exclude = None,
+    geometry: GeometryOption = None,
+    monochromator: Monochromator = None,
     as_json: Json = False,
     output: Output = None,
     plot: Plot = None,
@@ -130,6 +146,8 @@ def identify(
         "--max-phases": max_phases,
         "--max-strain": max_strain,
         "--time-limit": time_limit,
+        "--geometry": geometry,
+        "--monochromator": monochromator,
     }
     if evidence is Evidence.network:
         for option, value in asked.items():
@@ -156,6 +174,8 @@ def match(
     time_limit: TimeLimit = None,
     two_theta: Range = None,
     exclude: Exclude = None,
+    geometry: GeometryOption = None,
+    monochromator: Monochromator = None,
     as_json: Json = False,
     output: Output = None,
     plot: Plot = None,
@@ -166,8 +186,8 @@ def match(
     """Search and match: as `identify --evidence library`, known phases alone, no network."""
     identify(
         files, wavelength, Evidence.library, DEFAULT_MODEL, elements, with_elements, without_elements, library,
-        only_library, phase, max_phases, max_strain, time_limit, two_theta, exclude, as_json, output, plot, axis, top,
-        no_color,
+        only_library, phase, max_phases, max_strain, time_limit, two_theta, exclude, geometry, monochromator, as_json,
+        output, plot, axis, top, no_color,
     )  # fmt: skip
 
 
@@ -175,6 +195,7 @@ def _search(asked: Mapping[str, Any]) -> Search:
     """What is looked for."""
     from powderlens.identification.identify import Search
     from powderlens.library.shelf import ElementFilter
+    from powderlens.refine.candidates import Instrument
 
     if asked["--only-library"] and not asked["--library"]:
         raise InputError("--only-library without a library of your own; give --library FILE too")
@@ -191,6 +212,7 @@ def _search(asked: Mapping[str, Any]) -> Search:
         max_phases=asked["--max-phases"],
         time_limit_s=asked["--time-limit"],
         given=tuple(map(str, asked["--phase"] or ())),
+        instrument=Instrument((asked["--geometry"] or Geometry.reflection).value, asked["--monochromator"]),
         **more,
     )
 

@@ -34,5 +34,21 @@ Table 4.2.2.4 (Cr to Cu: Hoelzer et al., Phys. Rev. A 56, 4554 (1997); Mo, Ag: B
 KA2_OVER_KA1 = 0.5
 """Intensity ratio of the doublet from the statistical weights of the 2p states (observed 0.50 to 0.52)."""
 
-CU_K_BETA_A = 1.3922340
-"""K-beta-1,3 of copper, A. Source: as `ANODES`."""
+K_BETA_A: dict[str, float] = {
+    "Cr": 2.0848810,
+    "Mn": 1.9102160,
+    "Fe": 1.7566040,
+    "Co": 1.6208260,
+    "Ni": 1.5001520,
+    "Cu": 1.3922340,
+    "Mo": 0.6323030,
+    "Ag": 0.4970817,
+}
+"""K-beta-1,3 of the same anodes, A; of molybdenum and silver K-beta-1, a tenth of a per cent from K-beta-3. Source: as
+`ANODES`."""
+
+CU_K_BETA_A = K_BETA_A["Cu"]
+"""Of copper, A."""
+
+W_L_ALPHA_A = 1.47639
+"""L-alpha-1 of tungsten, from the filament, A. Source: Bearden, Rev. Mod. Phys. 39, 78 (1967)."""

@@ -12,14 +12,8 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.diffraction.phase import Phase
 from powderlens.identification.deadline import Deadline
-from powderlens.identification.hypotheses import (
-    CALCULATED_SD,
-    LOWER,
-    MEASURED_SD,
-    QUANTITIES,
-    SHIFT_SD_DEG,
-)
-from powderlens.library.retrieve import Axis, on_axis
+from powderlens.identification.hypotheses import LOWER, QUANTITIES, SHIFT_SD_DEG
+from powderlens.library.retrieve import CALCULATED_SD, MEASURED_SD, NOT_MEASURED, PER_LINE, Axis, against, on_axis
 from powderlens.library.shelf import Shelf
 from powderlens.refine.candidates import Fit, Measured, fit, textured
 
@@ -33,8 +27,6 @@ ORIENTED = 8
 """The best of those, for which an oriented specimen is tried."""
 BEST = 0.998
 """Agreements are not taken to be better than this: sizes, asymmetry and background are no matter of the crystal."""
-CALCULATED_ALLOWANCE = -0.03
-"""Added to the similarity of calculated crystals before the best are taken: there are ten times as many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,16 +61,24 @@ class Candidate:
 
 
 class Tried(NamedTuple):
-    """A phase while it is refined: its row, its lines, its fit, and what is added to the agreement for its source."""
+    """A phase while it is refined: its row, its lines, its fit, and whether it is a calculated crystal."""
 
     row: int
     phase: Phase
     fit: Fit
-    allowance: float
+    calculated: bool
 
     def worth(self) -> float:
-        """The best first."""
-        return -(self.fit.agreement + self.allowance)
+        """The agreement less what speaks against the phase beforehand, as retrieval has it; the best first."""
+        return -worth_of(self.fit, self.calculated)
+
+
+def worth_of(fitted: Fit, calculated: bool) -> float:
+    """The agreement of a phase alone, less what speaks against it beforehand."""
+    one = fitted.phases[0]
+    mean, shape = against(np.array([one.mean_strain, one.shape_strain]), np.full(2, calculated))
+    twice = NOT_MEASURED if calculated else 0.0
+    return float(fitted.agreement - mean - shape + twice - PER_LINE * np.log(max(one.lines, 1)))
 
 
 def axis_of(measured: Measured) -> Axis:
@@ -117,15 +117,15 @@ def single_candidates(
         retrieved: phases that are refined on broadened profiles.
         sharpened: of these, on the profile as measured.
     """
-    found = library.retrieve(axis_of(measured), retrieved, CALCULATED_ALLOWANCE)
-    allowance = np.where(library.measured[found.row], 0.0, CALCULATED_ALLOWANCE)
+    found = library.retrieve(axis_of(measured), retrieved)
+    calculated = ~library.measured[found.row]
     broad: list[Tried] = []
-    for row, scale, extra in zip(found.row.tolist(), found.scale.tolist(), allowance.tolist(), strict=True):
+    for row, scale, kind in zip(found.row.tolist(), found.scale.tolist(), calculated.tolist(), strict=True):
         if broad and deadline.passed():
             break
         try:
             phase = library.lines(row, measured.d_min_A)
-            broad.append(Tried(row, phase, fit(measured, [phase], [scale], depth=1), extra))
+            broad.append(Tried(row, phase, fit(measured, [phase], [scale], depth=1), kind))
         except InputError:
             continue
     rough: list[Tried] = []
@@ -139,7 +139,7 @@ def single_candidates(
             break
         sharp.append(one._replace(fit=fit(measured, [one.phase], [1.0], start=one.fit)))
     out = []
-    for place, one in enumerate(sorted(sharp, key=lambda one: -one.fit.agreement)):
+    for place, one in enumerate(sorted(sharp, key=Tried.worth)):
         phase, fitted, r = one.phase, one.fit, 1.0
         if place < ORIENTED and not deadline.passed():
             phase, fitted, r = textured(measured, phase, fitted)

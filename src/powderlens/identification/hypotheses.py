@@ -44,7 +44,7 @@ of measured (0.3 %) or calculated (1.5 %) crystals; shift, as ln(1 + (shift / 0.
 missing, the share of strong lines that are not there; lines, the logarithm of the number of lines in the range (a phase
 with many fits anything); texture, |ln r|; calculated, 1 for an entry that was not measured; determinations, the
 logarithm of how many entries are this phase; more_phases, how many phases there are beside the first."""
-MEASURED_SD, CALCULATED_SD, SHIFT_SD_DEG = 0.003, 0.015, 0.1
+SHIFT_SD_DEG = 0.1
 
 MIRROR_OF: Mapping[int, int] = dict(ENANTIOMORPHS)
 LOWER: NDArray[np.int64] = np.array([either_hand(number) - 1 for number in range(1, GROUPS + 1)])

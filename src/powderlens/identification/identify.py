@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
@@ -19,6 +19,7 @@ from powderlens.identification.checks import DOUBTED_SHARE, doubts, look
 from powderlens.identification.deadline import Deadline
 from powderlens.identification.evidence import EVIDENCE, Evidence, Prediction, network_opinion
 from powderlens.identification.hypotheses import Calibration, Known, Posterior, tempered, weigh
+from powderlens.identification.instrument import settle
 from powderlens.identification.mixtures import mixtures
 from powderlens.identification.write_answer import Asked, write_answer
 from powderlens.library.shelf import ElementFilter, Shelf
@@ -29,7 +30,7 @@ from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.prepare import prepare
 from powderlens.pattern.read import read_pattern
 from powderlens.pattern.wavelength import parse_radiation
-from powderlens.refine.candidates import Measured
+from powderlens.refine.candidates import Instrument, Measured
 
 BATCH = 64
 MOST_PHASES = 4
@@ -51,6 +52,7 @@ class Search:
         max_strain: how far a cell may be from its entry's, relative.
         time_limit_s: of a pattern; None for none.
         given: files of crystals that are known to be there.
+        instrument: how a pattern was measured.
     """
 
     libraries: tuple[str, ...] = ()
@@ -60,6 +62,7 @@ class Search:
     max_strain: float = 0.03
     time_limit_s: float | None = None
     given: tuple[str, ...] = ()
+    instrument: Instrument = field(default_factory=Instrument)
 
     def __post_init__(self) -> None:
         most = MOST_PHASES if self.max_phases is None else self.max_phases
@@ -186,7 +189,7 @@ class Identifier:
         if self.evidence != "library":
             of = self.model.weights
             reads = prepared.for_network(floor=of.floor, mask=of.mask, name=self.model.card.id)
-        measured = Measured.of(pattern)
+        measured = Measured.of(pattern, self.search.instrument)
         return Asked(pattern, prepared, measured, look(measured), reads, warnings)
 
     def predictions(self, asked: Sequence[Asked]) -> list[Prediction | None]:
@@ -199,25 +202,38 @@ class Identifier:
         said = Prediction.of(of.tasks, self.model(x, mask if of.mask else None))
         return [said.take(slice(i, i + 1)) for i in range(len(asked))]
 
-    def candidates(self, asked: Asked, deadline: Deadline | None = None) -> list[Candidate]:
-        """Phases, alone and mixed, refined against the pattern; none where nothing stands out.
+    def candidates(self, asked: Asked, deadline: Deadline | None = None) -> tuple[Asked, list[Candidate]]:
+        """Phases, alone and mixed, refined against the pattern, and the pattern as it is once the instrument is known;
+        no phase where nothing stands out.
 
         Raises:
             InputError: more phases are asked for than there are lines; or one that is given has none in the range.
         """
         if self.shelf is None or not asked.sight.lines:
-            return []
+            return asked, []
         most, until = self._most_phases(asked), deadline or Deadline()
         shelf, weights = self.shelf, self.calibration.vector()
 
-        def weight(one: Candidate) -> float:
-            return float(quantities(shelf, asked.measured, [one])[0] @ weights)
+        def weight_in(measured: Measured) -> Callable[[Candidate], float]:
+            return lambda one: float(quantities(shelf, measured, [one])[0] @ weights)
 
-        if shelf.given:
-            roots = given_candidates(asked.measured, shelf)
-        else:
-            roots = single_candidates(asked.measured, shelf, until)
-        return roots + mixtures(asked.measured, shelf, roots, most, weight, until)
+        def first(measured: Measured) -> list[Candidate]:
+            if shelf.given:
+                return given_candidates(measured, shelf)
+            return single_candidates(measured, shelf, until)
+
+        measured = asked.measured
+        settled = settle(measured, shelf, first(measured), weight_in(measured), self._in_specimen)
+        measured = settled.measured
+        roots = first(measured) if settled.cleared else settled.roots
+        asked = replace(asked, measured=measured, warnings=[*asked.warnings, *settled.remarks])
+        return asked, roots + mixtures(measured, shelf, roots, most, weight_in(measured), until)
+
+    @property
+    def _in_specimen(self) -> frozenset[str]:
+        """Elements that the specimen is said to have."""
+        said = (*self.search.elements.only, *self.search.elements.required)
+        return frozenset(element.strip().capitalize() for element in said)
 
     def _most_phases(self, asked: Asked) -> int:
         """How many phases a mixture may have; no more than there are lines."""
@@ -234,11 +250,18 @@ class Identifier:
         self, asked: Asked, prediction: Prediction | None, deadline: Deadline | None = None
     ) -> tuple[list[Candidate], Known]:
         """The hypotheses of a pattern, and what is known of each, before they are weighed."""
-        found = self.candidates(asked, deadline)
+        return self._gathered(asked, prediction, deadline)[1:]
+
+    def _gathered(
+        self, asked: Asked, prediction: Prediction | None, deadline: Deadline | None
+    ) -> tuple[Asked, list[Candidate], Known]:
+        """The same, and the pattern once the instrument is known."""
+        asked, found = self.candidates(asked, deadline)
         opinion = None if prediction is None else network_opinion(prediction)
         if self.shelf is None:
-            return [], Known(np.zeros((0, 0)), np.zeros(0, np.int64), opinion)
-        return found, Known(quantities(self.shelf, asked.measured, found), groups(self.shelf, found), opinion)
+            return asked, [], Known(np.zeros((0, 0)), np.zeros(0, np.int64), opinion)
+        known = Known(quantities(self.shelf, asked.measured, found), groups(self.shelf, found), opinion)
+        return asked, found, known
 
     def _answered(self, asked: Asked, prediction: Prediction | None) -> Answer | PowderlensError:
         try:
@@ -248,7 +271,7 @@ class Identifier:
 
     def _answer(self, asked: Asked, prediction: Prediction | None) -> Answer:
         deadline = Deadline(self.search.time_limit_s)
-        found, known = self.gathered(asked, prediction, deadline)
+        asked, found, known = self._gathered(asked, prediction, deadline)
         remarks = list(self._remarks)
         if self.shelf is not None and asked.sight.lines and not found:
             first, last = asked.measured.levels[-1].first, asked.measured.last_deg

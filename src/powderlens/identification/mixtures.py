@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from powderlens.core.errors import InputError
-from powderlens.identification.candidates import CALCULATED_ALLOWANCE, Candidate, axis_of
+from powderlens.identification.candidates import Candidate, axis_of, worth_of
 from powderlens.identification.checks import LEAST_HEIGHT
 from powderlens.identification.deadline import Deadline
 from powderlens.library.shelf import Shelf
@@ -94,7 +94,7 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) ->
         return []
     rest = measured.without(before.calculated)
     tried: list[tuple[float, int, float]] = []
-    found = shelf.retrieve(axis_of(rest), RETRIEVED, CALCULATED_ALLOWANCE)
+    found = shelf.retrieve(axis_of(rest), RETRIEVED)
     for row, scale in zip(found.row.tolist(), found.scale.tolist(), strict=True):
         if shelf.name(row) in node.names:
             continue
@@ -104,8 +104,7 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) ->
             alone = fit(rest, [shelf.lines(row, measured.d_min_A)], [scale], depth=2)
         except InputError:
             continue
-        allowance = 0.0 if shelf.measured[row] else CALCULATED_ALLOWANCE
-        tried.append((alone.agreement + allowance, row, 1 + alone.phases[0].mean_strain))
+        tried.append((worth_of(alone, not shelf.measured[row]), row, 1 + alone.phases[0].mean_strain))
     tried.sort(reverse=True)
     out = []
     phases = node.candidate.phases

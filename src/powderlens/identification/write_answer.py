@@ -26,6 +26,7 @@ from powderlens.identification.answer import (
 from powderlens.identification.candidates import Candidate
 from powderlens.identification.checks import LEAST_HEIGHT, Sight
 from powderlens.identification.hypotheses import LOWER, MIRROR_OF, Posterior
+from powderlens.identification.instrument import microabsorption
 from powderlens.library.shelf import Shelf
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.peaks import find_lines
@@ -111,9 +112,11 @@ def write_answer(
             leans_on = phases[0].name
         if best is not None:
             cell = refined_cell(best.fit.phases[0], best.rows[0], shelf)
-            explained, rwp = best.fit.explained, profile_residual(asked.measured, best.fit)
+            explained, rwp = _explained(asked.measured, best.fit), profile_residual(asked.measured, best.fit)
             curve = _curve(asked.measured, best.fit)
             unexplained = _unexplained(asked.measured, best.fit)
+            doubtful = microabsorption(asked.measured, shelf, best)
+            remarks = remarks if doubtful is None else [*remarks, doubtful]
     lattice: dict[str, float] = {}
     lattice_source = "none"
     if cell is not None:
@@ -299,13 +302,23 @@ def lines_of(measured: Measured, shelf: Shelf, row: int, fitted: Fit, place: int
     return Lines(phase.hkl[inside][keep], angle[inside][keep], intensity[keep] / max(top, 1e-12))
 
 
+def _explained(measured: Measured, fitted: Fit) -> float:
+    """Share of the measured intensity that phases and holder explain."""
+    if measured.holder is None:
+        return fitted.explained
+    used = measured.levels[-1].used
+    rest, holder = float(np.maximum(measured.intensity[used], 0.0).sum()), float(measured.holder[used].sum())
+    return (fitted.explained * rest + holder) / max(rest + holder, 1e-12)
+
+
 def _curve(measured: Measured, fitted: Fit) -> Curve:
     used = measured.levels[-1].used
     under = measured.background[used]
+    holder = 0.0 if measured.holder is None else measured.holder
     return Curve(
         measured.two_theta_deg[used],
-        measured.intensity[used] * measured.unit + under,
-        fitted.calculated[used] * measured.unit + under,
+        (measured.intensity + holder)[used] * measured.unit + under,
+        (fitted.calculated + holder)[used] * measured.unit + under,
         under,
     )
 

@@ -279,6 +279,14 @@ class Measured:
         levels.append(_level(grid[0], step, 0.0, fine, used, sigma))
         return cls(tuple(levels), fine, sigma, unit, under, wavelength, share, float(grid[-1]))
 
+    def cleared(self, holder: Floats) -> Measured:
+        """The same without the lines of holder or window, (n,) on the finest grid, which it keeps beside it."""
+        used = self.levels[-1].used
+        x, rest = self.two_theta_deg, self.intensity - holder
+        bare = Measured.on_grids(x[used], self.unit * rest[used], self.wavelength, self.share, self.background[used])
+        kept = np.interp(bare.two_theta_deg, x, holder) * self.unit / bare.unit
+        return replace(bare, instrument=self.instrument, further=self.further, holder=kept)
+
     def without(self, calculated: Floats) -> Measured:
         """What is left of the profile when a calculated one, (n,) on the finest grid, is taken off."""
         fine = self.levels[-1]
@@ -524,6 +532,43 @@ def fit(
             *lines, level.blur, last, rounds, tolerance, y, slope, normal,
         )  # fmt: skip
     return _result(measured, ready, par, np.array(offset), lines, normal, depth)
+
+
+def drawn_with(
+    measured: Measured,
+    fitted: Fit,
+    phases: Sequence[Phase],
+    wavelength_A: float | None,
+    only: tuple[int, int | None] | None = None,
+) -> Floats:
+    """(n,) the profile of a fit under other conditions, on the finest grid.
+
+    Args:
+        measured: the pattern.
+        fitted: the fit, and
+        phases: the lines of its phases.
+        wavelength_A: of a line as strong as the whole radiation, drawn in its place; None for the radiation itself.
+        only: draw this phase alone, and of it this family alone, or all of them where that is None.
+    """
+    if wavelength_A is None:
+        reaching = drawn = measured
+    else:
+        reaching = measured.with_further([FurtherLine("", wavelength_A, 1.0)])
+        drawn = replace(measured, wavelength=np.array([wavelength_A]), share=np.array([1.0]), further=())
+    ready = [_prepare(reaching, phase) for phase in phases]
+    if only is not None:
+        place, family = range(len(phases))[only[0]], only[1]
+        for p, one in enumerate(ready):
+            kept = np.full(len(one.hkl), p == place)
+            if family is not None:
+                kept &= (one.hkl == phases[p].hkl[family]).all(axis=1) if p == place else False
+            ready[p] = replace(one, strength=np.where(kept, one.strength, 0.0))
+    offset = np.cumsum([SHARED, *(1 + len(one.basis) for one in ready)])[:-1]
+    level = measured.levels[-1]
+    y, slope = np.zeros(len(level.root)), np.zeros((len(fitted.parameters), len(level.root)))
+    lines = _lines_of(ready, offset, drawn)
+    draw(fitted.parameters, level.first, level.step, *lines, 0.0, True, y, slope)  # type: ignore[call-arg]
+    return y
 
 
 def textured(measured: Measured, phase: Phase, found: Fit) -> tuple[Phase, Fit, float]:

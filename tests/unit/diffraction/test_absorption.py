@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import iv, modstruve
 
-from powderlens.diffraction.absorption import cylinder, flat_plate
+from powderlens.crystal.common import common_minerals
+from powderlens.diffraction.absorption import cylinder, flat_plate, linear_absorption_per_cm
 
 
 def through_a_disc(two_theta_deg: float, mu_r: float, rings: int = 64, turns: int = 256) -> float:
@@ -69,3 +70,12 @@ def test_a_thick_plate_loses_nothing_and_a_thin_one_follows_the_path() -> None:
     np.testing.assert_array_equal(flat_plate(angles, 0.0), np.ones(3))
     np.testing.assert_allclose(flat_plate(angles, 50.0), 1.0, atol=1e-12)
     np.testing.assert_allclose(flat_plate(angles, 1e-9), 2e-9 / np.sin(np.radians(angles) / 2), rtol=1e-7)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("Quartz", 94.6), ("Hematite", 1129.0), ("Halite", 162.0)])
+def test_crystals_absorb_as_tabulated(name: str, expected: float) -> None:
+    """By the mass coefficients of International Tables C (2004), Table 4.2.4.3, for copper: O 11.2, Na 29.7, Si 63.7,
+    Cl 104.2, Fe 302 cm2/g.
+    """
+    crystal = next(one for one in common_minerals() if one.name == name)
+    assert linear_absorption_per_cm(crystal, 1.5418) == pytest.approx(expected, rel=0.05)
