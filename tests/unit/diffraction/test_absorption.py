@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.special import iv, modstruve
 
-from powderlens.diffraction.absorption import cylinder, flat_plate
+from powderlens.crystal.common import common_minerals
+from powderlens.diffraction.absorption import cylinder, flat_plate, linear_absorption_per_cm
 
 
 def through_a_disc(two_theta_deg: float, mu_r: float, rings: int = 64, turns: int = 256) -> float:
