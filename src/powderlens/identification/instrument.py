@@ -323,7 +323,7 @@ def _holder_profile(measured: Measured, best: Candidate, phase: Phase) -> Floats
     _, noise = smoothed(measured)
     left = np.where(used, measured.intensity - best.fit.calculated, 0.0)
     smooth = smooth_of(measured, left)
-    least = max(LEAST_HEIGHT, 5 * noise)
+    least = np.maximum(LEAST_HEIGHT, 5 * noise)
     lines = find_lines(x, smooth, least)
     if not len(lines):
         return None

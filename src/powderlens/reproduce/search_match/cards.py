@@ -55,7 +55,7 @@ class Cards:
             place=self._owner * len(pattern) + nearest,
             error=error,
             card_intensity=self._intensity,
-            card_total=self._total,
+            card_total=self._total.astype(np.float64),
             key_error=key_error,
         )
 
