@@ -347,7 +347,8 @@ def _holder_profile(measured: Measured, best: Candidate, phase: Phase) -> Floats
     strength, _ = nnls((families * root[:, None])[shown], (rest * root)[shown])
     height = strength * smooth_heights(measured, families)
     wanted = np.isin(inside, asked)
-    if (height[wanted] < least).any():
+    needed = np.interp(np.degrees(2 * np.arcsin(sine[inside])), x, least)
+    if (height[wanted] < needed[wanted]).any():
         return None
     profile = families @ strength
     if ((rest - profile)[shown] ** 2).sum() > (1 - LEAST_CLEARED) * (rest[shown] ** 2).sum():
