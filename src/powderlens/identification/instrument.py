@@ -42,7 +42,10 @@ GHOST_SIGNIFICANCE = 6.0
 """Share over its standard uncertainty, from which on a further line is believed."""
 VISIBLE = 3.0
 """Ghosts that should stand out of the noise by this many standard deviations are asked for one by one."""
-LEAST_VISIBLE = 2
+FAINT = 0.03
+"""A share below this may show in the strongest line alone, as behind a filter; a larger one shows in two at least."""
+OUTLYING = 3.0
+"""Standard deviations from the median beyond which a ghost is something else."""
 SEEN_SHARE = 0.75
 """Of the visible ghosts, by weight, so many must be there with 0.4 times what is expected."""
 DOUBLET_GAIN = 0.004
@@ -171,8 +174,8 @@ def ghost_share(measured: Measured, fitted: Fit, ghost: Floats) -> float:
     """Strength of a further line of the tube, of K-alpha's; 0 where it is not sure to be there.
 
     Every ghost is measured by itself, by least squares of what a fit leaves over on its profile and a constant. The
-    share is the weighted median of them, which lines of a second phase here and there do not move. It counts where it
-    is significant, where two ghosts should be visible, and nearly all of those that should be are.
+    share is the mean of those near the weighted median, which lines of a second phase here and there do not move. It
+    counts where it is significant, and nearly all ghosts that should be visible are.
 
     Args:
         measured: the pattern.
@@ -199,17 +202,21 @@ def ghost_share(measured: Measured, fitted: Fit, ghost: Floats) -> float:
         if square > 0:
             share.append(float((w * centred * y).sum()) / square)
             sd.append(square**-0.5)
-    if len(share) < LEAST_VISIBLE:
+    if not share:
         return 0.0
     a, precision = np.array(share), 1 / np.array(sd)
     order = np.argsort(a)
     rising = np.cumsum(precision[order])
-    middle_share = float(a[order][np.searchsorted(rising, 0.5 * rising[-1])])
-    visible = middle_share * precision > VISIBLE
-    seen = visible & (a > 0.4 * middle_share)
-    enough = visible.sum() >= LEAST_VISIBLE and precision[seen].sum() >= SEEN_SHARE * precision[visible].sum()
-    significant = middle_share * np.sqrt((precision**2).sum()) > GHOST_SIGNIFICANCE
-    return middle_share if enough and significant else 0.0
+    median = float(a[order][np.searchsorted(rising, 0.5 * rising[-1])])
+    trusted = np.abs(a - median) < np.maximum(OUTLYING / precision, 0.5 * abs(median))
+    weights = np.where(trusted, precision**2, 0.0)
+    found = float((weights * a).sum() / max(float(weights.sum()), 1e-12))
+    visible = found * precision > VISIBLE
+    seen = visible & (a > 0.4 * found)
+    least_visible = 1 if found < FAINT else 2
+    enough = visible.sum() >= least_visible and precision[seen].sum() >= SEEN_SHARE * precision[visible].sum()
+    significant = found * np.sqrt((precision**2).sum()) > GHOST_SIGNIFICANCE
+    return found if enough and significant else 0.0
 
 
 def _places(two_theta_deg: Floats, profile: Floats, least: float) -> list[tuple[int, float]]:
@@ -270,14 +277,21 @@ SAID_OF = {
     "beryllium": "lines of beryllium: a window?",
     "silicon": "lines of silicon: the holder, or a standard that was mixed in?",
 }
-HOLDER_STRAIN = 0.006
+HOLDER_STRAIN = 0.004
 """Most that a cell of these may seem off, as a holder stands higher or lower than the specimen."""
+UNLIKE = {"aluminium": 8.0, "beryllium": 4.0, "silicon": 4.0}
+"""How far each family may be from the strength that a powder has, as a factor: rolled sheet is strongly oriented."""
 ASKED_FAMILIES = 3
 """Families of longest spacing that must be there, or as many as are in the range, but at least two."""
 LEAST_HEIGHT = 0.01
 """Of the strongest measured line; lines of a holder below that are left alone."""
-LEAST_CLEARED = 0.5
-"""Of the squares that a fit leaves over near these lines, the holder must explain this share."""
+LEAST_CLEARED = 0.6
+"""Of the squares that a fit leaves over under each of these lines, the holder must explain this share."""
+UNDER = 0.1
+"""Of its height; where a line is higher, it is judged."""
+LEAST_OF_REST = 0.4
+"""Of the height of all lines that a fit leaves over, the holder must explain this share: where much else is left, a few
+lines match by chance."""
 
 
 @lru_cache(maxsize=16)
@@ -303,59 +317,69 @@ def holder(measured: Measured, best: Candidate, but_not: frozenset[str]) -> tupl
             phase = _holder_lines(name, round(0.99 * measured.d_min_A, 3))
         except InputError:
             continue
-        profile = _holder_profile(measured, best, phase)
+        profile = _holder_profile(measured, best, phase, UNLIKE[name])
         if profile is not None:
             return measured.cleared(profile), SAID_OF[name]
     return None
 
 
-def _holder_profile(measured: Measured, best: Candidate, phase: Phase) -> Floats | None:
-    """(n,) the lines of a holder."""
-    from scipy.optimize import nnls
-
-    x, used = measured.two_theta_deg, measured.levels[-1].used
+def _holder_profile(measured: Measured, best: Candidate, phase: Phase, unlike: float) -> Floats | None:
+    """(n,) the lines of a holder, or None."""
+    x = measured.two_theta_deg
     d_A = 1 / np.sqrt(((phase.hkl @ np.linalg.inv(phase.lattice).T) ** 2).sum(axis=1))
     sine = 0.5 * measured.mean_wavelength_A / d_A
     inside = np.flatnonzero((sine > np.sin(np.radians(x[0] / 2))) & (sine < np.sin(np.radians(x[-1] / 2))))
-    asked = inside[np.argsort(-d_A[inside], kind="stable")][:ASKED_FAMILIES]
-    if len(asked) < 2:
+    inside = inside[np.argsort(-d_A[inside], kind="stable")]
+    if len(inside) < 2:
         return None
-    _, noise = smoothed(measured)
-    left = np.where(used, measured.intensity - best.fit.calculated, 0.0)
-    smooth = smooth_of(measured, left)
-    least = np.maximum(LEAST_HEIGHT, 5 * noise)
+    left = np.where(measured.levels[-1].used, measured.intensity - best.fit.calculated, 0.0)
+    smooth, (_, noise) = smooth_of(measured, left), smoothed(measured)
+    least = max(LEAST_HEIGHT, 5 * float(noise.max()))
     lines = find_lines(x, smooth, least)
-    if not len(lines):
-        return None
-    theta = np.arcsin(sine[asked])
-    near = (
-        np.abs(lines.two_theta_deg[:, None] - np.degrees(2 * theta))
-        < np.degrees(2 * HOLDER_STRAIN * np.tan(theta)) + 0.1
-    )
-    if near.any(axis=0).sum() < 2:
+    theta = np.arcsin(sine[inside[:ASKED_FAMILIES]])
+    reach = np.degrees(2 * HOLDER_STRAIN * np.tan(theta)) + 0.1
+    if (np.abs(lines.two_theta_deg[:, None] - np.degrees(2 * theta)) < reach).any(axis=0).sum() < 2:
         return None
     try:
-        both = fit(measured, [*best.phases, phase], [*(1.0 for _ in best.phases), 1.0], start=best.fit)
+        both = fit(measured, [*best.phases, phase], [1.0] * (1 + len(best.phases)), start=best.fit)
     except InputError:
         return None
     if abs(both.phases[-1].mean_strain) > HOLDER_STRAIN:
         return None
-    families = np.stack([drawn_with(measured, both, [*best.phases, phase], None, (-1, int(i))) for i in inside], axis=1)
-    rest = measured.intensity - (both.calculated - drawn_with(measured, both, [*best.phases, phase], None, (-1, None)))
-    shown = used & (families.max(axis=1) > 1e-3 * families.max())
-    root = 1 / np.sqrt(measured.sigma**2 + (FIGURES_OFF * both.calculated) ** 2 + 1e-12)
-    strength, _ = nnls((families * root[:, None])[shown], (rest * root)[shown])
-    height = strength * smooth_heights(measured, families)
-    wanted = np.isin(inside, asked)
-    needed = np.interp(np.degrees(2 * np.arcsin(sine[inside])), x, least)
-    if (height[wanted] < needed[wanted]).any():
+    profile = _free_families(measured, both, [*best.phases, phase], inside, least, unlike)
+    if profile is None:
+        return None
+    at = np.rint((lines.two_theta_deg - x[0]) / measured.levels[-1].step).astype(int)
+    mine = smooth_of(measured, profile)[at] > 0.5 * smooth[at]
+    return profile if lines.height[mine].sum() > LEAST_OF_REST * lines.height.sum() else None
+
+
+def _free_families(
+    measured: Measured, both: Fit, phases: Sequence[Phase], inside: NDArray[np.int64], least: float, unlike: float
+) -> Floats | None:
+    """(n,) the lines of the last of some phases, every family with a strength of its own; None where one of the first
+    is not there, or has not the shape or nearly the strength that it should.
+    """
+    from scipy.optimize import nnls
+
+    families = np.stack([drawn_with(measured, both, phases, None, (-1, int(i))) for i in inside], axis=1)
+    specimen = both.calculated - drawn_with(measured, both, phases, None, (-1, None))
+    used, rest = measured.levels[-1].used, measured.intensity - specimen
+    root = used / np.sqrt(measured.sigma**2 + (FIGURES_OFF * both.calculated) ** 2 + 1e-12)
+    strength, _ = nnls(families * root[:, None], rest * root)
+    alone = np.array([smooth_of(measured, one).max(initial=0.0) for one in families.T])
+    first = np.arange(len(inside)) < ASKED_FAMILIES
+    height, expected = strength * alone, np.median(strength[first]) * alone
+    # Under a line of the specimen nothing is sure.
+    free = smooth_of(measured, specimen)[families.argmax(axis=0)] < np.maximum(height, expected)
+    asked = free & (first | (expected > unlike * least))
+    if (free & first).sum() < 2 or (height[free & first] < least).any():
+        return None
+    if (height[asked] < expected[asked] / unlike).any() or (height[asked] > expected[asked] * unlike).any():
         return None
     profile = families @ strength
-    if ((rest - profile)[shown] ** 2).sum() > (1 - LEAST_CLEARED) * (rest[shown] ** 2).sum():
-        return None
+    for family in families.T[asked]:
+        under = used & (family > UNDER * family.max())
+        if ((rest - profile)[under] ** 2).sum() > (1 - LEAST_CLEARED) * (rest[under] ** 2).sum():
+            return None
     return np.asarray(profile)
-
-
-def smooth_heights(measured: Measured, profiles: Floats) -> Floats:
-    """(k,) the highest points of (n, k) profiles after the mean that noise is judged by."""
-    return np.array([smooth_of(measured, one).max(initial=0.0) for one in profiles.T])
