@@ -14,7 +14,7 @@ import pytest
 from powderlens.evaluate.trials.pool import Pool
 from powderlens.pattern.read import read_pattern
 
-LABELS = """name,space_group,a_A,b_A,c_A,alpha_deg,beta_deg,gamma_deg,cell_accepted
+LABELS = """mineral_inferred,space_group,a_A,b_A,c_A,alpha_deg,beta_deg,gamma_deg,cell_accepted
 Rutile,136,4.5955,4.5955,2.9598,90,90,90,1
 Quartz,154,4.9134,4.9134,5.4042,90,90,120,1
 Rutile,136,4.5955,4.5955,2.9598,90,90,90,0

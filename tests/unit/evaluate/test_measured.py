@@ -15,7 +15,7 @@ from powderlens.identification.evidence import EVIDENCE
 from powderlens.identification.identify import Identifier, Search
 from powderlens.pattern.read import read_pattern
 
-HEADER = "name,space_group,a_A,b_A,c_A,alpha_deg,beta_deg,gamma_deg,cell_accepted"
+HEADER = "mineral_inferred,space_group,a_A,b_A,c_A,alpha_deg,beta_deg,gamma_deg,cell_accepted"
 RUTILE = "Rutile,136,4.5955,4.5955,2.9598,90,90,90,1"
 QUARTZ = "Quartz,154,4.9134,4.9134,5.4042,90,90,120,1"
 Make = Callable[..., Path]
