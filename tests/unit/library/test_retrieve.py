@@ -76,11 +76,8 @@ def test_a_glance_misses_nothing_that_a_look_finds(shelf: Shelf, minerals: Mappi
     rows = np.arange(len(library))
     share = overlapped(library.key_start, library.key_log_d, library.key_amplitude)
     lines = (library.key_start, library.key_log_d, library.key_amplitude, share, matched(axis))
-    factor, kind, free = (
-        np.sqrt(axis.factor).astype(np.float32),
-        np.zeros(len(rows), np.int64),
-        np.zeros((1, 64), np.float32),
-    )
+    factor = np.sqrt(axis.factor).astype(np.float32)
+    kind, free = np.zeros(len(rows), np.int64), np.zeros((1, 64), np.float32)
     glance, _ = first_look(rows, *lines, factor, reach, 12, 2, kind, free)
     whole, shift = first_look(rows, *lines, factor, reach, 64, 1, kind, free)
     right = [library.name(row) for row in rows.tolist()].index("Quartz")
