@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import moyopy
 import numpy as np
@@ -12,6 +13,7 @@ from powderlens.core.elementary import cholesky, product
 from powderlens.core.errors import StructureError
 from powderlens.crystal.operators import primitive_basis
 from powderlens.crystal.structure import Cell, Structure, cell_from_lattice
+from powderlens.symmetry.settings import operators
 
 
 def primitive_lattice(structure: Structure) -> NDArray[np.float64]:
@@ -57,6 +59,24 @@ def niggli_cell(structure: Structure | NDArray[np.float64]) -> Cell:
     except ValueError as error:
         raise StructureError(f"lattice cannot be reduced ({error})") from None
     return cell_from_lattice(np.array(reduced))
+
+
+def niggli_of_group(lattice: NDArray[np.float64], space_group: int) -> Cell:
+    """Niggli cell of the conventional cell of a space group in its standard setting.
+
+    Args:
+        lattice: (3, 3) rows are the cell vectors, A.
+        space_group: International Tables number; its centring is taken out.
+
+    Raises:
+        StructureError: the lattice cannot be reduced.
+    """
+    return niggli_cell(product(_basis_of_group(space_group), lattice))
+
+
+@cache
+def _basis_of_group(space_group: int) -> NDArray[np.float64]:
+    return primitive_basis(*operators(space_group))
 
 
 def _symmetric_lattice(structure: Structure) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.core.pool import in_order
 from powderlens.crystal.label import find_symmetry
-from powderlens.crystal.reduce import niggli_cell
+from powderlens.crystal.reduce import niggli_of_group
 from powderlens.crystal.same_cell import same_lattice
 from powderlens.crystal.structure_type import structure_type
 from powderlens.evaluate.trials.draw import draw_trials
@@ -27,21 +27,17 @@ from powderlens.identification.candidates import Candidate
 from powderlens.identification.evidence import GROUPS, log_softmax
 from powderlens.identification.hypotheses import LOWER, QUANTITIES, Calibration, Known
 from powderlens.identification.identify import Identifier
-from powderlens.identification.write_answer import primitive
 from powderlens.library.shelf import Shelf
 from powderlens.library.store import PhaseLibrary
-from powderlens.symmetry.groups import symbol
 
 Floats = NDArray[np.float64]
 
-KINDS: tuple[Kind, ...] = ("known", "removed", "mixture")
 SHARES: dict[Kind, float] = {"known": 0.6, "removed": 0.2, "mixture": 0.2}
 """Of the patterns: a library of 169,000 phases lacks that of perhaps one pattern in five, and as many are mixed."""
 ABOVE = 0.05
 """Share of the intensity from which on a phase belongs to the right set."""
 RIDGE = 2e-3
 """Of the squares of the weights, which keeps those at rest that the patterns say nothing of."""
-SAME_CELL = 0.005
 TRAINING = {"amcsd": 0.5, "oqmd": 0.2, "mp": 0.3}
 """Share of each database among the patterns that the network was trained with; see its recipe."""
 
@@ -104,8 +100,7 @@ def _is(one: Candidate, at: int, true: TruePhase, shelf: Shelf, types: dict[int,
     row, fitted = one.rows[at], one.fit.phases[at]
     if LOWER[int(shelf.space_group[row]) - 1] != LOWER[true.space_group - 1]:
         return False
-    letter = symbol(int(shelf.space_group[row]))[0]
-    if not same_lattice(true.reduced, [niggli_cell(primitive(fitted.lattice, letter))], length=SAME_CELL)[0]:
+    if not same_lattice(true.reduced, [niggli_of_group(fitted.lattice, int(shelf.space_group[row]))])[0]:
         return False
     if row == true.row:
         return True

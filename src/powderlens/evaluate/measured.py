@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.core.files import file_sha256
 from powderlens.corpus.measured_labels import label_of
-from powderlens.crystal.reduce import niggli_cell
+from powderlens.crystal.reduce import niggli_of_group
 from powderlens.crystal.same_cell import same_lattice
 from powderlens.crystal.structure import Cell, lattice_from_cell
 from powderlens.evaluate.metrics import ACCURACIES, classification
@@ -23,10 +23,9 @@ from powderlens.evaluate.trials.score import SURE
 from powderlens.identification.evidence import EVIDENCE, SYSTEM_OF_GROUP, Evidence, Prediction
 from powderlens.identification.hypotheses import LOWER, Known, Posterior, weigh
 from powderlens.identification.identify import Identifier
-from powderlens.identification.write_answer import Asked, primitive
+from powderlens.identification.write_answer import Asked
 from powderlens.pattern.formats.rruff_set import read_rruff_set
 from powderlens.pattern.pattern import Pattern
-from powderlens.symmetry.groups import symbol
 
 Floats = NDArray[np.float64]
 
@@ -161,11 +160,8 @@ def rows_of_mineral(pool: Pool, name: str) -> NDArray[np.int64]:
 def _heard(identifier: Identifier, asked: Asked, prediction: Prediction | None) -> Heard:
     found, known = identifier.gathered(asked, prediction)
     assert identifier.shelf is not None
-    cells = []
-    for one in found:
-        letter = symbol(int(identifier.shelf.space_group[one.rows[0]]))[0]
-        cells.append(niggli_cell(primitive(one.fit.phases[0].lattice, letter)))
-    return Heard(known, cells)
+    group = identifier.shelf.space_group
+    return Heard(known, [niggli_of_group(one.fit.phases[0].lattice, int(group[one.rows[0]])) for one in found])
 
 
 def _weighed(identifier: Identifier, heard: Heard, evidence: Evidence) -> Posterior:
@@ -221,7 +217,7 @@ def _cells(
             continue
         given += 1
         best = int(np.argmax(np.where(own, found[i].known, -1.0)))
-        true = niggli_cell(primitive(lattice_from_cell(cell[i]), symbol(int(group[i]))[0]))
+        true = niggli_of_group(lattice_from_cell(cell[i]), int(group[i]))
         right += bool(same_lattice(true, [heard[i].cells[best]])[0])
     return {"patterns": len(known), "answered": given, "equivalent": round(right / max(len(known), 1), 4)}
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.cell import CELL_NAMES
-from powderlens.crystal.reduce import niggli_cell
+from powderlens.crystal.reduce import niggli_of_group
 from powderlens.crystal.structure import cell_from_lattice
 from powderlens.identification.answer import (
     Answer,
@@ -250,32 +250,16 @@ def refined_cell(fitted: PhaseFit, row: int, shelf: Shelf) -> RefinedCell:
     fixed = np.abs(slope).max(axis=0) < FLATTEST
     six = np.where(fixed, np.round(six, 6), six)
     esd = np.where(fixed, 0.0, esd)
-    letter = SYMBOLS[int(shelf.space_group[row]) - 1][0]
+    group = int(shelf.space_group[row])
     return RefinedCell(
         conventional=_six(six),
         esd=_six(esd),
-        centring=letter,
-        reduced=_six(np.array(niggli_cell(primitive(fitted.lattice, letter)))),
+        centring=SYMBOLS[group - 1][0],
+        reduced=niggli_of_group(fitted.lattice, group),
         volume_A3=volume,
         volume_esd_A3=volume * float(np.sqrt(max(trace @ known @ trace, 0.0))),
         source=shelf.name(row),
     )
-
-
-_PRIMITIVE = {
-    "P": np.eye(3),
-    "A": np.array([[1, 0, 0], [0, 0.5, 0.5], [0, -0.5, 0.5]]),
-    "C": np.array([[0.5, 0.5, 0], [-0.5, 0.5, 0], [0, 0, 1]]),
-    "I": np.array([[-0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.5, 0.5, -0.5]]),
-    "F": np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]),
-    "R": np.array([[2 / 3, 1 / 3, 1 / 3], [-1 / 3, 1 / 3, 1 / 3], [-1 / 3, -2 / 3, 1 / 3]]),
-}
-"""Primitive vectors in those of the conventional cell. Source: International Tables A (2016), Table 1.5.1.1."""
-
-
-def primitive(lattice: Floats, centring: str) -> Floats:
-    """(3, 3) rows of a primitive cell of a centred lattice in its standard setting."""
-    return np.asarray(_PRIMITIVE[centring] @ lattice)
 
 
 def profile_residual(measured: Measured, fitted: Fit) -> float:

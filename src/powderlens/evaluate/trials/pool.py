@@ -10,12 +10,11 @@ from functools import cache, cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core.elementary import cos, product
+from powderlens.core.elementary import cos
 from powderlens.core.errors import InputError
 from powderlens.crystal.composition import elements_of
 from powderlens.crystal.elements import ELEMENTS, NUMBER
-from powderlens.crystal.operators import primitive_basis
-from powderlens.crystal.reduce import niggli_cell
+from powderlens.crystal.reduce import niggli_of_group
 from powderlens.crystal.same_cell import same_lattice
 from powderlens.crystal.structure import Cell, lattice_from_cell
 from powderlens.library.store import PhaseLibrary
@@ -155,7 +154,7 @@ class Pool:
 
 def reduced_of(cell: NDArray[np.floating] | Sequence[float], space_group: int) -> Cell:
     """Niggli cell of a conventional cell in the standard setting, (6,) A and degrees."""
-    return niggli_cell(product(primitive_basis(*operators(space_group)), lattice_from_cell([float(v) for v in cell])))
+    return niggli_of_group(lattice_from_cell([float(v) for v in cell]), space_group)
 
 
 @cache
