@@ -6,7 +6,6 @@ A weight is good when the right hypothesis is believed in: the loss is the mean 
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,11 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.core.pool import in_order
-from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.reduce import niggli_of_group
 from powderlens.crystal.same_cell import same_lattice
-from powderlens.crystal.structure_type import structure_type
 from powderlens.evaluate.trials.draw import draw_trials
 from powderlens.evaluate.trials.pool import Pool, held_out
+from powderlens.evaluate.trials.score import StructureTypes
 from powderlens.evaluate.trials.trial import Kind, Trial, TruePhase
 from powderlens.identification.candidates import Candidate
 from powderlens.identification.evidence import GROUPS, log_softmax
@@ -62,30 +60,22 @@ class Gathered:
 def gather(identifier: Identifier, trials: Iterator[Trial]) -> Iterator[Gathered]:
     """Ask for the hypotheses of trials; those that are refused are left out."""
     assert identifier.shelf is not None
-    types: dict[int, str] = {}
+    types = StructureTypes(identifier.shelf.structure)
     for trial in trials:
         if not trial.phases:
             continue
-        asking = _without(identifier, trial.hidden) if len(trial.hidden) else identifier
+        asking = identifier.without(trial.hidden)
         try:
             asked = asking.prepare(trial.pattern)
         except PowderlensError:
             continue
-        found, known = asking.gathered(asked, asking.predictions([asked])[0])
+        _, found, known = asking.gathered(asked, asking.predictions([asked])[0])
         if len(known.group):
             right = np.array([_is_right(one, trial, identifier.shelf, types) for one in found])
             yield Gathered(trial.kind, known, right, int(LOWER[trial.phases[0].space_group - 1]))
 
 
-def _without(identifier: Identifier, rows: NDArray[np.int64]) -> Identifier:
-    """The same, with phases taken out of its library."""
-    assert identifier.shelf is not None
-    out = copy.copy(identifier)
-    out.shelf = identifier.shelf.without(rows)
-    return out
-
-
-def _is_right(one: Candidate, trial: Trial, shelf: Shelf, types: dict[int, str]) -> bool:
+def _is_right(one: Candidate, trial: Trial, shelf: Shelf, types: StructureTypes) -> bool:
     """Every strong true phase is there, and nothing else but weak true ones."""
     said = list(range(len(one.rows)))
     for true in trial.phases:
@@ -96,18 +86,13 @@ def _is_right(one: Candidate, trial: Trial, shelf: Shelf, types: dict[int, str])
     return not said
 
 
-def _is(one: Candidate, at: int, true: TruePhase, shelf: Shelf, types: dict[int, str]) -> bool:
+def _is(one: Candidate, at: int, true: TruePhase, shelf: Shelf, types: StructureTypes) -> bool:
     row, fitted = one.rows[at], one.fit.phases[at]
     if LOWER[int(shelf.space_group[row]) - 1] != LOWER[true.space_group - 1]:
         return False
     if not same_lattice(true.reduced, [niggli_of_group(fitted.lattice, int(shelf.space_group[row]))])[0]:
         return False
-    if row == true.row:
-        return True
-    for number, structure in ((row, None), (true.row, true.structure)):
-        if number not in types:
-            types[number] = structure_type(find_symmetry(structure or shelf.structure(number)))
-    return types[row] == types[true.row]
+    return types.same(row, true)
 
 
 @dataclass(frozen=True, eq=False)

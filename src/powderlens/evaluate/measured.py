@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from powderlens.evaluate.metrics import ACCURACIES, classification
 from powderlens.evaluate.trials.pool import Pool
 from powderlens.evaluate.trials.score import SURE
 from powderlens.identification.evidence import EVIDENCE, SYSTEM_OF_GROUP, Evidence, Prediction
-from powderlens.identification.hypotheses import LOWER, Known, Posterior, weigh
+from powderlens.identification.hypotheses import LOWER, Known, Posterior, likeliest, weigh
 from powderlens.identification.identify import Identifier
 from powderlens.identification.write_answer import Asked
 from powderlens.pattern.formats.rruff_set import read_rruff_set
@@ -122,9 +121,7 @@ def evaluate_measured(identifier: Identifier, measured: MeasuredSet) -> dict[str
         if measured.name[i] and np.isfinite(measured.cell[i]).all():
             hidden = rows_of_mineral(pool, measured.name[i])
             if len(hidden):
-                less = copy.copy(identifier)
-                less.shelf = identifier.shelf.without(hidden)
-                without.append((len(heard) - 1, _heard(less, asked, prediction)))
+                without.append((len(heard) - 1, _heard(identifier.without(hidden), asked, prediction)))
     at = np.array(answered)
     truth = LOWER[measured.space_group[at] - 1]
     share = len(at) / len(measured.patterns)
@@ -158,7 +155,7 @@ def rows_of_mineral(pool: Pool, name: str) -> NDArray[np.int64]:
 
 
 def _heard(identifier: Identifier, asked: Asked, prediction: Prediction | None) -> Heard:
-    found, known = identifier.gathered(asked, prediction)
+    _, found, known = identifier.gathered(asked, prediction)
     assert identifier.shelf is not None
     group = identifier.shelf.space_group
     return Heard(known, [niggli_of_group(one.fit.phases[0].lattice, int(group[one.rows[0]])) for one in found])
@@ -212,11 +209,10 @@ def _cells(
     right = given = 0
     for i in known.tolist():
         first = int(found[i].group.argmax())
-        own = heard[i].known.group == first
-        if not own.any() or found[i].none[first] > found[i].known[own].sum():
+        best = likeliest(found[i], heard[i].known.group, first)
+        if best is None:
             continue
         given += 1
-        best = int(np.argmax(np.where(own, found[i].known, -1.0)))
         true = niggli_of_group(lattice_from_cell(cell[i]), int(group[i]))
         right += bool(same_lattice(true, [heard[i].cells[best]])[0])
     return {"patterns": len(known), "answered": given, "equivalent": round(right / max(len(known), 1), 4)}

@@ -164,6 +164,21 @@ def weigh(evidence: Known, calibration: Calibration) -> Posterior:
     return Posterior(p_known, p_none, group, group @ GROUP_TO_SYSTEM)
 
 
+def likeliest(posterior: Posterior, of_group: NDArray[np.int64], group: int) -> int | None:
+    """Place of the likeliest hypothesis whose main phase has a group; None where "none of these" is likelier than all
+    of them together.
+
+    Args:
+        posterior: the beliefs.
+        of_group: (k,) index of the group of each hypothesis with phases.
+        group: index of the group.
+    """
+    own = of_group == group
+    if not own.any() or posterior.none[group] > posterior.known[own].sum():
+        return None
+    return int(np.argmax(np.where(own, posterior.known, -1.0)))
+
+
 def tempered(posterior: Posterior, calibration: Calibration, share: float) -> Posterior:
     """A belief of which only a share is left, as something is wrong with the pattern; the rest goes to "none of these",
     spread over the groups as minerals are.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -246,16 +247,16 @@ class Identifier:
             )
         return min(wanted or MOST_PHASES, lines)
 
+    def without(self, rows: NDArray[np.int64]) -> Identifier:
+        """The same, but for phases that are taken out of the library."""
+        out = copy.copy(self)
+        out.shelf = None if self.shelf is None else self.shelf.without(rows)
+        return out
+
     def gathered(
         self, asked: Asked, prediction: Prediction | None, deadline: Deadline | None = None
-    ) -> tuple[list[Candidate], Known]:
-        """The hypotheses of a pattern, and what is known of each, before they are weighed."""
-        return self._gathered(asked, prediction, deadline)[1:]
-
-    def _gathered(
-        self, asked: Asked, prediction: Prediction | None, deadline: Deadline | None
     ) -> tuple[Asked, list[Candidate], Known]:
-        """The same, and the pattern once the instrument is known."""
+        """A pattern once the instrument is known, its hypotheses, and what is known of each before they are weighed."""
         asked, found = self.candidates(asked, deadline)
         opinion = None if prediction is None else network_opinion(prediction)
         if self.shelf is None:
@@ -271,7 +272,7 @@ class Identifier:
 
     def _answer(self, asked: Asked, prediction: Prediction | None) -> Answer:
         deadline = Deadline(self.search.time_limit_s)
-        asked, found, known = self._gathered(asked, prediction, deadline)
+        asked, found, known = self.gathered(asked, prediction, deadline)
         remarks = list(self._remarks)
         if self.shelf is not None and asked.sight.lines and not found:
             first, last = asked.measured.levels[-1].first, asked.measured.last_deg

@@ -23,15 +23,15 @@ from powderlens.identification.answer import (
     UnexplainedPeak,
     named_cell,
 )
-from powderlens.identification.candidates import Candidate
+from powderlens.identification.candidates import Candidate, groups
 from powderlens.identification.checks import LEAST_HEIGHT, Sight
-from powderlens.identification.hypotheses import LOWER, MIRROR_OF, Posterior
+from powderlens.identification.hypotheses import LOWER, MIRROR_OF, Posterior, likeliest
 from powderlens.identification.instrument import microabsorption
 from powderlens.library.shelf import Shelf
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.peaks import find_lines
 from powderlens.pattern.prepare import Prepared
-from powderlens.refine.candidates import Fit, Measured, PhaseFit
+from powderlens.refine.candidates import Fit, Measured, PhaseFit, smooth_of, smoothed
 from powderlens.symmetry.extinction import extinction_class
 from powderlens.symmetry.groups import SYSTEMS, symbol
 
@@ -100,7 +100,9 @@ def write_answer(
     assert pattern.wavelength_A is not None
     group = list(_ranked(posterior.group))
     first = group[0][0]
-    best = _best(found, posterior, shelf, first)
+    # Of the first group, so that the cell cannot contradict it.
+    at = likeliest(posterior, groups(shelf, found), first) if shelf is not None and found else None
+    best = None if at is None else found[at]
     phases: list[KnownPhase] = []
     cell: RefinedCell | None = None
     explained = rwp = curve = None
@@ -147,18 +149,6 @@ def write_answer(
         calibration=calibration,
         curve=curve,
     )
-
-
-def _best(found: Sequence[Candidate], posterior: Posterior, shelf: Shelf | None, group: int) -> Candidate | None:
-    """The likeliest hypothesis with phases whose main phase has the first group, so that the cell cannot contradict it;
-    None where "none of these" is likelier than all of them together.
-    """
-    if shelf is None or not found:
-        return None
-    own = np.array([LOWER[int(shelf.space_group[one.rows[0]]) - 1] == group for one in found])
-    if not own.any() or posterior.none[group] > posterior.known[own].sum():
-        return None
-    return found[int(np.argmax(np.where(own, posterior.known, -1.0)))]
 
 
 def _groups(ranked: Sequence[tuple[int, float]]) -> list[Group]:
@@ -310,8 +300,6 @@ def _curve(measured: Measured, fitted: Fit) -> Curve:
 
 def _unexplained(measured: Measured, fitted: Fit) -> list[UnexplainedPeak]:
     """Lines of what is measured beyond what is calculated, where less than a third of them is."""
-    from powderlens.refine.candidates import smooth_of, smoothed
-
     profile, noise = smoothed(measured)
     lines = find_lines(measured.two_theta_deg, profile, np.maximum(LEAST_HEIGHT * noise, UNEXPLAINED_SHARE))
     drawn = smooth_of(measured, fitted.calculated)

@@ -13,7 +13,7 @@ from powderlens.crystal.common import common_minerals
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.same_cell import same_lattice
 from powderlens.crystal.structure import Structure
-from powderlens.evaluate.trials.of_phases import nothing_shows
+from powderlens.evaluate.trials.of_phases import nothing_shows, of_one
 from powderlens.evaluate.trials.pool import NEAR_ANGLE_DEG, NEAR_LENGTH, Pool, reduced_of
 from powderlens.evaluate.trials.setup import Setup, over_the_grid, with_radiation
 from powderlens.evaluate.trials.specimen import Specimen, prepared_phase
@@ -69,17 +69,10 @@ def radiations(setup: Setup, number: int, records: NDArray[np.void]) -> Trial:
         space_group=structure.space_group,
         origin=structure.source,
     )
-    (curve,) = setup.curves([specimen], records, number)
-    if not curve.any():
+    trial = of_one(setup, number, records, specimen, told=radiation, setting=setting)
+    if trial is None:
         raise nothing_shows(setup, number)
-    return Trial(
-        kind=setup.kind,
-        seed=setup.seed,
-        number=number,
-        pattern=setup.pattern(setup.measured(curve, records, number), records, number, radiation),
-        phases=(specimen.truth(records[0], weight_fraction=1.0, intensity_share=1.0),),
-        setting=setting,
-    )
+    return trial
 
 
 @cache

@@ -16,6 +16,7 @@ from powderlens.diffraction.render import render
 from powderlens.evaluate.trials.setup import ATTEMPTS, CHOICES, MAX_PHASES, Floats, Setup
 from powderlens.evaluate.trials.specimen import Specimen
 from powderlens.evaluate.trials.trial import Trial
+from powderlens.pattern.wavelength import Radiation
 from powderlens.symmetry.groups import either_hand
 
 LEAST_WEIGHT = 0.05
@@ -111,6 +112,38 @@ def on_one_instrument(records: Records) -> None:
     for name in records.dtype.names or ():
         if name not in OWN:
             records[name] = records[name][0]
+
+
+def of_one(
+    setup: Setup,
+    number: int,
+    records: Records,
+    specimen: Specimen,
+    *,
+    told: float | Radiation | None = None,
+    setting: str = "",
+) -> Trial | None:
+    """A pattern of one specimen; None where no line of it lies in the measured range.
+
+    Args:
+        setup: of the trials.
+        number: of this one.
+        records: its conditions.
+        specimen: what is drawn.
+        told: the wavelength that is stated, see `Setup.pattern`.
+        setting: what was varied on purpose.
+    """
+    (curve,) = setup.curves([specimen], records, number)
+    if not curve.any():
+        return None
+    return Trial(
+        kind=setup.kind,
+        seed=setup.seed,
+        number=number,
+        pattern=setup.pattern(setup.measured(curve, records, number), records, number, told),
+        phases=(specimen.truth(records[0], weight_fraction=1.0, intensity_share=1.0),),
+        setting=setting,
+    )
 
 
 def nothing_shows(setup: Setup, number: int) -> InputError:

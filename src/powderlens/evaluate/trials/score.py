@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,12 +83,35 @@ class Verdict:
         return self.probability > SURE
 
 
+class StructureTypes:
+    """Structure types of phases by their rows; each is found once.
+
+    Args:
+        structure_of: the crystal of a row.
+    """
+
+    def __init__(self, structure_of: Callable[[int], Structure]) -> None:
+        self._structure_of = structure_of
+        self._known: dict[int, str] = {}
+
+    def same(self, row: int, true: TruePhase) -> bool:
+        """Whether the phase of a row is a true one, or has its structure type."""
+        if row == true.row:
+            return True
+        return self._of(row) == (_type_of(true.structure) if true.row < 0 else self._of(true.row))
+
+    def _of(self, row: int) -> str:
+        if row not in self._known:
+            self._known[row] = _type_of(self._structure_of(row))
+        return self._known[row]
+
+
 class Judge:
     """Scores answers that name rows of one library."""
 
     def __init__(self, library: PhaseLibrary) -> None:
         self.library = library
-        self._types: dict[int, str] = {}
+        self._types = StructureTypes(library.structure)
 
     def score(self, answer: Answer, trial: Trial) -> Verdict:
         """Hold an answer against the truth."""
@@ -142,18 +165,10 @@ class Judge:
             reduced = (*(length * stretched for length in entry[:3]), *entry[3:])
         if not _same(reduced, true):
             return False
-        return row == true.row or self._type(row) == self._true_type(true)
+        return self._types.same(row, true)
 
     def _is_trace(self, phase: Mapping[str, Any], trial: Trial) -> bool:
         return bool(trial.impurity) and self.library.name(int(phase["row"])).casefold() == trial.impurity.casefold()
-
-    def _true_type(self, true: TruePhase) -> str:
-        return _type_of(true.structure) if true.row < 0 else self._type(true.row)
-
-    def _type(self, row: int) -> str:
-        if row not in self._types:
-            self._types[row] = _type_of(self.library.structure(row))
-        return self._types[row]
 
 
 def summary(verdicts: Iterable[Verdict]) -> dict[str, dict[str, float]]:

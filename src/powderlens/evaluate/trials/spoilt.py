@@ -14,7 +14,7 @@ from powderlens.diffraction.background import humps
 from powderlens.diffraction.conditions import Record
 from powderlens.diffraction.reflections import lorentz_polarisation
 from powderlens.diffraction.render_numpy import SINE_LIMIT
-from powderlens.evaluate.trials.of_phases import nothing_shows
+from powderlens.evaluate.trials.of_phases import nothing_shows, of_one
 from powderlens.evaluate.trials.setup import Floats, Setup, over_the_grid, with_radiation
 from powderlens.evaluate.trials.specimen import Specimen
 from powderlens.evaluate.trials.trial import Trial
@@ -91,7 +91,7 @@ def one_line(setup: Setup, number: int, records: Records) -> Trial:
         # One of each family is listed, by a rule that does not ask how long it is: orders are multiples as they stand.
         along = (np.cross(hkl, direction) == 0).all(axis=1)
         turned = replace(phase, hkl=hkl[along], strength=phase.strength[along])
-        trial = _of_one(setup, number, records, replace(specimen, phase=turned), setting=" ".join(map(str, direction)))
+        trial = of_one(setup, number, records, replace(specimen, phase=turned), setting=" ".join(map(str, direction)))
         if trial is not None:
             return trial
     raise nothing_shows(setup, number)
@@ -139,7 +139,7 @@ def short_range(setup: Setup, number: int, records: Records) -> Trial:
             continue
         at = firsts[int(u[4] * len(firsts))]
         c["first_deg"], c["last_deg"] = _ends(seen, at, count, grid.start_deg, grid.end_deg)
-        trial = _of_one(setup, number, records, specimen, setting=f"{count} lines")
+        trial = of_one(setup, number, records, specimen, setting=f"{count} lines")
         if trial is not None:
             return trial
         over_the_grid(records)
@@ -211,33 +211,10 @@ def _of_library(
     """The first choice of a phase that shows lines."""
     for u in setup.choices(number):
         specimen = _specimen(setup, setup.pool.pick(u), number, wavelength_ratio)
-        trial = None if specimen is None else _of_one(setup, number, records, specimen, told=told, setting=setting)
+        trial = None if specimen is None else of_one(setup, number, records, specimen, told=told, setting=setting)
         if trial is not None:
             return trial
     raise nothing_shows(setup, number)
-
-
-def _of_one(
-    setup: Setup,
-    number: int,
-    records: Records,
-    specimen: Specimen,
-    *,
-    told: float | None = None,
-    setting: str = "",
-) -> Trial | None:
-    """A pattern of one specimen; None where no line of it lies in the measured range."""
-    (curve,) = setup.curves([specimen], records, number)
-    if not curve.any():
-        return None
-    return Trial(
-        kind=setup.kind,
-        seed=setup.seed,
-        number=number,
-        pattern=setup.pattern(setup.measured(curve, records, number), records, number, told),
-        phases=(specimen.truth(records[0], weight_fraction=1.0, intensity_share=1.0),),
-        setting=setting,
-    )
 
 
 def _of_nothing(setup: Setup, number: int, records: Records, curve: Floats) -> Trial:
