@@ -22,8 +22,8 @@ from powderlens.evaluate.trials.pool import Pool, held_out
 from powderlens.evaluate.trials.score import StructureTypes
 from powderlens.evaluate.trials.trial import Kind, Trial, TruePhase
 from powderlens.identification.candidates import Candidate
-from powderlens.identification.evidence import GROUPS, log_softmax
-from powderlens.identification.hypotheses import LOWER, QUANTITIES, Calibration, Known
+from powderlens.identification.evidence import GROUPS
+from powderlens.identification.hypotheses import LOWER, QUANTITIES, Calibration, Known, corrected, of_groups, shared_out
 from powderlens.identification.identify import Identifier
 from powderlens.library.shelf import Shelf
 from powderlens.library.store import PhaseLibrary
@@ -137,23 +137,11 @@ class Problem:
         """(n, k) of hypotheses, (n, 230) of none and (n, 230) of groups for a vector of weights, as in `weigh`."""
         size = len(QUANTITIES)
         network, alone, prior, unknown, doubt = p[size:]
-        opinion = log_softmax(np.maximum(self.network + prior * self.correction, -60.0))
-        folded = np.full_like(opinion, -np.inf)
-        for g in range(GROUPS):
-            folded[:, LOWER[g]] = np.logaddexp(folded[:, LOWER[g]], opinion[:, g])
-        finite = np.isfinite(folded)
-        safe = np.where(finite, folded, -80.0)
-        none = log_softmax(np.where(finite, alone * safe, -np.inf))
-        known = self.quantities @ p[:size] + network * np.take_along_axis(safe, self.group, axis=1)
-        everything = np.concatenate([np.where(self.there, known, -np.inf), unknown + none], axis=1)
-        share = np.exp(log_softmax(everything))
-        weight = 1 / (1 + np.exp(-doubt))
-        k = self.group.shape[1]
-        p_known, p_none = (1 - weight) * share[:, :k], (1 - weight) * share[:, k:] + weight * np.exp(none)
-        group = p_none.copy()
-        for i in range(len(group)):
-            np.add.at(group[i], self.group[i], p_known[i])
-        return p_known, p_none, group
+        folded, none = of_groups(corrected(self.network, prior, self.correction), alone)
+        known = self.quantities @ p[:size] + network * np.take_along_axis(folded, self.group, axis=1)
+        return shared_out(
+            np.where(self.there, known, -np.inf), self.group, none, unknown, float(1 / (1 + np.exp(-doubt)))
+        )
 
     def loss(self, p: Floats, rest: Floats) -> float:
         """Mean of -ln P(true group) and -ln P(right hypotheses), and the ridge."""

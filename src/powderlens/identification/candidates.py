@@ -13,7 +13,7 @@ from powderlens.core.errors import InputError
 from powderlens.diffraction.phase import Phase
 from powderlens.identification.deadline import Deadline
 from powderlens.identification.hypotheses import LOWER, QUANTITIES, SHIFT_SD_DEG
-from powderlens.library.retrieve import CALCULATED_SD, MEASURED_SD, NOT_MEASURED, PER_LINE, Axis, against, on_axis
+from powderlens.library.retrieve import Axis, against, on_axis, surprise
 from powderlens.library.shelf import Shelf
 from powderlens.refine.candidates import Fit, Measured, fit, textured
 
@@ -76,9 +76,9 @@ class Tried(NamedTuple):
 def worth_of(fitted: Fit, calculated: bool) -> float:
     """The agreement of a phase alone, less what speaks against it beforehand."""
     one = fitted.phases[0]
-    mean, shape = against(np.array([one.mean_strain, one.shape_strain]), np.full(2, calculated))
-    twice = NOT_MEASURED if calculated else 0.0
-    return float(fitted.agreement - mean - shape + twice - PER_LINE * np.log(max(one.lines, 1)))
+    kind = np.full(2, calculated)
+    surprises = surprise(np.array([one.mean_strain, one.shape_strain]), kind).sum()
+    return float(fitted.agreement - against(surprises, np.array(one.lines), kind[0]))
 
 
 def axis_of(measured: Measured) -> Axis:
@@ -154,15 +154,14 @@ def quantities(library: Shelf, measured: Measured, candidates: Sequence[Candidat
         fitted = one.fit
         agreement = min(fitted.agreement / measured.ceiling, BEST)
         calculated = ~library.measured[list(one.rows)]
-        sd = np.where(calculated, CALCULATED_SD, MEASURED_SD)
         mean = np.array([p.mean_strain for p in fitted.phases])
         shape = np.array([p.shape_strain for p in fitted.phases])
         share = np.array([p.intensity for p in fitted.phases])
         out[i] = (
             agreement,
             np.log(1 - agreement**2),
-            np.log1p((mean / sd) ** 2).sum(),
-            np.log1p((shape / sd) ** 2).sum(),
+            surprise(mean, calculated).sum(),
+            surprise(shape, calculated).sum(),
             np.log1p((fitted.shift_deg / SHIFT_SD_DEG) ** 2),
             float((share * np.array([p.missing for p in fitted.phases])).sum()),
             np.log([p.lines for p in fitted.phases]).sum(),

@@ -142,26 +142,67 @@ class Posterior:
 
 def weigh(evidence: Known, calibration: Calibration) -> Posterior:
     """The belief in every hypothesis."""
-    opinion = np.full(GROUPS, -np.log(GROUPS))
+    network, exponent = np.full(GROUPS, -np.log(GROUPS)), 0.0
     if evidence.network is not None:
-        opinion = log_softmax(
-            np.maximum(evidence.network + calibration.prior * np.array(calibration.correction), -60.0)
-        )
-    folded = np.full(GROUPS, -np.inf)
-    np.logaddexp.at(folded, LOWER, opinion)
-    none = log_softmax(np.where(np.isfinite(folded), calibration.alone * folded, -np.inf))
+        network = corrected(evidence.network, calibration.prior, np.array(calibration.correction))
+        exponent = calibration.network
+    folded, none = of_groups(network[None], calibration.alone)
     if not len(evidence.group):
-        group = np.exp(none)
+        group = np.exp(none[0])
         return Posterior(np.zeros(0), group, group, group @ GROUP_TO_SYSTEM)
-    exponent = calibration.network if evidence.network is not None else 0.0
-    known = evidence.quantities @ calibration.vector() + exponent * folded[evidence.group]
-    everything = np.concatenate([known, calibration.unknown + none])
-    share = np.exp(log_softmax(everything))
-    doubt = calibration.doubt
-    p_known, p_none = (1 - doubt) * share[: len(known)], (1 - doubt) * share[len(known) :] + doubt * np.exp(none)
-    group = p_none.copy()
-    np.add.at(group, evidence.group, p_known)
-    return Posterior(p_known, p_none, group, group @ GROUP_TO_SYSTEM)
+    known = evidence.quantities @ calibration.vector() + exponent * folded[0, evidence.group]
+    found, nothing, group = (
+        part[0] for part in shared_out(known[None], evidence.group[None], none, calibration.unknown, calibration.doubt)
+    )
+    return Posterior(found, nothing, group, group @ GROUP_TO_SYSTEM)
+
+
+def corrected(network: Floats, prior: float, correction: Floats) -> Floats:
+    """(..., 230) a network's log-probabilities of the groups, its training prior exchanged for that of minerals.
+
+    Args:
+        network: (..., 230) as it gives them; -inf for groups that it was not taught.
+        prior: exponent of the correction.
+        correction: (230,) see `Calibration`.
+    """
+    return log_softmax(np.maximum(network + prior * correction, -60.0))
+
+
+def of_groups(opinion: Floats, alone: float) -> tuple[Floats, Floats]:
+    """An opinion in which mirror images are one group, -inf for the higher of a pair; and the log-probability of each
+    group for a phase that is not known; (n, 230) both.
+
+    Args:
+        opinion: (n, 230) log-probabilities.
+        alone: its exponent where no phase is known.
+    """
+    folded = np.full_like(opinion, -np.inf)
+    for group, lower in enumerate(LOWER.tolist()):
+        folded[:, lower] = np.logaddexp(folded[:, lower], opinion[:, group])
+    return folded, log_softmax(np.where(np.isfinite(folded), alone * folded, -np.inf))
+
+
+def shared_out(
+    known: Floats, group: NDArray[np.int64], none: Floats, unknown: float, doubt: float
+) -> tuple[Floats, Floats, Floats]:
+    """Probabilities of n patterns' hypotheses.
+
+    Args:
+        known: (n, k) log-weights of hypotheses with phases; -inf where there is none.
+        group: (n, k) index of the group of each.
+        none: (n, 230) log-probabilities of the groups of a phase that is not known.
+        unknown: log-weight of "none of these".
+        doubt: weight of the answer without any phase.
+
+    Returns:
+        (n, k) of hypotheses, (n, 230) of none, by group, and (n, 230) of groups.
+    """
+    share = np.exp(log_softmax(np.concatenate([known, unknown + none], axis=1)))
+    k = known.shape[1]
+    p_known, p_none = (1 - doubt) * share[:, :k], (1 - doubt) * share[:, k:] + doubt * np.exp(none)
+    p_group = p_none.copy()
+    np.add.at(p_group, (np.arange(len(known))[:, None], group), p_known)
+    return p_known, p_none, p_group
 
 
 def likeliest(posterior: Posterior, of_group: NDArray[np.int64], group: int) -> int | None:

@@ -163,23 +163,35 @@ class Retrieval:
             axis.spread,
         )
         size = np.diff(library.key_start.astype(np.int64))[rows]
-        worth = closer - PER_LINE * np.log(np.maximum(size, 1)) - against(np.exp(STEP * moved) - 1, kind == 1)
+        worth = closer - against(surprise(np.exp(STEP * moved) - 1, kind == 1), size, kind == 1)
         order = np.argsort(-worth, kind="stable")
         order = order[closer[order] > 0][:keep]
         return Retrieved(rows[order], closer[order], np.exp(STEP * moved[order]), worth[order])
 
     def _penalty(self, every: int) -> NDArray[np.float32]:
-        """(2, scales) of measured and calculated phases at every scale, see `first_look`."""
-        scale = np.exp(STEP * (every * np.arange((2 * self.reach) // every + 17) - self.reach)) - 1
-        return np.stack([against(scale, np.full(len(scale), kind)) for kind in (False, True)]).astype(np.float32)
+        """(2, scales) of measured and calculated phases at every scale, see `first_look`, which takes off for lines."""
+        strain = np.exp(STEP * (every * np.arange((2 * self.reach) // every + 17) - self.reach)) - 1
+        kinds = [np.full(len(strain), kind) for kind in (False, True)]
+        one_line = np.ones(len(strain), np.int64)
+        return np.stack([against(surprise(strain, kind), one_line, kind) for kind in kinds]).astype(np.float32)
 
 
-def against(strain: Floats, calculated: NDArray[np.bool_]) -> Floats:
-    """What speaks against a phase before its lines are looked at, in units of the cosine: a cell that must be strained
-    more than such crystals are, and that it was not measured.
+def surprise(strain: Floats, calculated: NDArray[np.bool_]) -> Floats:
+    """ln(1 + (strain / sd)^2): how unlikely a strain is of a measured or a calculated crystal."""
+    return np.asarray(np.log1p((strain / np.where(calculated, CALCULATED_SD, MEASURED_SD)) ** 2))
+
+
+def against(surprises: Floats, lines: NDArray[np.int64], calculated: NDArray[np.bool_]) -> Floats:
+    """What speaks against a phase beforehand, in units of the cosine: a cell that must be strained more than such
+    crystals are, many lines, and that it was not measured.
+
+    Args:
+        surprises: of its strains, their sum.
+        lines: how many it has.
+        calculated: whether it is a calculated crystal.
     """
-    sd = np.where(calculated, CALCULATED_SD, MEASURED_SD)
-    return np.asarray(PER_STRAIN * np.log1p((strain / sd) ** 2) + np.where(calculated, NOT_MEASURED, 0.0))
+    fits_anything = PER_LINE * np.log(np.maximum(lines, 1))
+    return np.asarray(PER_STRAIN * surprises + fits_anything + np.where(calculated, NOT_MEASURED, 0.0))
 
 
 def _best(score: NDArray[np.floating], count: int) -> NDArray[np.int64]:
