@@ -7,8 +7,11 @@ goes with tan theta (degrees); then for each phase the ln of its scale and its s
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 SHARED = 4
 """Parameters that all phases share."""
@@ -22,6 +25,37 @@ TO_FWHM = 2.3548200450309493
 DEG = 180.0 / np.pi
 REFLECTION, TRANSMISSION, CAPILLARY = 0, 1, 2
 """How the beam meets the specimen, see `lever`."""
+
+
+class Lines(NamedTuple):
+    """What is drawn: the families of all phases, how their cells move, and the radiation.
+
+    Attributes:
+        hkl: (m, 3) float64.
+        strength: (m,) multiplicity times |F|^2.
+        owner: (m,) the phase of each.
+        reciprocal: (phases, 3, 3) of the entries' cells.
+        basis: (phases, 6, 3, 3) invariant strains, of which
+        strains: (phases,) so many count.
+        offset: (phases,) place of each phase's scale among the parameters; its strains follow.
+        wavelength: (lines of the radiation,) A, with
+        share: of each.
+        geometry: see `lever`.
+        polarised: strength of the beam in the plane of diffraction over that across it: 1 from a tube, cos^2 of a
+            monochromator's 2theta.
+    """
+
+    hkl: NDArray[np.float64]
+    strength: NDArray[np.float64]
+    owner: NDArray[np.int64]
+    reciprocal: NDArray[np.float64]
+    basis: NDArray[np.float64]
+    strains: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    wavelength: NDArray[np.float64]
+    share: NDArray[np.float64]
+    geometry: int
+    polarised: float
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
@@ -71,49 +105,20 @@ def deformed(reciprocal, basis, amounts):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
-def draw(  # type: ignore[no-untyped-def]
-    par,
-    first,
-    step,
-    hkl,
-    strength,
-    owner,
-    reciprocal,
-    basis,
-    strains,
-    offset,
-    wavelength,
-    share,
-    geometry,
-    polarised,
-    blur,
-    sharp,
-    y,
-    slope,
-):
+def draw(par, first, step, lines, blur, sharp, y, slope):  # type: ignore[no-untyped-def]
     """Profile and its derivatives.
 
     Args:
         par: (p,) parameters.
         first: of the grid of y, degrees, with
         step: its spacing.
-        hkl: (m, 3) float64.
-        strength: (m,) multiplicity times |F|^2.
-        owner: (m,) the phase of each.
-        reciprocal: (phases, 3, 3) of the entries' cells.
-        basis: (phases, 6, 3, 3) invariant strains, of which
-        strains: (phases,) so many count.
-        offset: (phases,) place of each phase's scale; its strains follow.
-        wavelength: (lines of the radiation,) A, with
-        share: of each.
-        geometry: see `lever`.
-        polarised: strength of the beam in the plane of diffraction over that across it: 1 from a tube, cos^2 of a
-            monochromator's 2theta.
+        lines: `Lines`.
         blur: standard deviation that is added to every line, degrees.
         sharp: draw pseudo-Voigts and their derivatives by width; else Gaussians of `blur` and the width.
         y: (n,) is filled.
         slope: (p, n) is filled.
     """
+    hkl, strength, owner, reciprocal, basis, strains, offset, wavelength, share, geometry, polarised = lines
     n, phases = len(y), len(strains)
     y[:] = 0.0
     slope[:, :] = 0.0
@@ -242,9 +247,34 @@ def cost_of(root, y, used, floor, par, centre, ridge, load):  # type: ignore[no-
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")
+def _root_slopes(slope, rows, y, used, floor, out):  # type: ignore[no-untyped-def]
+    """Derivatives of sqrt(y + floor) by the parameters of some rows, (m, n) into `out`; 0 where not measured."""
+    n = len(y)
+    half = np.empty(n)
+    for k in range(n):
+        half[k] = 0.5 / np.sqrt(y[k] + floor) if used[k] else 0.0
+    for i in range(len(rows)):
+        for k in range(n):
+            out[i, k] = slope[rows[i], k] * half[k]
+
+
+@njit(cache=True, fastmath=True, error_model="numpy")
+def _normal_matrix(slopes, rows, ridge, load, out):  # type: ignore[no-untyped-def]
+    """Lower half of the normal matrix of (m, n) derivatives, and the priors, (m, m) into `out`."""
+    m, n = slopes.shape
+    for i in range(m):
+        for j in range(i + 1):
+            total = 0.0
+            for k in range(n):
+                total += slopes[i, k] * slopes[j, k]
+            out[i, j] = load * total
+        out[i, i] += ridge[rows[i]]
+
+
+@njit(cache=True, fastmath=True, error_model="numpy")
 def refine(  # type: ignore[no-untyped-def]
-    par, free, centre, ridge, root, used, floor, load, first, step, hkl, strength, owner, reciprocal, basis, strains,
-    offset, wavelength, share, geometry, polarised, blur, sharp, rounds, tolerance, y, slope, normal,
+    par, free, centre, ridge, root, used, floor, load, first, step, lines, blur, sharp, rounds, tolerance, y, slope,
+    normal,
 ):  # fmt: skip
     """Damped Gauss-Newton (Levenberg-Marquardt) on sqrt(y + floor); `par` is moved, y and slope end at its place.
 
@@ -259,17 +289,7 @@ def refine(  # type: ignore[no-untyped-def]
         load: weight of the squares against the priors.
         first: this and what follows as in `draw`.
         step: degrees.
-        hkl: (m, 3).
-        strength: (m,).
-        owner: (m,).
-        reciprocal: (phases, 3, 3).
-        basis: (phases, 6, 3, 3).
-        strains: (phases,).
-        offset: (phases,).
-        wavelength: A.
-        share: of each line.
-        geometry: see `lever`.
-        polarised: see `draw`.
+        lines: `Lines`.
         blur: degrees.
         sharp: see there.
         rounds: most steps.
@@ -277,63 +297,28 @@ def refine(  # type: ignore[no-untyped-def]
         y: (n,).
         slope: (p, n).
         normal: (p, p) is filled with the normal matrix at the end, priors included.
-
-    Returns:
-        The cost at the end.
     """
     p, n = len(par), len(root)
-    draw(
-        par,
-        first,
-        step,
-        hkl,
-        strength,
-        owner,
-        reciprocal,
-        basis,
-        strains,
-        offset,
-        wavelength,
-        share,
-        geometry,
-        polarised,
-        blur,
-        sharp,
-        y,
-        slope,
-    )
+    rows = np.flatnonzero(free)
+    m = len(rows)
+    draw(par, first, step, lines, blur, sharp, y, slope)
     cost = cost_of(root, y, used, floor, par, centre, ridge, load)
     damping = 1e-3
-    a, b, trial = np.zeros((p, p)), np.zeros(p), np.empty(p)
-    rows = np.empty(p, np.int64)
-    m = 0
-    for i in range(p):
-        if free[i]:
-            rows[m] = i
-            m += 1
-    work, right = np.empty((m, m)), np.empty(m)
+    a, work, slopes = np.zeros((m, m)), np.empty((m, m)), np.empty((m, n))
+    b, right, trial = np.zeros(m), np.empty(m), np.empty(p)
     y2, slope2 = np.empty_like(y), np.empty_like(slope)
     edge = np.sqrt(floor)
-    scaled, residual = np.empty((m, n)), np.empty(n)
+    residual = np.empty(n)
     for _ in range(rounds):
         for k in range(n):
-            residual[k] = 0.0
-            if used[k]:
-                residual[k] = root[k] - (np.sqrt(y[k] + floor) - edge)
-        for i in range(m):
-            for k in range(n):
-                scaled[i, k] = 0.5 * slope[rows[i], k] / np.sqrt(y[k] + floor) if used[k] else 0.0
+            residual[k] = root[k] - (np.sqrt(y[k] + floor) - edge) if used[k] else 0.0
+        _root_slopes(slope, rows, y, used, floor, slopes)
+        _normal_matrix(slopes, rows, ridge, load, a)
         for i in range(m):
             total = 0.0
             for k in range(n):
-                total += scaled[i, k] * residual[k]
+                total += slopes[i, k] * residual[k]
             b[i] = load * total - ridge[rows[i]] * (par[rows[i]] - centre[rows[i]])
-            for j in range(i + 1):
-                total = 0.0
-                for k in range(n):
-                    total += scaled[i, k] * scaled[j, k]
-                a[i, j] = load * total
-            a[i, i] += ridge[rows[i]]
         better = False
         gain = 0.0
         for _ in range(5):
@@ -351,26 +336,7 @@ def refine(  # type: ignore[no-untyped-def]
             # Widths stay between 0.01 and 2 degrees, scales and shifts finite.
             trial[2] = min(max(trial[2], -4.6), 0.7)
             trial[3] = min(max(trial[3], -6.0), 0.7)
-            draw(
-                trial,
-                first,
-                step,
-                hkl,
-                strength,
-                owner,
-                reciprocal,
-                basis,
-                strains,
-                offset,
-                wavelength,
-                share,
-                geometry,
-                polarised,
-                blur,
-                sharp,
-                y2,
-                slope2,
-            )
+            draw(trial, first, step, lines, blur, sharp, y2, slope2)
             new = cost_of(root, y2, used, floor, trial, centre, ridge, load)
             if new < cost:
                 gain = (cost - new) / cost
@@ -384,21 +350,11 @@ def refine(  # type: ignore[no-untyped-def]
             damping *= 8.0
         if not better or gain < tolerance:
             break
+    _root_slopes(slope, rows, y, used, floor, slopes)
+    _normal_matrix(slopes, rows, ridge, load, a)
+    normal[:, :] = 0.0
     for i in range(p):
-        for j in range(p):
-            normal[i, j] = 0.0
         normal[i, i] = max(ridge[i], 1e-12)
     for i in range(m):
-        for k in range(n):
-            scaled[i, k] = 0.5 * slope[rows[i], k] / np.sqrt(y[k] + floor) if used[k] else 0.0
-    for i in range(m):
         for j in range(i + 1):
-            total = 0.0
-            for k in range(n):
-                total += scaled[i, k] * scaled[j, k]
-            total *= load
-            if i == j:
-                total += ridge[rows[i]]
-            normal[rows[i], rows[j]] = total
-            normal[rows[j], rows[i]] = total
-    return cost
+            normal[rows[i], rows[j]] = normal[rows[j], rows[i]] = a[i, j]

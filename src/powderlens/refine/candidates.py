@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +28,7 @@ from powderlens.refine.candidate_kernel import (
     SHARED,
     STRAINS,
     TRANSMISSION,
+    Lines,
     draw,
     lever,
     refine,
@@ -530,9 +530,9 @@ def fit(
         if number == 0:
             _set_scales(par, offset, known if start is not None else 0, level, lines, y, slope)
         rounds, tolerance = ((8, 3e-3), (6, 3e-3), (10, 1e-3))[min(number, 2)]
-        refine(  # type: ignore[call-arg]
+        refine(
             par, free, centre, ridge, level.root, level.used, level.floor, load, level.first, level.step,
-            *lines, level.blur, last, rounds, tolerance, y, slope, normal,
+            lines, level.blur, last, rounds, tolerance, y, slope, normal,
         )  # fmt: skip
     return _result(measured, ready, par, np.array(offset), lines, normal, depth)
 
@@ -570,7 +570,7 @@ def drawn_with(
     level = measured.levels[-1]
     y, slope = np.zeros(len(level.root)), np.zeros((len(fitted.parameters), len(level.root)))
     lines = _lines_of(ready, offset, drawn)
-    draw(fitted.parameters, level.first, level.step, *lines, 0.0, True, y, slope)  # type: ignore[call-arg]
+    draw(fitted.parameters, level.first, level.step, lines, 0.0, True, y, slope)
     return y
 
 
@@ -597,7 +597,7 @@ def textured(measured: Measured, phase: Phase, found: Fit) -> tuple[Phase, Fit, 
             other = replace(phase, strength=phase.strength * factor)
             lines = _lines_of([_prepare(measured, other)], np.array([SHARED]), measured)
             y, slope = np.zeros(len(level.root)), np.zeros((len(found.parameters), len(level.root)))
-            draw(found.parameters, level.first, level.step, *lines, 0.0, True, y, slope)  # type: ignore[call-arg]
+            draw(found.parameters, level.first, level.step, lines, 0.0, True, y, slope)
             y *= found.calculated.sum() / max(float(y.sum()), 1e-12)
             root = (np.sqrt(y + level.floor) - np.sqrt(level.floor))[level.used]
             agreement = float(root @ level.root[level.used]) / max(norm * float(np.sqrt((root**2).sum())), 1e-12)
@@ -621,12 +621,12 @@ def _distinct_axes(rotations: NDArray[np.int64]) -> list[tuple[int, int, int]]:
     return out
 
 
-def _lines_of(ready: Sequence[_Prepared], offset: NDArray[np.int64], measured: Measured) -> tuple[Any, ...]:
+def _lines_of(ready: Sequence[_Prepared], offset: NDArray[np.int64], measured: Measured) -> Lines:
     """What the kernels read of the phases and of the radiation."""
     basis = np.zeros((len(ready), STRAINS, 3, 3))
     for p, one in enumerate(ready):
         basis[p, : len(one.basis)] = one.basis
-    return (
+    return Lines(
         np.concatenate([one.hkl for one in ready]),
         np.concatenate([one.strength for one in ready]),
         np.repeat(np.arange(len(ready)), [len(one.hkl) for one in ready]),
@@ -642,12 +642,12 @@ def _lines_of(ready: Sequence[_Prepared], offset: NDArray[np.int64], measured: M
 
 
 def _set_scales(
-    par: Floats, offset: list[int], known: int, level: Level, lines: tuple[Any, ...], y: Floats, slope: Floats
+    par: Floats, offset: list[int], known: int, level: Level, lines: Lines, y: Floats, slope: Floats
 ) -> None:
     """Scales at which the areas of calculated and measured profile agree, for phases that have none yet."""
     for o in offset[known:]:
         par[o] = 0.0
-    draw(par, level.first, level.step, *lines, level.blur, False, y, slope)  # type: ignore[call-arg]
+    draw(par, level.first, level.step, lines, level.blur, False, y, slope)
     measured = np.where(level.used, (level.root + np.sqrt(level.floor)) ** 2 - level.floor, 0.0)
     for o in offset[known:]:
         shape = slope[o]
@@ -661,14 +661,14 @@ def _result(
     ready: list[_Prepared],
     par: Floats,
     offset: NDArray[np.int64],
-    lines: tuple[Any, ...],
+    lines: Lines,
     normal: Floats,
     depth: int,
 ) -> Fit:
     level, sharp = measured.levels[depth - 1], depth == DEPTH
     n = len(level.root)
     y, slope = np.zeros(n), np.zeros((len(par), n))
-    draw(par, level.first, level.step, *lines, level.blur, sharp, y, slope)  # type: ignore[call-arg]
+    draw(par, level.first, level.step, lines, level.blur, sharp, y, slope)
     used = level.used
     root = np.sqrt(y + level.floor) - np.sqrt(level.floor)
     norm = np.sqrt(float((level.root[used] ** 2).sum()) * float((root[used] ** 2).sum()))
@@ -701,7 +701,7 @@ def _result(
         tuple(out),
         float(par[0]),
         float(par[1]),
-        float(par[0] + par[1] * lever(lines[-2], *AT_40_DEG)),
+        float(par[0] + par[1] * lever(lines.geometry, *AT_40_DEG)),
         float(np.exp(par[2])),
         float(np.exp(par[3])),
         agreement,

@@ -13,7 +13,7 @@ from powderlens.crystal.structure import Structure
 from powderlens.diffraction.phase import Phase, phase_of
 from powderlens.diffraction.simulate import simulate
 from powderlens.pattern.pattern import Pattern
-from powderlens.refine.candidate_kernel import CAPILLARY, REFLECTION, TRANSMISSION, draw
+from powderlens.refine.candidate_kernel import CAPILLARY, REFLECTION, TRANSMISSION, Lines, draw
 from powderlens.refine.candidates import GEOMETRIES, FurtherLine, Instrument, Measured, fit
 
 STRAIN = np.array([[0.006, 0.0, 0.0], [0.0, 0.006, 0.0], [0.0, 0.0, -0.009]])
@@ -50,7 +50,7 @@ def test_every_derivative_is_that_of_differences(phases: dict[str, Phase], geome
     par = np.array([0.02, -0.03, np.log(0.15), np.log(0.06), 0.2, 0.003, -0.002, -0.4, 0.001])
     for sharp, blur in ((True, 0.0), (False, 0.3)):
         y, slope = np.zeros(1800), np.zeros((9, 1800))
-        draw(par, 10.0, 0.04, *lines, blur, sharp, y, slope)
+        draw(par, 10.0, 0.04, Lines(*lines), blur, sharp, y, slope)
         for i in range(9):
             if not sharp and i in (2, 3):
                 continue  # widths are not refined on broadened profiles
@@ -59,7 +59,7 @@ def test_every_derivative_is_that_of_differences(phases: dict[str, Phase], geome
                 moved = par.copy()
                 moved[i] += sign * 1e-6
                 end, ignored = np.zeros(1800), np.zeros((9, 1800))
-                draw(moved, 10.0, 0.04, *lines, blur, sharp, end, ignored)
+                draw(moved, 10.0, 0.04, Lines(*lines), blur, sharp, end, ignored)
                 ends.append(end)
             difference = (ends[0] - ends[1]) / 2e-6
             # Strains act through the place of a line; that intensities follow with LP is left out, as it is tiny.
@@ -134,7 +134,7 @@ def test_a_displaced_specimen_moves_lines_as_its_geometry_has_it(
         np.array([1]), np.array([4]), np.array([wavelength]), np.ones(1), number, 1.0,
     )  # fmt: skip
     y, slope = np.zeros(1000), np.zeros((6, 1000))
-    draw(np.array([0.0, 0.15, np.log(0.1), np.log(0.01), 0.0, 0.0]), 60.0, 0.04, *lines, 0.0, True, y, slope)
+    draw(np.array([0.0, 0.15, np.log(0.1), np.log(0.01), 0.0, 0.0]), 60.0, 0.04, Lines(*lines), 0.0, True, y, slope)
     place = (y * (60.0 + 0.04 * np.arange(1000))).sum() / y.sum()
     assert place - 80.0 == pytest.approx(0.15 * moves, abs=1e-3)
     measured = Measured.of(pattern_of(minerals["Halite"]), Instrument(geometry))
