@@ -149,7 +149,7 @@ def minerals() -> dict[str, Structure]:
 
 @pytest.fixture(scope="session")
 def small_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A library of the 25 common minerals that ship with powderlens: made in a second, where the shipped one is large."""
+    """A library of the 25 common minerals that ship with powderlens: made in a second."""
     from dataclasses import replace
 
     from powderlens.crystal.common import common_minerals

@@ -70,13 +70,16 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         powderlens.identifi  # noqa: B018
 
 
-def test_identifying_needs_the_base_dependencies_only(workplace: Path) -> None:
-    out = run_python(BLOCKED_PROGRAM, "identify", "examples/rutile.txt", "--wavelength", "CuKa", "--json")
-    assert json.loads(out)["file"] == "examples/rutile.txt"
+def test_identifying_needs_the_base_dependencies_only(workplace: Path, small_library: Path) -> None:
+    words = ("identify", "examples/rutile.txt", "--wavelength", "CuKa", "--library", str(small_library))
+    out = run_python(BLOCKED_PROGRAM, *words, "--only-library", "--json", "--output", "rutile.cif")
+    assert json.loads(out)["cell"]["source"] == "Rutile"
+    assert "data_Rutile" in (workplace / "rutile.cif").read_text()
 
 
-def test_the_picture_needs_the_base_dependencies_only(workplace: Path) -> None:
-    run_python(BLOCKED_PROGRAM, "identify", "examples/rutile.txt", "--wavelength", "CuKa", "--plot", "out.png")
+def test_the_picture_needs_the_base_dependencies_only(workplace: Path, small_library: Path) -> None:
+    words = ("match", "examples/rutile.txt", "--wavelength", "CuKa", "--library", str(small_library))
+    run_python(BLOCKED_PROGRAM, *words, "--only-library", "--plot", "out.png")
     assert (workplace / "out.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from powderlens.generate.draw import CrystalGenerator
     from powderlens.generate.statistics import shipped_statistics
     from powderlens.identification.answer import Answer
-    from powderlens.identification.identify import Identifier, identify
+    from powderlens.identification.identify import Identifier, Search, identify
+    from powderlens.library.shelf import ElementFilter
     from powderlens.library.store import PhaseLibrary
     from powderlens.models.load_torch import load_torch
     from powderlens.pattern.grid import Grid
@@ -56,6 +57,7 @@ _HOME = {
     "CrystalGenerator": "powderlens.generate.draw",
     "CrystalStream": "powderlens.corpus.stream.from_crystals",
     "CrystalTable": "powderlens.crystals.table",
+    "ElementFilter": "powderlens.library.shelf",
     "Grid": "powderlens.pattern.grid",
     "Identifier": "powderlens.identification.identify",
     "InputError": "powderlens.core.errors",
@@ -69,6 +71,7 @@ _HOME = {
     "Reflections": "powderlens.diffraction.reflections",
     "StoredCorpus": "powderlens.corpus.store.stored",
     "StreamDataset": "powderlens.train.datasets",
+    "Search": "powderlens.identification.identify",
     "Structure": "powderlens.crystal.structure",
     "SyntheticStream": "powderlens.corpus.stream.from_synthetic",
     "build_corpus": "powderlens.corpus.store.build",
@@ -99,6 +102,7 @@ __all__ = [
     "CrystalGenerator",
     "CrystalStream",
     "CrystalTable",
+    "ElementFilter",
     "Grid",
     "Identifier",
     "InputError",
@@ -110,6 +114,7 @@ __all__ = [
     "Radiation",
     "ReflectionTable",
     "Reflections",
+    "Search",
     "StoredCorpus",
     "StreamDataset",
     "Structure",

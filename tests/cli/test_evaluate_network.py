@@ -115,6 +115,26 @@ def test_a_recipe_is_trained_once_and_asked(
     assert json.loads(part.out)["protocol"] == "listed"
 
 
+def test_search_match_needs_no_training(run: Callable[..., Any], corpus: Path, tmp_path: Path) -> None:
+    words = ("evaluate", "search-match", "--on", corpus, "--output", tmp_path, "--no-timing")
+    made = run(*words, "--window", 0.01, "--task", "space_group", "--json")
+    assert made.code == 0, made.err
+    [told] = json.loads(made.out)
+    assert (told["network"], told["protocol"], told["tested"]["patterns"]) == ("search-match", "in-library", 7)
+    assert told["command"] == (
+        "powderlens evaluate search-match --on known --task space_group --window 0.01 --output FOLDER"
+    )
+    shown = run(*words)
+    assert shown.code == 0, shown.err
+    assert "7 of 7" in shown.out
+    assert sorted(path.name for path in tmp_path.glob("*.json")) == [
+        f"search-match-{task}-known-in-library.json" for task in ("crystal_system", "space_group")
+    ]
+    refused = run(*words, "--task", "lattice")
+    assert refused.code == 2
+    assert refused.complaint == "task 'lattice': search-match answers space_group and crystal_system"
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

@@ -16,7 +16,7 @@ import pytest
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
 from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
-from powderlens.train.recipe_file import RECIPES
+from powderlens.train.recipe import RECIPES
 
 Run = Callable[..., Any]
 

@@ -58,6 +58,28 @@ def test_a_bad_file_is_counted_by_its_reason_and_the_rest_goes_on(run: Callable)
     assert pq.read_table("p.parquet")["index"].to_pylist() == [0, 2], "numbers of the others do not depend on it"
 
 
+@pytest.mark.parametrize("bad_at", [0, 1])
+def test_after_a_bad_file_the_others_get_their_files_and_pictures(run: Callable, bad_at: int) -> None:
+    Path("bad.cif").write_text("data_x\n")
+    Path("copper.cif").write_text(COPPER)
+    Path("out").mkdir()
+    files = ["copper.cif", QUARTZ]
+    files.insert(bad_at, "bad.cif")
+    words = ("--protocol", "ideal", "--output", "out", "--plot", "out/{}.svg")
+    done = run("simulate", *files, *words)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.count("\n") == 1
+    assert "bad.cif: " in done.err
+    assert {path.name for path in Path("out").iterdir()} == {"copper.xy", "quartz.xy", "copper.svg", "quartz.svg"}
+    alone = powderlens.draw_patterns(QUARTZ, "ideal", seed=0, first=2).intensity[0]
+    pattern = powderlens.read_pattern("out/quartz.xy")
+    assert pattern.intensity == pytest.approx(alone, rel=1e-5), "the numbers of the others do not depend on it"
+    (listed,) = {
+        json.loads(line)["index"] for line in run("simulate", *files, *words[:2], "--json").out.splitlines()[-1:]
+    }
+    assert listed == 2
+
+
 def test_one_pattern_as_text_can_be_read_back(run: Callable) -> None:
     done = run("simulate", QUARTZ, "--protocol", "lab", "--seed", 3, "--output", "q.xy")
     assert (done.code, done.out, done.err) == (0, "", "")

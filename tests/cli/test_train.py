@@ -19,7 +19,7 @@ from powderlens.corpus.store.stored import stored_schema
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
 from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
-from powderlens.train.recipe_file import RECIPES
+from powderlens.train.recipe import RECIPES
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 QUICK = ("--workers", 0, "--threads", 1)

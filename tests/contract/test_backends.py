@@ -20,7 +20,7 @@ from powderlens.core.random import Purpose
 from powderlens.crystal.read import read_structure
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction import noise
-from powderlens.diffraction.conditions import FIELDS, Conditions, default_record, to_record
+from powderlens.diffraction.conditions import FIELDS, Conditions, to_record
 from powderlens.diffraction.phase import Phase, phase_of
 from powderlens.diffraction.protocol import load_protocol, protocol_names
 from powderlens.diffraction.render import BACKENDS, RenderBackend, render
@@ -504,7 +504,7 @@ def test_what_a_renderer_cannot_draw_is_refused(phases: list[Phase]) -> None:
     with pytest.raises(InputError, match="no phases"):
         TorchRenderer([], GRID)
     renderer = TorchRenderer([replace(phases[0], atoms=None, name="salt"), phases[1]], GRID)
-    records = np.repeat(default_record(), 2)
+    records = np.repeat(to_record(Conditions()), 2)
     number = np.arange(2)
     with pytest.raises(InputError, match="3 rows, 2 records"):
         renderer.batch(np.zeros(3, int), records, 1, number)

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from powderlens.cli.console import command_line, print_json
 from powderlens.cli.evaluate_network import evaluate_network
+from powderlens.cli.evaluate_search_match import search_match
 from powderlens.cli.extras import need
 
 NETWORK = "network"
@@ -31,6 +32,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.command(NETWORK)(evaluate_network)
+app.command()(search_match)
 
 Output = Annotated[Path, typer.Option(help="The record, .json.")]
 

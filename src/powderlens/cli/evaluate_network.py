@@ -67,10 +67,9 @@ def evaluate_network(
     from powderlens.train.engine import train
     from powderlens.train.own import admit
     from powderlens.train.quiet import quiet_lightning
-    from powderlens.train.recipe import load_recipe, with_choices
-    from powderlens.train.recipe_file import RECIPES
+    from powderlens.train.recipe import RECIPES, load_recipe, with_choices
 
-    corpus, part = _corpus_and_part(on)
+    corpus, part = corpus_and_part(on)
     admit(network, loss)
     machine = Machine(workers=workers, cache=cache, threads=threads, accelerator=accelerator.value)
     machine.device()
@@ -124,7 +123,7 @@ def evaluate_network(
         _show(record, no_color=no_color)
 
 
-def _corpus_and_part(on: str) -> tuple[Path, str | None]:
+def corpus_and_part(on: str) -> tuple[Path, str | None]:
     """A folder that is there is taken as it is; else what stands behind the last colon is the part."""
     folder, colon, part = on.rpartition(":")
     if colon and folder and not Path(on).exists():

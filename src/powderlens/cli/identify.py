@@ -255,6 +255,7 @@ def _ways(
     no_color: bool,
 ) -> _Ways:
     """Check what can be checked before anything is loaded."""
+    from powderlens.diffraction.figure import check_format
     from powderlens.identification.save import check_name
     from powderlens.pattern.spans import parse_span
     from powderlens.pattern.wavelength import parse_radiation
@@ -265,13 +266,19 @@ def _ways(
         raise InputError("--axis has no effect without --plot; add one or leave it out")
     if output is not None:
         check_name(output)
+    plots = places(files, plot, "--plot", ".png")
+    for one in plots:
+        if one is not None:
+            check_format(one)
+            if not one.parent.is_dir():
+                raise InputError(f"{one}: no directory {one.parent}; make it first")
     return _Ways(
         radiation=None if wavelength is None else parse_radiation(wavelength),
         keep_deg=None if two_theta is None else parse_span(two_theta, "--range"),
         leave_out_deg=tuple(parse_span(text, "--exclude") for text in exclude or ()),
         as_json=as_json,
         output=output,
-        plots=places(files, plot, "--plot", ".png"),
+        plots=plots,
         axis=(axis or Axis.sqrt).value,
         top=top,
         no_color=no_color,

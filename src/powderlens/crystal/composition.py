@@ -27,7 +27,8 @@ def written_formula(counts: Mapping[str, float]) -> str:
     """A formula with its elements in the order in which people write them: "SiO2", "LaB6", "CaSO4", "Mg1.8Fe0.2SiO4".
 
     Args:
-        counts: atoms of each element in a cell; they are divided by the common factor of those that are whole to 0.02.
+        counts: atoms of each element in a cell; they are divided by the common factor of those that are whole to 0.02,
+            among which all that are not, as those of a shared site, count as one. Traces below 0.005 are left out.
     """
     order = sorted((element for element in counts if counts[element] > 0), key=WRITTEN_ORDER.index)
     values = np.array([counts[element] for element in order], dtype=float)
@@ -35,11 +36,16 @@ def written_formula(counts: Mapping[str, float]) -> str:
     whole = near[(np.abs(values - near) <= 0.02) & (near > 0)].astype(int)
     if len(whole) == len(values):
         values = near
+    elif len(whole):
+        shared = float(values[(np.abs(values - near) > 0.02) | (near == 0)].sum())
+        if abs(shared - round(shared)) <= 0.02 * len(values):
+            whole = np.append(whole, max(round(shared), 1))
     if len(whole):
         values = values / np.gcd.reduce(whole)
     parts = []
     for element, count in zip(order, values, strict=True):
-        parts.append(element + ("" if abs(count - 1) < 0.005 else f"{count:.2f}".rstrip("0").rstrip(".")))
+        if count >= 0.005:
+            parts.append(element + ("" if abs(count - 1) < 0.005 else f"{count:.2f}".rstrip("0").rstrip(".")))
     return "".join(parts)
 
 

@@ -12,13 +12,14 @@ from functools import cached_property
 
 import moyopy
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from powderlens.core.elementary_compiled import compiled
 from powderlens.core.errors import InputError
 from powderlens.crystal.content import TOLERANCE
 from powderlens.crystal.expand import FULL, IMPOSSIBLE_A
 from powderlens.crystal.label import SYMPREC_A, Symmetry
+from powderlens.crystal.nearest import length2, rest
 from powderlens.crystal.stability import groups_at
 from powderlens.crystal.structure import Structure, cell_from_lattice
 from powderlens.symmetry.groups import crystal_system
@@ -212,7 +213,7 @@ def niggli_misfit(symmetry: Symmetry) -> float:
     return float(np.abs(given / wanted - 1).max())
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def shortest_distance_A(  # type: ignore[no-untyped-def]
     lattice: NDArray[np.float64], frac: NDArray[np.float64], occupancy: NDArray[np.float64], limit_A: float
 ):
@@ -230,16 +231,10 @@ def shortest_distance_A(  # type: ignore[no-untyped-def]
         for j in range(i, n):
             if occupancy[i] + occupancy[j] <= FULL:
                 continue
-            x, y, z = frac[i, 0] - frac[j, 0], frac[i, 1] - frac[j, 1], frac[i, 2] - frac[j, 2]
-            x, y, z = x - np.round(x), y - np.round(y), z - np.round(z)
+            x, y, z = rest(frac[i], frac[j])
             for a in range(-1, 2):
                 for b in range(-1, 2):
                     for c in range(-1, 2):
-                        if i == j and a == 0 and b == 0 and c == 0:
-                            continue
-                        total = 0.0
-                        for k in range(3):
-                            step = (x + a) * lattice[0, k] + (y + b) * lattice[1, k] + (z + c) * lattice[2, k]
-                            total += step * step
-                        best = min(best, total)
+                        if i != j or a != 0 or b != 0 or c != 0:
+                            best = min(best, length2(x + a, y + b, z + c, lattice))
     return np.sqrt(best)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from powderlens.core.elementary_compiled import compiled
 from powderlens.crystal.duplicates import primitive_crystals
+from powderlens.crystal.nearest import length2, rest
 from powderlens.crystal.structure import Structure
 
 NEIGHBOURS = 8
@@ -54,7 +55,7 @@ def difference(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     return float(np.sqrt(np.mean((a - b) ** 2)))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _nearest_distances(frac, targets, lattice, reach, cutoff, count):  # type: ignore[no-untyped-def]
     """(n, count) distances in A from each atom to its nearest targets, all images counted; `cutoff` where too few."""
     out = np.full((len(frac), count), cutoff)
@@ -62,16 +63,11 @@ def _nearest_distances(frac, targets, lattice, reach, cutoff, count):  # type: i
     for i in range(len(frac)):
         own = out[i]
         for j in range(len(targets)):
-            d0, d1, d2 = targets[j, 0] - frac[i, 0], targets[j, 1] - frac[i, 1], targets[j, 2] - frac[i, 2]
-            d0, d1, d2 = d0 - np.round(d0), d1 - np.round(d1), d2 - np.round(d2)
+            x, y, z = rest(targets[j], frac[i])
             for h in range(-n0, n0 + 1):
                 for k in range(-n1, n1 + 1):
                     for l in range(-n2, n2 + 1):
-                        square = 0.0
-                        for c in range(3):
-                            along = (d0 + h) * lattice[0, c] + (d1 + k) * lattice[1, c] + (d2 + l) * lattice[2, c]
-                            square += along * along
-                        distance = np.sqrt(square)
+                        distance = np.sqrt(length2(x + h, y + k, z + l, lattice))
                         if distance < own[count - 1] and distance > 1e-3:
                             # Insertion into the sorted list.
                             place = count - 1

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
+from powderlens.core.elementary_compiled import compiled
+from powderlens.crystal.nearest import length2, rest
 
 FARTHEST = 2
 """Largest whole number in a change of axes. Between two reduced cells of one lattice none is above 1; a strain that
 reduces a long thin cell another way needs 2."""
 
 
-@_compiled
+@compiled
 def nearest(place, kind, weights, frac, kinds, occupancy, lattice, limit_A, weight_limit, taken):  # type: ignore[no-untyped-def]
     """Nearest free atom of a kind to a place, modulo the lattice.
 
@@ -36,12 +36,8 @@ def nearest(place, kind, weights, frac, kinds, occupancy, lattice, limit_A, weig
     for i in range(len(kinds)):
         if kinds[i] != kind or taken[i]:
             continue
-        d0, d1, d2 = frac[i, 0] - place[0], frac[i, 1] - place[1], frac[i, 2] - place[2]
-        d0, d1, d2 = d0 - np.round(d0), d1 - np.round(d1), d2 - np.round(d2)
-        x = d0 * lattice[0, 0] + d1 * lattice[1, 0] + d2 * lattice[2, 0]
-        y = d0 * lattice[0, 1] + d1 * lattice[1, 1] + d2 * lattice[2, 1]
-        z = d0 * lattice[0, 2] + d1 * lattice[1, 2] + d2 * lattice[2, 2]
-        square = x * x + y * y + z * z
+        d0, d1, d2 = rest(frac[i], place)
+        square = length2(d0, d1, d2, lattice)
         if square < best:
             alike = True
             for k in range(occupancy.shape[1]):
@@ -52,7 +48,7 @@ def nearest(place, kind, weights, frac, kinds, occupancy, lattice, limit_A, weig
     return found, v0, v1, v2
 
 
-@_compiled
+@compiled
 def _laid(  # type: ignore[no-untyped-def]
     frac_a, kinds, occupancy_a, frac_b, kinds_b, occupancy_b, lattice, first, trial, limit_A, weight_limit, met, steps
 ):
@@ -76,7 +72,7 @@ def _laid(  # type: ignore[no-untyped-def]
     return True
 
 
-@_compiled
+@compiled
 def pure_translations(frac, kinds, occupancy, lattice, limit_A, weight_limit, first):  # type: ignore[no-untyped-def]
     """Translations that lay a crystal on itself, each atom within `limit_A` of one of its kind.
 
@@ -114,7 +110,7 @@ def pure_translations(frac, kinds, occupancy, lattice, limit_A, weight_limit, fi
     return shifts[:count].copy(), images[:count].copy()
 
 
-@_compiled
+@compiled
 def largest_stretch(inverse, metric):  # type: ignore[no-untyped-def]
     """Largest relative change of any length between two cells.
 
@@ -148,7 +144,7 @@ def largest_stretch(inverse, metric):  # type: ignore[no-untyped-def]
     return max(abs(np.sqrt(max(high, 0.0)) - 1), abs(np.sqrt(max(low, 0.0)) - 1))
 
 
-@_compiled
+@compiled
 def _vectors_like(lengths, lattice, reach, stretch):  # type: ignore[no-untyped-def]
     """Lattice vectors as long as each of three lengths: (3, m, 3) whole numbers, and how many of each."""
     found = np.zeros((3, (2 * FARTHEST + 1) ** 3, 3), np.int64)
@@ -160,10 +156,7 @@ def _vectors_like(lengths, lattice, reach, stretch):  # type: ignore[no-untyped-
     for h in range(-n0, n0 + 1):
         for k in range(-n1, n1 + 1):
             for l in range(-n2, n2 + 1):
-                square = 0.0
-                for c in range(3):
-                    square += (h * lattice[0, c] + k * lattice[1, c] + l * lattice[2, c]) ** 2
-                length = np.sqrt(square)
+                length = np.sqrt(length2(h, k, l, lattice))
                 for axis in range(3):
                     if abs(length / lengths[axis] - 1) <= stretch:
                         found[axis, counts[axis], 0] = h
@@ -173,7 +166,7 @@ def _vectors_like(lengths, lattice, reach, stretch):  # type: ignore[no-untyped-
     return found, counts
 
 
-@_compiled
+@compiled
 def _atoms_match(  # type: ignore[no-untyped-def]
     frac_a, kinds, occupancy_a, frac_b, kinds_b, occupancy_b, lattice, first, limit_A, weight_limit
 ):
@@ -194,12 +187,7 @@ def _atoms_match(  # type: ignore[no-untyped-def]
                 mean[c] += steps[i, c] / n
         worst = total = 0.0
         for i in range(n):
-            square = 0.0
-            for c in range(3):
-                along = 0.0
-                for k in range(3):
-                    along += (steps[i, k] - mean[k]) * lattice[k, c]
-                square += along * along
+            square = length2(steps[i, 0] - mean[0], steps[i, 1] - mean[1], steps[i, 2] - mean[2], lattice)
             worst = max(worst, square)
             total += square
         if worst <= limit_A * limit_A:
@@ -207,7 +195,7 @@ def _atoms_match(  # type: ignore[no-untyped-def]
     return False, 0.0, 0.0
 
 
-@_compiled
+@compiled
 def match(  # type: ignore[no-untyped-def]
     lattice_a, inverse_a, frac_a, kinds_a, occupancy_a, lattice_b, reach_b, frac_b, kinds_b, occupancy_b, first,
     stretch, limit_A, weight_limit,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from powderlens.core.elementary import product, turned
+from powderlens.core.elementary_compiled import compiled
 from powderlens.core.errors import StructureError
 from powderlens.crystal.elements import NUMBER
+from powderlens.crystal.nearest import length2, move, rest
 from powderlens.crystal.structure import Structure
 
 SAME_PLACE_A = 2e-3
@@ -99,28 +100,14 @@ def _site_tensors(structure: Structure, rows: NDArray[np.int64]) -> NDArray[np.f
     return np.array(tensors).reshape(-1, 3, 3)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _distance2(a, b, lattice):  # type: ignore[no-untyped-def]
-    """Square of the distance of two places modulo the lattice; right when it is small."""
-    x, y, z = a[0] - b[0], a[1] - b[1], a[2] - b[2]
-    x, y, z = x - np.round(x), y - np.round(y), z - np.round(z)
-    total = 0.0
-    for k in range(3):
-        step = x * lattice[0, k] + y * lattice[1, k] + z * lattice[2, k]
-        total += step * step
-    return total
+@compiled
+def _same_place(a, b, lattice, limit_A):  # type: ignore[no-untyped-def]
+    """Whether two places are one, modulo the lattice."""
+    x, y, z = rest(a, b)
+    return length2(x, y, z, lattice) < limit_A * limit_A
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _move(place, rotation, translation, image):  # type: ignore[no-untyped-def]
-    """Write the image of a place under an operator."""
-    for k in range(3):
-        image[k] = translation[k]
-        for j in range(3):
-            image[k] += rotation[k, j] * place[j]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _heads(frac, kind, rotations, translations, lattice, limit_A):  # type: ignore[no-untyped-def]
     """(n,) first row of each one's orbit; -1 where the image of a row meets no row of its kind.
 
@@ -133,11 +120,11 @@ def _heads(frac, kind, rotations, translations, lattice, limit_A):  # type: igno
         if head[i] >= 0:
             continue
         for g in range(m):
-            _move(frac[i], rotations[g], translations[g], image)
+            move(frac[i], rotations[g], translations[g], image)
             met = -1
             for j in range(i, n):
                 may_be = (head[j] == i or (head[j] < 0 and met < 0)) and kind[j] == kind[i]
-                if may_be and _distance2(image, frac[j], lattice) < limit_A * limit_A:
+                if may_be and _same_place(image, frac[j], lattice, limit_A):
                     met = j
                     if head[j] == i:
                         break
@@ -148,7 +135,7 @@ def _heads(frac, kind, rotations, translations, lattice, limit_A):  # type: igno
     return head
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled
 def _images(frac, multiplicity, rotations, translations, lattice, limit_A, total):  # type: ignore[no-untyped-def]
     """Distinct images of every site, their operators, and how many were made (-1: a site made another number)."""
     places = np.empty((total, 3))
@@ -158,14 +145,14 @@ def _images(frac, multiplicity, rotations, translations, lattice, limit_A, total
     for i in range(len(frac)):
         start = made
         for g in range(len(rotations)):
-            _move(frac[i], rotations[g], translations[g], image)
+            move(frac[i], rotations[g], translations[g], image)
             for k in range(3):
                 image[k] -= np.floor(image[k])
                 if image[k] > 1 - 1e-9:
                     image[k] = 0.0
             new = True
             for j in range(start, made):
-                if _distance2(image, places[j], lattice) < limit_A * limit_A:
+                if _same_place(image, places[j], lattice, limit_A):
                     new = False
                     break
             if new:

@@ -8,14 +8,9 @@ from itertools import groupby
 from math import gcd
 
 from powderlens.crystal.label import Symmetry
+from powderlens.symmetry.groups import either_hand
 from powderlens.symmetry.normaliser import letter_permutations
 from powderlens.symmetry.wyckoff import wyckoff_positions
-
-MIRROR_IMAGES = {
-    78: 76, 95: 91, 96: 92, 145: 144, 153: 151, 154: 152, 170: 169, 172: 171, 179: 178, 181: 180, 213: 212,
-}  # fmt: skip
-"""The eleven groups that are the mirror image of another, and that other. Source: International Tables for
-Crystallography A (2016), section 1.4.1."""
 
 
 def structure_type(symmetry: Symmetry) -> str:
@@ -48,7 +43,7 @@ def structure_type(symmetry: Symmetry) -> str:
         best = min(best, described) if best else described
     formula = "".join(chr(ord("A") + i) + (str(count) if count > 1 else "") for i, (count, _) in enumerate(best))
     words = ["".join(_run(letter, len(list(run))) for letter, run in groupby(group)) for _, group in best]
-    return " ".join([formula, str(MIRROR_IMAGES.get(symmetry.number, symmetry.number)), *words])
+    return " ".join([formula, str(either_hand(symmetry.number)), *words])
 
 
 def _run(letter: str, times: int) -> str:

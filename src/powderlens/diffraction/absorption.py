@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -65,8 +67,21 @@ def cylinder(two_theta_deg: Floats, mu_r: float) -> Floats:
     """
     root = np.sin(np.radians(two_theta_deg) / 2)
     y = root * root
-    k0 = 16 / (3 * np.pi)
-    k1 = (25.99978 - 0.01911 * np.sqrt(root)) * np.exp(-0.024551 * y) + 0.109561 * root - 26.04556
+    return np.asarray(np.exp(-mu_r * paths(y, root, np.sqrt(root), np.exp(-0.024551 * y), mu_r)))
+
+
+def paths(y: Any, root: Any, fourth: Any, fall: Any, mu_r: Any) -> Any:
+    """k0 + k1 mu_r + k2 mu_r^2 + k3 mu_r^3 of `cylinder`; arithmetic alone, for arrays, tensors and compiled code.
+
+    Args:
+        y: sin^2 theta, with
+        root: its square root,
+        fourth: the root of that, and
+        fall: exp(-0.024551 y).
+        mu_r: linear absorption times radius.
+    """
+    k0 = 16.0 / (3.0 * np.pi)
+    k1 = (25.99978 - 0.01911 * fourth) * fall + 0.109561 * root - 26.04556
     k2 = -0.02489 + y * (-0.39499 + 1.219077 * root + y * (-1.31268 + 0.871081 * root - 0.2327 * y))
     k3 = 0.003045 + y * (0.018167 - 0.03305 * y)
-    return np.asarray(np.exp(-mu_r * (k0 + mu_r * (k1 + mu_r * (k2 + mu_r * k3)))))
+    return k0 + mu_r * (k1 + mu_r * (k2 + mu_r * k3))

@@ -18,6 +18,8 @@ of a line shorter than 6 of its FWHM is drawn to 0.15 % of its height, one of 10
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -96,13 +98,13 @@ def axial_count(span_deg: Floats, fwhm_deg: Floats, height: Floats | float = 1.0
     return np.where(ratio * ratio * height < NARROW * NARROW, 1, many).astype(np.int64)
 
 
-def moments(sample_over_l: Floats, detector_over_l: Floats) -> tuple[Floats, Floats]:
+def moments(sample_over_l: Any, detector_over_l: Any) -> tuple[Any, Any]:
     """Means of h^2 and h^4 over all pairs of heights, each from -S to S and from -H to H, in units of L."""
     s2, h2 = sample_over_l**2, detector_over_l**2
     return (s2 + h2) / 3, s2 * s2 / 5 + 2 * s2 * h2 / 3 + h2 * h2 / 5
 
 
-def centroid_shift(sine: Floats, cosine: Floats, second: Floats, fourth: Floats) -> Floats:
+def centroid_shift(sine: Any, cosine: Any, second: Any, fourth: Any) -> Any:
     """How far the centroid lies below 2theta, radians, to fourth order in the heights.
 
     A rise h lowers 2theta by cot h^2 / 2 + cot (cot^2 - 1) h^4 / 8, and one of the azimuths, which are even on the
@@ -116,7 +118,8 @@ def centroid_shift(sine: Floats, cosine: Floats, second: Floats, fourth: Floats)
         fourth: mean of h^4.
     """
     cot = cosine / sine
-    return cot / 2 * (second + (fourth - second * second) / (2 * sine * sine)) + cot * (cot * cot - 1) * fourth / 8
+    flat = cot / 2.0 * (second + (fourth - second * second) / (2.0 * sine * sine))
+    return flat + cot * (cot * cot - 1.0) * fourth / 8.0
 
 
 def near_deg(span_deg: Floats, fwhm_deg: Floats) -> Floats:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
-from functools import cache
 from math import inf
 from typing import Any, ClassVar
 
@@ -150,27 +149,11 @@ class Profile(Step):
     def __post_init__(self) -> None:
         super().__post_init__()
         sizes, strains = np.isfinite(self.crystallite_size_nm), self.microstrain > 0
-        lorentz = [
-            name
-            for name, there in (
-                ("lorentz_x_deg", self.lorentz_x_deg > 0),
-                ("lorentz_y_deg", self.lorentz_y_deg > 0),
-                ("size_shape", sizes and self.size_shape != "gaussian"),
-                ("strain_shape", strains and self.strain_shape != "gaussian"),
-            )
-            if there
-        ]
-        gauss = [
-            name
-            for name, there in (
-                ("caglioti_u_deg2", self.caglioti_u_deg2 != 0),
-                ("caglioti_v_deg2", self.caglioti_v_deg2 != 0),
-                ("caglioti_w_deg2", self.caglioti_w_deg2 != 0),
-                ("size_shape", sizes and self.size_shape != "lorentzian"),
-                ("strain_shape", strains and self.strain_shape != "lorentzian"),
-            )
-            if there
-        ]
+        shapes = [name for name, there in (("size_shape", sizes), ("strain_shape", strains)) if there]
+        lorentz = [name for name in ("lorentz_x_deg", "lorentz_y_deg") if getattr(self, name) != 0]
+        lorentz += [name for name in shapes if getattr(self, name) != "gaussian"]
+        gauss = [f"caglioti_{k}_deg2" for k in "uvw" if getattr(self, f"caglioti_{k}_deg2") != 0]
+        gauss += [name for name in shapes if getattr(self, name) != "lorentzian"]
         if self.shape in ("gaussian", "pseudo-voigt") and lorentz:
             raise InputError(
                 f"shape = {self.shape}: {lorentz[0]} = {getattr(self, lorentz[0])} gives a Lorentzian width, which it "
@@ -315,8 +298,7 @@ class Conditions:
 
     def changes(self) -> dict[str, Any]:
         """The fields that are not at their default."""
-        plain = Conditions().values()
-        return {name: value for name, value in self.values().items() if value != plain[name]}
+        return {name: value for name, value in self.values().items() if value != PLAIN[name]}
 
 
 STEPS: dict[str, Any] = {
@@ -368,6 +350,10 @@ def check_field(name: str, value: object) -> None:
             raise InputError(f"{name} = {number:g}{unit}: must be {within}{unit}")
 
 
+PLAIN = Conditions().values()
+"""Field name -> its default."""
+
+
 def _dtype_of(name: str, default: Any) -> tuple[Any, ...]:
     limits = FIELDS[name][1]
     if limits.words or isinstance(default, (bool, int)):
@@ -398,23 +384,21 @@ def to_record(conditions: Conditions | Iterable[Conditions]) -> NDArray[np.void]
     out = np.zeros(len(many), RECORD)
     for row, one in zip(out, many, strict=True):
         for name, value in one.values().items():
-            limits = FIELDS[name][1]
-            if limits.words:
-                row[name] = limits.words.index(value)
-            elif limits.rows:
-                row[name][: len(value)] = value if len(value) else 0
-            elif limits.items == TERMS:
-                row[name][: len(value)] = value
-                row["terms"] = len(value)
-            else:
-                row[name] = value
+            write_field(row, name, value)
     return out
 
 
-@cache
-def default_record() -> NDArray[np.void]:
-    """(1,) the record of the default conditions; copy it before writing."""
-    return to_record(Conditions())
+def write_field(record: Record, name: str, value: Any) -> None:
+    """Put one value of `Conditions` into a record."""
+    limits = FIELDS[name][1]
+    if limits.words:
+        record[name] = limits.words.index(value)
+    elif limits.rows or limits.items == TERMS:
+        record[name][: len(value)] = value if len(value) else 0.0
+        if not limits.rows:
+            record["terms"] = len(value)
+    else:
+        record[name] = value
 
 
 def from_record(record: NDArray[np.void]) -> Conditions:
@@ -429,17 +413,10 @@ def from_record(record: NDArray[np.void]) -> Conditions:
         if limits.words:
             values[name] = limits.words[int(raw)]
         elif limits.rows:
-            values[name] = tuple(tuple(float(v) for v in row) for row in raw if row[1] > 0)
-        elif limits.items == TERMS:
-            values[name] = tuple(float(v) for v in raw[: int(record["terms"])])
-        elif name == "texture_axis":
-            values[name] = tuple(int(v) for v in raw)
+            values[name] = tuple(tuple(row) for row in raw.tolist() if row[1] > 0)
         elif limits.items:
-            values[name] = tuple(float(v) for v in raw)
-        elif name == "rescale":
-            values[name] = bool(raw)
-        elif name == "raw_points":
-            values[name] = int(raw)
+            kind = int if name == "texture_axis" else float
+            values[name] = tuple(map(kind, raw[: record["terms"] if limits.items == TERMS else None]))
         else:
-            values[name] = float(raw)
+            values[name] = type(PLAIN[name])(raw)
     return Conditions.of(**values)

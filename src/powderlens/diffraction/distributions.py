@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import inf
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from powderlens.core.checked import Part
 from powderlens.core.elementary import exp, log, normal_share
 from powderlens.diffraction.noise import normal_inverse
 
@@ -58,14 +59,8 @@ class Rows:
         return u
 
 
-class Part(BaseModel):
-    """A table of the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-Limit = Annotated[float, Field(strict=True)]
+Limit = Annotated[float, Field(strict=True, allow_inf_nan=True)]
 Pair = tuple[Number, Number]
 Limits = tuple[Limit, Limit]
 Share = Annotated[float, Field(strict=True, gt=0, le=1)]
@@ -75,6 +70,18 @@ class Distribution(Part):
     """One number from one row."""
 
     kind: ClassVar[str] = ""
+    logarithmic: ClassVar[bool] = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        numbers = getattr(self, self.kind)
+        if len(numbers) == 3:
+            _exponent(numbers)
+        else:
+            _rising(numbers)
+        if self.logarithmic:
+            _positive(numbers[:2])
+        return self
 
     def ends(self) -> tuple[Any, ...]:
         """The farthest values that can be drawn."""
@@ -100,11 +107,6 @@ class Uniform(Distribution):
     kind: ClassVar[str] = "uniform"
     uniform: Pair
 
-    @model_validator(mode="after")
-    def _check(self) -> Uniform:
-        _rising(self.uniform)
-        return self
-
     def value(self, x: Floats) -> Floats:
         """a + (b - a) x."""
         a, b = self.uniform
@@ -115,13 +117,8 @@ class LogUniform(Distribution):
     """Evenly on a logarithmic scale from a to b."""
 
     kind: ClassVar[str] = "log_uniform"
+    logarithmic: ClassVar[bool] = True
     log_uniform: Pair
-
-    @model_validator(mode="after")
-    def _check(self) -> LogUniform:
-        _rising(self.log_uniform)
-        _positive(self.log_uniform)
-        return self
 
     def value(self, x: Floats) -> Floats:
         """A (b / a)^x."""
@@ -135,11 +132,6 @@ class Power(Distribution):
     kind: ClassVar[str] = "power"
     power: tuple[Number, Number, Number]
 
-    @model_validator(mode="after")
-    def _check(self) -> Power:
-        _exponent(self.power)
-        return self
-
     def value(self, x: Floats) -> Floats:
         """From + (to - from) x^exponent."""
         a, b, exponent = self.power
@@ -150,13 +142,8 @@ class LogPower(Distribution):
     """As `power`, on a logarithmic scale."""
 
     kind: ClassVar[str] = "log_power"
+    logarithmic: ClassVar[bool] = True
     log_power: tuple[Number, Number, Number]
-
-    @model_validator(mode="after")
-    def _check(self) -> LogPower:
-        _exponent(self.log_power)
-        _positive(self.log_power[:2])
-        return self
 
     def value(self, x: Floats) -> Floats:
         """From (to / from)^(x^exponent)."""
@@ -171,8 +158,7 @@ class Squared(Distribution):
     squared: Pair
 
     @model_validator(mode="after")
-    def _check(self) -> Squared:
-        _rising(self.squared)
+    def _not_negative(self) -> Squared:
         if self.squared[0] < 0:
             raise ValueError(f"{self.squared[0]:g} is below 0: give the numbers to be squared")
         return self
@@ -192,11 +178,6 @@ class Integers(Distribution):
 
     kind: ClassVar[str] = "integers"
     integers: tuple[int, int]
-
-    @model_validator(mode="after")
-    def _check(self) -> Integers:
-        _rising(self.integers)
-        return self
 
     def value(self, x: Floats) -> Floats:
         """A + floor((b - a + 1) x)."""
@@ -229,7 +210,7 @@ class Bell(Distribution):
     within: Limits | None = None
 
     @model_validator(mode="after")
-    def _check(self) -> Bell:
+    def _check(self) -> Self:
         centre, sigma = getattr(self, self.kind)
         if not sigma > 0:
             raise ValueError(f"the spread {sigma:g} must be above 0")

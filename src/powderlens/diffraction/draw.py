@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +15,11 @@ from powderlens.core.errors import InputError
 from powderlens.core.random import Purpose
 from powderlens.crystal.common import common_minerals, crystals_of_every_group
 from powderlens.crystal.read import read_structure
-from powderlens.crystal.structure import Structure
 from powderlens.diffraction.conditions import Conditions, to_record
 from powderlens.diffraction.phase import Phase, phase_of
 from powderlens.diffraction.protocol import Protocol, load_protocol
 from powderlens.diffraction.protocol_file import SecondPhases
 from powderlens.diffraction.render import RenderBackend, render
-from powderlens.diffraction.scattering import Table
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,43 +51,22 @@ def prepare(structure: object, protocol: Protocol) -> Phase:
     Raises:
         InputError: not a structure, or one without reflections where the protocol looks.
     """
-    return _prepare(
-        read_structure(structure),
-        protocol.d_min_A,
-        protocol.form_factors,
-        protocol.dispersion_wavelength_A,
-        protocol.wants_offsets,
-    )
-
-
-def _prepare(
-    structure: Structure, d_min_A: float, table: Table, dispersion_wavelength_A: float | None, offsets: bool
-) -> Phase:
-    return phase_of(
-        structure,
-        d_min_A=d_min_A,
-        table=table,
-        dispersion_wavelength_A=dispersion_wavelength_A,
-        offsets=offsets,
-    )
+    return phase_of(read_structure(structure), **protocol.phase_options)
 
 
 def second_phases(protocol: Protocol) -> tuple[Phase, ...]:
     """What a protocol mixes in, ready to be drawn: common minerals, or a crystal of every space group; or nothing."""
     if not protocol.wants_impurity:
         return ()
-    how = (protocol.form_factors, protocol.dispersion_wavelength_A, protocol.wants_offsets)
-    return _second_phases(protocol.second_phases, protocol.d_min_A, *how)
+    return _second_phases(protocol.second_phases, tuple(protocol.phase_options.items()))
 
 
 @lru_cache(maxsize=8)
-def _second_phases(
-    which: SecondPhases, d_min_A: float, table: Table, dispersion_A: float | None, offsets: bool
-) -> tuple[Phase, ...]:
+def _second_phases(which: SecondPhases, options: tuple[tuple[str, Any], ...]) -> tuple[Phase, ...]:
     found = []
     for structure in common_minerals() if which == "common" else crystals_of_every_group():
         try:
-            found.append(_prepare(structure, d_min_A, table, dispersion_A, offsets))
+            found.append(phase_of(structure, **dict(options)))
         except InputError:
             # None of its spacings is so long: it would not be seen as an impurity either.
             continue

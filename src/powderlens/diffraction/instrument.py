@@ -28,24 +28,6 @@ def polarisation_ratio(monochromator_deg: float, polarised_share: float = 0.5) -
     return float(np.cos(np.radians(monochromator_deg)) ** 2 * (1.0 - polarised_share) / polarised_share)
 
 
-def lorentz_polarisation(two_theta_deg: Floats, polarisation_ratio: float = 1.0) -> Floats:
-    """Powder Lorentz and polarisation factor (1 + A cos^2 2theta) / ((1 + A) sin^2 theta cos theta).
-
-    Source: International Tables for Crystallography C (2004), section 6.2. Valid for 0 < 2theta < 180
-    degrees.
-
-    Args:
-        two_theta_deg: Bragg angles, degrees.
-        polarisation_ratio: A, see the function of that name.
-
-    Returns:
-        Factors, same shape; for A = 1 half of those in `reflections.py`, whose scale is free.
-    """
-    theta = np.radians(two_theta_deg) / 2
-    a = polarisation_ratio
-    return np.asarray((1 + a * np.cos(2 * theta) ** 2) / ((1 + a) * np.sin(theta) ** 2 * np.cos(theta)))
-
-
 def line_shift_deg(
     two_theta_deg: Floats, zero_shift_deg: float, displacement_mm: float, radius_mm: float, transparency_mm: float
 ) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from powderlens.core.elementary_compiled import arcsin, compiled, exp, sin_cos
+from powderlens.crystal.nearest import length2, move, rest
 from powderlens.diffraction.scattering import AT_THE_LIMIT, EXTINCT
 
 # numba's own linear algebra needs scipy, which the base install leaves out; three dimensions need no library.
@@ -31,6 +32,17 @@ def inverse_symmetric(m):  # type: ignore[no-untyped-def]
     out[0, 2] = out[2, 0] = m[0, 1] * m[1, 2] - m[0, 2] * m[1, 1]
     out[1, 2] = out[2, 1] = m[0, 1] * m[0, 2] - m[0, 0] * m[1, 2]
     return out / (m[0, 0] * out[0, 0] + m[0, 1] * out[0, 1] + m[0, 2] * out[0, 2])
+
+
+@compiled
+def inv_d2_of(hkl, metric):  # type: ignore[no-untyped-def]
+    """(m,) 1/d^2 of (m, 3) reflections from the symmetric (3, 3) reciprocal metric tensor."""
+    out = np.empty(hkl.shape[0])
+    for i in range(hkl.shape[0]):
+        h, k, l = float(hkl[i, 0]), float(hkl[i, 1]), float(hkl[i, 2])
+        mixed = 2.0 * (h * k * metric[0, 1] + h * l * metric[0, 2] + k * l * metric[1, 2])
+        out[i] = h * h * metric[0, 0] + k * k * metric[1, 1] + l * l * metric[2, 2] + mixed
+    return out
 
 
 @compiled
@@ -72,12 +84,7 @@ def distinct(rotations, either_sign):  # type: ignore[no-untyped-def]
         if not known:
             kept[n] = r
             n += 1
-    out = np.empty((n, 3, 3), np.int64)
-    for s in range(n):
-        for i in range(3):
-            for j in range(3):
-                out[s, i, j] = rotations[kept[s], i, j]
-    return out
+    return rotations[kept[:n]]
 
 
 @compiled
@@ -112,9 +119,7 @@ def families(reciprocal, d_min, rotations):  # type: ignore[no-untyped-def]
     shadow11 = metric[0, 0] - metric[0, 2] * metric[0, 2] / g33
     shadow12 = metric[0, 1] - metric[0, 2] * metric[1, 2] / g33
     shadow22 = metric[1, 1] - metric[1, 2] * metric[1, 2] / g33
-    capacity = 256
-    found = np.empty((capacity, 4), np.int64)
-    q = np.empty(capacity)
+    found, q = np.empty((256, 4), np.int64), np.empty(256)
     m = 0
     for h in range(h_last + 1):
         middle = -h * shadow12 / shadow22
@@ -142,22 +147,12 @@ def families(reciprocal, d_min, rotations):  # type: ignore[no-untyped-def]
                         stabiliser += 1
                 if not largest:
                     continue
-                if m == capacity:
-                    capacity *= 2
-                    more, more_q = np.empty((capacity, 4), np.int64), np.empty(capacity)
-                    for i in range(m):
-                        more_q[i] = q[i]
-                        for x in range(4):
-                            more[i, x] = found[i, x]
-                    found, q = more, more_q
+                if m == q.shape[0]:
+                    found, q = np.concatenate((found, found)), np.concatenate((q, q))
                 found[m, 0], found[m, 1], found[m, 2], found[m, 3] = h, k, l, 2 * key.shape[0] // stabiliser
                 q[m] = inv_d2
                 m += 1
-    hkl, multiplicity, inv_d2s = np.empty((m, 3), np.int64), np.empty(m, np.int64), np.empty(m)
-    for i in range(m):
-        hkl[i, 0], hkl[i, 1], hkl[i, 2], multiplicity[i] = found[i, 0], found[i, 1], found[i, 2], found[i, 3]
-        inv_d2s[i] = q[i]
-    return hkl, multiplicity, inv_d2s
+    return found[:m, :3].copy(), found[:m, 3].copy(), q[:m].copy()
 
 
 @compiled
@@ -403,14 +398,8 @@ def reflection_list(  # type: ignore[no-untyped-def]
         if f_squared[i] > faintest:
             present[n] = i
             n += 1
-    order = _sorted(present, n, q)
-    out = np.empty((n, 3), np.int64)
-    times, inv_d2, squares = np.empty(n, np.int64), np.empty(n), np.empty(n)
-    for i in range(n):
-        at = order[i]
-        out[i, 0], out[i, 1], out[i, 2] = hkl[at, 0], hkl[at, 1], hkl[at, 2]
-        times[i], inv_d2[i], squares[i] = multiplicity[at], q[at], f_squared[at]
-    return usual_members(out, rotations), times, inv_d2, squares
+    order = _sorted(present, n, q)[:n]
+    return usual_members(hkl[order], rotations), multiplicity[order], q[order], f_squared[order]
 
 
 @compiled
@@ -478,12 +467,9 @@ def peak_table(  # type: ignore[no-untyped-def]
     top = 0.0
     for i in range(n):
         at = first + i
-        numbers[0, i], numbers[1, i], numbers[2, i], numbers[3, i] = (
-            hkl[at, 0],
-            hkl[at, 1],
-            hkl[at, 2],
-            multiplicity[at],
-        )
+        for x in range(3):
+            numbers[x, i] = hkl[at, x]
+        numbers[3, i] = multiplicity[at]
         sine2 = 0.25 * wavelength * wavelength * q[at]
         intensity = multiplicity[at] * f_squared[at] / (sine2 * np.sqrt(1.0 - sine2))
         if polarises:
@@ -525,19 +511,12 @@ def site_offsets(frac, lattice, reciprocal, rotations, translations, distance): 
         mean[:, :] = 0.0
         keep = 0
         for r in range(m):
-            for a in range(3):
-                image[a] = translations[r, a]
-                for b in range(3):
-                    image[a] += rotations[r, a, b] * frac[first, b]
+            move(frac[first], rotations[r], translations[r], image)
             for j in range(first, n):
                 if site[j] >= 0 or (first_to[j] >= 0 and j != first):
                     continue
-                square = 0.0
-                d0, d1, d2 = image[0] - frac[j, 0], image[1] - frac[j, 1], image[2] - frac[j, 2]
-                d0, d1, d2 = d0 - np.rint(d0), d1 - np.rint(d1), d2 - np.rint(d2)
-                for b in range(3):
-                    square += (d0 * lattice[0, b] + d1 * lattice[1, b] + d2 * lattice[2, b]) ** 2
-                if square < distance * distance:
+                x, y, z = rest(image, frac[j])
+                if length2(x, y, z, lattice) < distance * distance:
                     if first_to[j] < 0:
                         first_to[j] = r
                     if j == first:

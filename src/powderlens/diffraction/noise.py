@@ -6,6 +6,8 @@ it is made. Poisson counts come from one uniform number each by the inverse dist
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,23 +30,45 @@ def normal_inverse(u: Floats) -> Floats:
         u: between 0 and 1, both excluded.
     """
     q = u - 0.5
+    depth = np.sqrt(-elementary.log(np.minimum(u, 1 - u)))
+    tail = np.sign(q) * np.where(depth <= 5, near_tail(depth), far_tail(depth))
+    return np.asarray(np.where(np.abs(q) <= 0.425, middle(q), tail))
+
+
+# Arithmetic alone, so that numbers, arrays and tensors take it, compiled or not: the three renderers share it.
+
+
+def middle(q: Any) -> Any:
+    """`normal_inverse` where u - 1/2 is within 0.425."""
     r = 0.180625 - q * q
-    centre = (
+    return (
         q
         * (((59.109374720 * r + 159.29113202) * r + 50.434271938) * r + 3.3871327179)
         / (((67.187563600 * r + 78.757757664) * r + 17.895169469) * r + 1.0)
     )
-    depth = np.sqrt(-elementary.log(np.minimum(u, 1 - u)))
+
+
+def near_tail(depth: Any) -> Any:
+    """Its size for u and 1 - u down to exp(-25); `depth` is the root of -log of the smaller."""
     r = depth - 1.6
-    near = (((0.17023821103 * r + 1.3067284816) * r + 2.7568153900) * r + 1.4234372777) / (
+    return (((0.17023821103 * r + 1.3067284816) * r + 2.7568153900) * r + 1.4234372777) / (
         (0.12021132975 * r + 0.73700164250) * r + 1.0
     )
+
+
+def far_tail(depth: Any) -> Any:
+    """Likewise beyond."""
     r = depth - 5.0
-    far = (((0.017337203997 * r + 0.42868294337) * r + 3.0812263860) * r + 6.6579051150) / (
+    return (((0.017337203997 * r + 0.42868294337) * r + 3.0812263860) * r + 6.6579051150) / (
         (0.012258202635 * r + 0.24197894225) * r + 1.0
     )
-    tail = np.sign(q) * np.where(depth <= 5, near, far)
-    return np.asarray(np.where(np.abs(q) <= 0.425, centre, tail))
+
+
+def cornish_fisher(mean: Any, root: Any, w: Any) -> Any:
+    """The expansion in `poisson_inverse`; `root` is that of the mean."""
+    w2 = w * w
+    expanded = mean + root * w + (2.0 + w2) / 6.0 - w * (w2 + 2.0) / (72.0 * root)
+    return expanded + (w2 * (3.0 * w2 + 7.0) - 16.0) / (810.0 * mean)
 
 
 def poisson_inverse(mean: Floats, u: Floats) -> Floats:
@@ -70,9 +94,7 @@ def poisson_inverse(mean: Floats, u: Floats) -> Floats:
     exact = mean <= EXACT_MEAN
     out[exact] = _poisson_search(mean[exact], u[exact])
     many, w = mean[~exact], normal_inverse(u[~exact])
-    root, w2 = np.sqrt(many), w * w
-    expanded = many + root * w + (2 + w2) / 6 - w * (w2 + 2) / (72 * root) + (w2 * (3 * w2 + 7) - 16) / (810 * many)
-    out[~exact] = np.maximum(np.floor(expanded), 0)
+    out[~exact] = np.maximum(np.floor(cornish_fisher(many, np.sqrt(many), w)), 0)
     return out
 
 

@@ -68,6 +68,16 @@ class Protocol:
     def __repr__(self) -> str:
         return f"Protocol({self.name!r})"
 
+    @property
+    def phase_options(self) -> dict[str, Any]:
+        """How `phase.phase_of` prepares a crystal for it."""
+        return {
+            "d_min_A": self.d_min_A,
+            "dispersion_wavelength_A": self.dispersion_wavelength_A,
+            "table": self.form_factors,
+            "offsets": self.wants_offsets,
+        }
+
     def to_toml(self) -> str:
         """The file's text, for what was made with it."""
         return self.text

@@ -13,8 +13,9 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from powderlens.core.checked import Part, checked
 from powderlens.core.constants import HC_KEV_A
 from powderlens.core.elementary import sin
 from powderlens.core.errors import InputError
@@ -24,12 +25,14 @@ from powderlens.diffraction import values as val
 from powderlens.diffraction.conditions import (
     FIELDS,
     HUMPS,
+    PLAIN,
     STEPS,
     TERMS,
     Conditions,
     check_field,
-    default_record,
     from_record,
+    to_record,
+    write_field,
 )
 from powderlens.diffraction.scattering import Table
 from powderlens.pattern.grid import Grid
@@ -43,12 +46,11 @@ WAVELENGTH_TOLERANCE = 1e-3
 SHORTEST_LENGTH = 1 / 14
 """Of the grid: the shortest length of a Gaussian process that 48 Chebyshev terms reproduce to 1e-6."""
 CORNERS, SAMPLES = 128, 32
-DEFAULTS = Conditions().values()
 
 _Fields = dict[str, val.Value]
 
 
-class GridTable(dist.Part):
+class GridTable(Part):
     """The `[grid]` table; the wavelength may be given as an energy."""
 
     start_deg: float = Field(ge=0, lt=180, strict=True)
@@ -71,14 +73,14 @@ class GridTable(dist.Part):
         return Grid(start_deg=self.start_deg, step_deg=self.step_deg, points=self.points, wavelength_A=wavelength_A)
 
 
-class ScatteringTable(dist.Part):
+class ScatteringTable(Part):
     """The `[scattering]` table: how structure factors are to be computed."""
 
     form_factors: Table = "it92"
     dispersion: bool = Field(default=False, strict=True)
 
 
-class Steps(dist.Part):
+class Steps(Part):
     """One table for each step of the conditions."""
 
     source: _Fields = Field(default_factory=dict)
@@ -172,23 +174,10 @@ def read_protocol_file(text: str) -> ProtocolFile:
         InputError: not TOML, an unknown key, or a value of the wrong kind; one line.
     """
     try:
-        return ProtocolFile.model_validate(tomllib.loads(text))
+        content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"not TOML: {error}") from None
-    except ValidationError as error:
-        raise InputError(_first_line(error)) from None
-
-
-def _first_line(error: ValidationError) -> str:
-    """Where and what, of the first error."""
-    first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ")
-    where = ".".join(str(part) for part in first["loc"] if not str(part).startswith("@"))
-    if not where:
-        return message
-    if first["type"] == "extra_forbidden":
-        return f"{where}: no such key (got {first['input']!r})"
-    return f"{where}: {message}" if first["type"] == "missing" else f"{where}: {message} (got {first['input']!r})"
+    return checked(ProtocolFile, content)
 
 
 class Meaning:
@@ -223,7 +212,7 @@ class Meaning:
     def plan(self) -> Plan:
         """Check what concerns several fields, and bind every distribution to its random numbers."""
         self._check_grid()
-        rows, template = dist.Rows(), default_record().copy()
+        rows, template = dist.Rows(), to_record(Conditions())
         built = Plan(rows, template, tuple(self._draws(rows, template)))
         self._check_combinations(built)
         return built
@@ -241,7 +230,7 @@ class Meaning:
         numbers = self.in_group.get(name, {})
         out = list(numbers.values())
         if name not in self.group_of or len(numbers) < len(self.file.one_of[self.group_of[name]]):
-            out.append(self.base.get(name, DEFAULTS[name]))
+            out.append(self.base.get(name, PLAIN[name]))
         return out
 
     def _ends(self, name: str) -> list[Any]:
@@ -258,13 +247,13 @@ class Meaning:
             if name in self.group_of:
                 group = self.group_of[name]
                 shares = [one.share for one in self.file.one_of[group]]
-                other = self.base.get(name, DEFAULTS[name])
+                other = self.base.get(name, PLAIN[name])
                 values = [self.in_group[name].get(number, other) for number in range(len(shares))]
                 yield name, val.picked(group_row[group], shares, [self._bind(name, value, rows) for value in values])
             elif name in self.base:
                 value = self.base[name]
                 if _is_constant(value):
-                    _store(template, name, value)
+                    write_field(template[0], name, value)
                 else:
                     yield name, self._bind(name, value, rows)
 
@@ -378,7 +367,7 @@ class Meaning:
             picked = {group: int(next(left) * len(many)) for group, many in self.file.one_of.items()}
             values = {}
             for name in said:
-                value = self.base.get(name, DEFAULTS[name])
+                value = self.base.get(name, PLAIN[name])
                 if name in self.group_of:
                     value = self.in_group[name].get(picked[self.group_of[name]], value)
                 all_ends = val.ends(value, _components(name))
@@ -412,7 +401,7 @@ def _category(name: str) -> str:
         return special[name]
     if FIELDS[name][1].words:
         return "word"
-    return {bool: "flag", int: "whole"}.get(type(DEFAULTS[name]), "number")
+    return {bool: "flag", int: "whole"}.get(type(PLAIN[name]), "number")
 
 
 def _fits(category: str, value: Any) -> bool:
@@ -470,7 +459,7 @@ def _components(name: str) -> int:
 
 def _is_constant(value: Any) -> bool:
     """No distribution in it."""
-    return all(_is_constant(item) for item in value) if isinstance(value, tuple) else not isinstance(value, dist.Part)
+    return all(_is_constant(item) for item in value) if isinstance(value, tuple) else not isinstance(value, Part)
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -480,17 +469,6 @@ def _plain(name: str, value: Any) -> Any:
     if name == "strain" and not isinstance(value, tuple):
         return (value,) * 6
     return int(value) if _category(name) == "whole" else value
-
-
-def _store(template: NDArray[np.void], name: str, value: Any) -> None:
-    """Write a constant into the (1,) template."""
-    words = FIELDS[name][1].words
-    if name in ("chebyshev", "humps"):
-        template[name][0, : len(value)] = value if value else 0.0
-        if name == "chebyshev":
-            template["terms"] = len(value)
-    else:
-        template[name] = words.index(value) if words else value
 
 
 def _coded(value: Any, words: tuple[str, ...]) -> Any:
@@ -507,4 +485,4 @@ def _coded(value: Any, words: tuple[str, ...]) -> Any:
 
 def _show(value: Any) -> str:
     """A value for a message."""
-    return repr(value.model_dump() if isinstance(value, dist.Part) else value)
+    return repr(value.model_dump() if isinstance(value, Part) else value)

@@ -13,6 +13,7 @@ from powderlens.core.elementary import arcsin, cos, sin_cos
 from powderlens.core.errors import InputError, WavelengthError
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction import reference
+from powderlens.diffraction.reference import laue_rotations as laue_rotations
 from powderlens.diffraction.scattering import Table, coefficients, dispersion
 
 Backend = Literal["numba", "numpy"]
@@ -55,30 +56,21 @@ class Reflections:
 
     def intensity_at(self, two_theta_deg: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same for Bragg angles that are known already, (m,) degrees."""
-        factor = lorentz if self.neutrons else lorentz_polarisation
-        return self.multiplicity * self.f_squared * factor(two_theta_deg)
+        return self.multiplicity * self.f_squared * lorentz_polarisation(two_theta_deg, 0.0 if self.neutrons else 1.0)
 
 
-def lorentz(two_theta_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 / (sin^2 theta cos theta): powder Lorentz factor.
+def lorentz_polarisation(two_theta_deg: NDArray[np.float64], polarisation_ratio: float = 1.0) -> NDArray[np.float64]:
+    """Powder Lorentz and polarisation factor (1 + A cos^2 2theta) / (sin^2 theta cos theta), its scale free.
 
-    Source: International Tables for Crystallography C (2004), section 6.2.
+    Source: International Tables for Crystallography C (2004), section 6.2. Valid for 0 < 2theta < 180 degrees.
+
+    Args:
+        two_theta_deg: Bragg angles, degrees.
+        polarisation_ratio: A, see `instrument.polarisation_ratio`; 1 for an unpolarised beam, 0 for neutrons.
     """
-    sine, cosine = sin_cos(np.radians(two_theta_deg) / 2)
-    return np.asarray(1 / (sine * sine * cosine))
-
-
-def lorentz_polarisation(two_theta_deg: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(1 + cos^2 2theta) / (sin^2 theta cos theta): powder Lorentz factor, unpolarised beam, no monochromator.
-
-    Source: International Tables for Crystallography C (2004), section 6.2.
-    """
-    return (1 + cos(np.radians(two_theta_deg)) ** 2) * lorentz(two_theta_deg)
-
-
-def laue_rotations(rotations: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Distinct rotation parts with inversion added, (n, 3, 3)."""
-    return reference.laue_rotations(rotations)
+    half = np.radians(two_theta_deg) / 2
+    sine, cosine = sin_cos(half)
+    return np.asarray((1 + polarisation_ratio * cos(2 * half) ** 2) * (1 / (sine * sine * cosine)))
 
 
 def reflections(

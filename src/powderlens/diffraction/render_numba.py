@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from powderlens.core import random
 from powderlens.core.elementary_compiled import angle_of, arcsin, compiled, exp, largest, log, sin_cos, smallest
 from powderlens.core.random import Purpose
+from powderlens.diffraction import absorption, axial, noise
 from powderlens.diffraction.axial import (
     DENSITY,
     FEWEST,
@@ -25,7 +26,7 @@ from powderlens.diffraction.axial import (
     moments,
 )
 from powderlens.diffraction.conditions import Record
-from powderlens.diffraction.kernel import inverse_symmetric
+from powderlens.diffraction.kernel import inv_d2_of, inverse_symmetric
 from powderlens.diffraction.noise import EXACT_MEAN
 from powderlens.diffraction.phase import Phase, strength_of
 from powderlens.diffraction.profile import VOIGT_COEFFICIENTS, VOIGT_FAR, VOIGT_L
@@ -44,6 +45,9 @@ from powderlens.pattern.grid import Grid
 
 M0, M1 = np.uint64(random.MULTIPLIER_0), np.uint64(random.MULTIPLIER_1)
 W0, W1 = np.uint64(random.WEYL_0), np.uint64(random.WEYL_1)
+middle, near_tail, far_tail = compiled(noise.middle), compiled(noise.near_tail), compiled(noise.far_tail)
+cornish_fisher, paths = compiled(noise.cornish_fisher), compiled(absorption.paths)
+centroid_shift = compiled(axial.centroid_shift)
 MASK, HALF, ROUNDS = np.uint64(random.MASK), np.uint64(32), random.ROUNDS
 DEGREE = 180.0 / np.pi
 LOG2 = 0.6931471805599453
@@ -207,11 +211,7 @@ def normals(seed, index, purpose, count):  # type: ignore[no-untyped-def]
 def cylinder(y, mu_r):  # type: ignore[no-untyped-def]
     """`absorption.cylinder` of y = sin^2 theta."""
     root = np.sqrt(y)
-    k0 = 16.0 / (3.0 * np.pi)
-    k1 = (25.99978 - 0.01911 * np.sqrt(root)) * exp(-0.024551 * y) + 0.109561 * root - 26.04556
-    k2 = -0.02489 + y * (-0.39499 + 1.219077 * root + y * (-1.31268 + 0.871081 * root - 0.2327 * y))
-    k3 = 0.003045 + y * (0.018167 - 0.03305 * y)
-    return exp(-mu_r * (k0 + mu_r * (k1 + mu_r * (k2 + mu_r * k3))))
+    return exp(-mu_r * paths(y, root, np.sqrt(root), exp(-0.024551 * y), mu_r))
 
 
 @compiled
@@ -379,9 +379,7 @@ def split(angle, sine, cosine, tall, height, width, places, shares):  # type: ig
         ratio = span / width
         one = ratio * ratio * height < NARROW * NARROW
     if one and limit <= STEEP:
-        shift = cot / 2.0 * (tall.second + (tall.fourth - tall.second * tall.second) / (2.0 * sine * sine))
-        shift += cot * (cot * cot - 1.0) * tall.fourth / 8.0
-        places[0] = angle - DEGREE * shift
+        places[0] = angle - DEGREE * centroid_shift(sine, cosine, tall.second, tall.fourth)
         return 1, places[0], span
     nodes = MEAN_NODES if one else min(FEWEST + int(np.ceil(DENSITY * ratio)), MAX_NODES)
     plateau = max(2.0 * min(tall.sample_over_l, tall.detector_over_l), 1e-12)
@@ -576,15 +574,7 @@ def clean(out, axis, records, at, planes, address, fade, moments):  # type: igno
     reciprocal = inverse_symmetric(strained_metric(planes.lattice, planes.rotations, strain))
     hkl, rotations = planes.hkl, planes.rotations
     m = hkl.shape[0]
-    inv_d2, weight = np.empty(m), planes.strength.copy()
-    for i in range(m):
-        h, k, l = float(hkl[i, 0]), float(hkl[i, 1]), float(hkl[i, 2])
-        inv_d2[i] = (
-            h * h * reciprocal[0, 0]
-            + k * k * reciprocal[1, 1]
-            + l * l * reciprocal[2, 2]
-            + 2.0 * (h * k * reciprocal[0, 1] + h * l * reciprocal[0, 2] + k * l * reciprocal[1, 2])
-        )
+    inv_d2, weight = inv_d2_of(hkl, reciprocal), planes.strength.copy()
     if c.march_r != 1.0:
         along = np.empty(3)
         for i in range(3):
@@ -667,23 +657,9 @@ def normal_inverse(u):  # type: ignore[no-untyped-def]
     """`noise.normal_inverse` of one number."""
     q = u - 0.5
     if abs(q) <= 0.425:
-        r = 0.180625 - q * q
-        return (
-            q
-            * (((59.109374720 * r + 159.29113202) * r + 50.434271938) * r + 3.3871327179)
-            / (((67.187563600 * r + 78.757757664) * r + 17.895169469) * r + 1.0)
-        )
+        return middle(q)
     depth = np.sqrt(-log(min(u, 1.0 - u)))
-    if depth <= 5.0:
-        r = depth - 1.6
-        tail = (((0.17023821103 * r + 1.3067284816) * r + 2.7568153900) * r + 1.4234372777) / (
-            (0.12021132975 * r + 0.73700164250) * r + 1.0
-        )
-    else:
-        r = depth - 5.0
-        tail = (((0.017337203997 * r + 0.42868294337) * r + 3.0812263860) * r + 6.6579051150) / (
-            (0.012258202635 * r + 0.24197894225) * r + 1.0
-        )
+    tail = near_tail(depth) if depth <= 5.0 else far_tail(depth)
     return tail if q > 0.0 else -tail
 
 
@@ -691,10 +667,7 @@ def normal_inverse(u):  # type: ignore[no-untyped-def]
 def poisson_inverse(mean, u):  # type: ignore[no-untyped-def]
     """`noise.poisson_inverse` of one number."""
     if mean > EXACT_MEAN:
-        w = normal_inverse(u)
-        root, w2 = np.sqrt(mean), w * w
-        expanded = mean + root * w + (2.0 + w2) / 6.0 - w * (w2 + 2.0) / (72.0 * root)
-        return max(np.floor(expanded + (w2 * (3.0 * w2 + 7.0) - 16.0) / (810.0 * mean)), 0.0)
+        return max(np.floor(cornish_fisher(mean, np.sqrt(mean), normal_inverse(u))), 0.0)
     p = exp(-mean)
     total, k = p, 0
     while u > total and k < 1000:

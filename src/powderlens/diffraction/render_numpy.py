@@ -17,6 +17,7 @@ from powderlens.diffraction import absorption, axial, background, instrument, no
 from powderlens.diffraction.conditions import SHAPES, SLITS, Record
 from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.reference import structure_factors_squared
+from powderlens.diffraction.reflections import lorentz_polarisation
 from powderlens.diffraction.specimen import march_dollase, strained_metric
 from powderlens.diffraction.thermal import debye_mean_square_displacement_A2, moved_sites
 from powderlens.pattern.grid import Grid
@@ -170,7 +171,7 @@ def lines(c: Record, inv_d2: Floats, weight: Floats) -> Floats:
             continue
         theta = np.arcsin(sine[reached])
         angle, tangent = np.degrees(2 * theta), np.tan(theta)
-        area = share * weight[reached] * instrument.lorentz_polarisation(angle, ratio)
+        area = share * weight[reached] * lorentz_polarisation(angle, ratio)
         area = area * instrument.slit_factor(angle, SLITS[int(c["slits"])])
         if c["mu_t"] > 0:
             area = area * absorption.flat_plate(angle, c["mu_t"])

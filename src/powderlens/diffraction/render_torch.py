@@ -19,7 +19,7 @@ Names of dimensions: b patterns, f families of reflections of all of them one af
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +29,19 @@ from torch import Tensor
 
 from powderlens.core.errors import InputError
 from powderlens.core.random import Purpose, check_seed
-from powderlens.diffraction.axial import DENSITY, FEWEST, MAX_NODES, MEAN_NODES, NARROW, NODES, STEEP, WEIGHTS
+from powderlens.diffraction.absorption import paths
+from powderlens.diffraction.axial import (
+    DENSITY,
+    FEWEST,
+    MAX_NODES,
+    MEAN_NODES,
+    NARROW,
+    NODES,
+    STEEP,
+    WEIGHTS,
+    centroid_shift,
+    moments,
+)  # fmt: skip
 from powderlens.diffraction.conditions import HUMPS, RECORD, TERMS
 from powderlens.diffraction.phase import Atoms, Phase
 from powderlens.diffraction.render_numpy import FADE, PALEST, SINE_LIMIT, SLIT_PIVOT
@@ -38,6 +50,7 @@ from powderlens.diffraction.torch_draw import LOG2, Drawer, Lines, SubLines, vis
 from powderlens.diffraction.torch_random import normal, normal_at, poisson_inverse, uniform, uniform_at
 from powderlens.pattern.grid import Grid
 
+Whole = NDArray[np.int64]
 DEGREE = 180.0 / np.pi
 MAX_ELEMENTS = {"cpu": 2**19, "cuda": 2**26}
 """Bounds of intermediate arrays where none is given: for a processor's cache, and for a few GB of an accelerator."""
@@ -58,6 +71,20 @@ class _Conditions:
 
     def of(self, which: NDArray[np.int64], where: Tensor) -> _Conditions:
         return _Conditions(self.host[which], {name: column[where] for name, column in self.on.items()})
+
+
+class _Group(NamedTuple):
+    """Phases to be drawn: (b,) their rows on the host and the device, conditions, seed, (b,) numbers of the patterns,
+    what their random numbers are for, and (b,) the weakest line over the strongest.
+    """
+
+    rows: NDArray[np.int64]
+    at: Tensor
+    c: _Conditions
+    seed: int
+    number: Tensor
+    purposes: tuple[int, int, int]
+    fade: Tensor
 
 
 class TorchRenderer:
@@ -221,13 +248,7 @@ class TorchRenderer:
         ]
         return torch.cat(out) if out else torch.zeros((0, self.grid.points), dtype=self.dtype, device=self.device)
 
-    def _check(
-        self,
-        rows: NDArray[np.int64],
-        records: NDArray[np.void],
-        index: NDArray[np.int64],
-        second: NDArray[np.int64],
-    ) -> None:
+    def _check(self, rows: Whole, records: NDArray[np.void], index: Whole, second: Whole) -> None:
         if records.dtype != RECORD or not len(rows) == len(records) == len(index) == len(second):
             raise InputError(
                 f"{len(rows)} rows, {len(records)} records, {len(index)} numbers, {len(second)} impurities: one of each"
@@ -242,14 +263,7 @@ class TorchRenderer:
                 name = self.names[lacking[0]] or "phase"
                 raise InputError(f"{name}: thermal offsets need its atoms; prepare it with offsets=True")
 
-    def _patterns(
-        self,
-        rows: NDArray[np.int64],
-        records: NDArray[np.void],
-        seed: int,
-        index: NDArray[np.int64],
-        second: NDArray[np.int64],
-    ) -> Tensor:
+    def _patterns(self, rows: Whole, records: NDArray[np.void], seed: int, index: Whole, second: Whole) -> Tensor:
         """`render_numpy.pattern` for a group of patterns."""
         c = self._conditions(records)
         number = self._to(index)
@@ -257,7 +271,7 @@ class TorchRenderer:
         ends = [torch.where(measured, self._x, torch.inf).amin(1), torch.where(measured, self._x, -torch.inf).amax(1)]
         purposes = (Purpose.INTENSITIES, Purpose.PERTURBATION, Purpose.OFFSETS)
         fade = torch.full_like(c["impurity_share"], FADE)
-        y, shown = self._clean(rows, c, seed, number, purposes, fade, *ends)
+        y, shown = self._clean(_Group(rows, self._to(rows), c, seed, number, purposes, fade), *ends)
         y = _scaled(y, measured)
         which = np.flatnonzero(second >= 0)
         if len(which):
@@ -266,25 +280,17 @@ class TorchRenderer:
             purposes = (Purpose.IMPURITY_INTENSITIES, Purpose.IMPURITY_PERTURBATION, Purpose.IMPURITY_OFFSETS)
             ends = [end[where] for end in ends]
             fade = (FADE / c["impurity_share"][where]).clamp(max=PALEST)
-            other, both = self._clean(second[which], c.of(which, where), seed, number[where], purposes, fade, *ends)
+            mixed = second[which]
+            group = _Group(mixed, self._to(mixed), c.of(which, where), seed, number[where], purposes, fade)
+            other, both = self._clean(group, *ends)
             other = (1 - share) * y[where] + share * _scaled(other, measured[where])
             y[where] = torch.where(both[:, None], _scaled(other, measured[where]), y[where])
         y = y + self._under(c)
         return self._counted(y, c, seed, number, measured & shown[:, None])
 
-    def _clean(
-        self,
-        rows: NDArray[np.int64],
-        c: _Conditions,
-        seed: int,
-        number: Tensor,
-        purposes: tuple[int, int, int],
-        fade: Tensor,
-        first_deg: Tensor,
-        last_deg: Tensor,
-    ) -> tuple[Tensor, Tensor]:
+    def _clean(self, group: _Group, first_deg: Tensor, last_deg: Tensor) -> tuple[Tensor, Tensor]:
         """(b, points) lines of one phase each, any scale (steps 1 to 7); (b,) whether one stands in the range."""
-        found = self._lines(rows, c, seed, number, purposes, fade)
+        c, found = group.c, self._lines(group)
         inside = (found.position >= first_deg[found.row]) & (found.position <= last_deg[found.row]) & (found.area > 0)
         shown = torch.zeros_like(first_deg).scatter_reduce(0, found.row, inside.to(first_deg.dtype), "amax") > 0
         axial = c.any("sample_over_l") or c.any("detector_over_l")
@@ -296,17 +302,9 @@ class TorchRenderer:
 
     # --- lines ---
 
-    def _lines(
-        self,
-        rows: NDArray[np.int64],
-        c: _Conditions,
-        seed: int,
-        number: Tensor,
-        purposes: tuple[int, int, int],
-        fade: Tensor,
-    ) -> Lines:
+    def _lines(self, group: _Group) -> Lines:
         """Steps 1 to 5 in float64."""
-        at = self._to(rows)
+        rows, at, c, seed, number, purposes, fade = group
         row, place = _flattened(self._count[at], int(self.families[rows].sum()))
         source = self._first[at][row] + place
         hkl = self._hkl[:, source].to(torch.float64)
@@ -316,9 +314,9 @@ class TorchRenderer:
         # 2. Weights of the families.
         weight = self._strength[source]
         if c.any("thermal_offset_A"):
-            weight = self._moved_strength(weight, rows, c, seed, number, purposes[2])
+            weight = self._moved_strength(weight, group)
         if (c.host["march_r"] != 1).any():
-            weight = weight * self._march_dollase(rows, at, c, reciprocal, hkl, inv_d2, row)
+            weight = weight * self._march_dollase(group, reciprocal, hkl, inv_d2, row)
         if c.any("intensity_jitter"):
             z = normal_at(seed, number[row], purposes[0], place)
             weight = weight * torch.exp(c["intensity_jitter"][row] * z)
@@ -350,17 +348,9 @@ class TorchRenderer:
         volume2 = (a * adjugate[0]).sum(-1)
         return (adjugate / volume2[:, None]).transpose(1, 2).contiguous()
 
-    def _march_dollase(
-        self,
-        rows: NDArray[np.int64],
-        at: Tensor,
-        c: _Conditions,
-        reciprocal: Tensor,
-        hkl: Tensor,
-        inv_d2: Tensor,
-        row: Tensor,
-    ) -> Tensor:
+    def _march_dollase(self, group: _Group, reciprocal: Tensor, hkl: Tensor, inv_d2: Tensor, row: Tensor) -> Tensor:
         """(f,) `specimen.march_dollase`; a pattern without texture takes one rotation, which gives 1."""
+        rows, at, c = group.rows, group.at, group.c
         axis, r = c["texture_axis"].T, c["march_r"]
         t = (reciprocal * axis).sum(1)
         t = t / torch.sqrt((axis * t).sum(0))
@@ -377,10 +367,9 @@ class TorchRenderer:
         total = torch.zeros_like(inv_d2).index_add_(0, family, 1 / (base * torch.sqrt(base)))
         return total / count[row]
 
-    def _moved_strength(
-        self, weight: Tensor, rows: NDArray[np.int64], c: _Conditions, seed: int, number: Tensor, purpose: int
-    ) -> Tensor:
+    def _moved_strength(self, weight: Tensor, group: _Group) -> Tensor:
         """(f,) `render_numpy.moved_strength`: patterns with thermal offsets, gathered by their number of atoms."""
+        rows, c, seed, number, purpose = group.rows, group.c, group.seed, group.number, group.purposes[2]
         families = self.families[rows]
         begin = np.cumsum(families) - families
         weight = weight.clone()
@@ -483,8 +472,7 @@ class TorchRenderer:
         """Sub-lines of axial divergence, `axial.axial_nodes`; of lines without area, none."""
         row = found.row
         rise, flat = c["sample_over_l"] + c["detector_over_l"], torch.minimum(c["sample_over_l"], c["detector_over_l"])
-        s2, h2 = c["sample_over_l"] ** 2, c["detector_over_l"] ** 2
-        second, fourth = ((s2 + h2) / 3)[row], (s2 * s2 / 5 + 2 * s2 * h2 / 3 + h2 * h2 / 5)[row]
+        second, fourth = moments(c["sample_over_l"], c["detector_over_l"])
         angle = found.position / DEGREE
         sine, cosine = torch.sin(angle), torch.cos(angle)
         lit = sine > 0
@@ -498,9 +486,7 @@ class TorchRenderer:
         line, j = _flattened(count, int(count.sum()))
         plateau = (2 * flat).clamp(min=1e-12)[row]
         # One node: the centroid.
-        cot = torch.where(lit, cosine / torch.where(lit, sine, 1.0), 0.0)
-        shift = cot / 2 * (second + (fourth - second * second) / (2 * torch.where(lit, sine, 1.0) ** 2))
-        shift = shift + cot * (cot * cot - 1) * fourth / 8
+        shift = torch.where(lit, centroid_shift(torch.where(lit, sine, 1.0), cosine, second[row], fourth[row]), 0.0)
         turned = psi[:, None] * self._nodes[MEAN_NODES, :MEAN_NODES]
         up = (torch.sin(turned) * sine[:, None]) ** 2
         share = (rise[row][:, None] - torch.sqrt(up / (1 - up))) / plateau[:, None]
@@ -594,11 +580,7 @@ def _flattened(count: Tensor, total: int) -> tuple[Tensor, Tensor]:
 def _cylinder(root: Tensor, mu_r: Tensor) -> Tensor:
     """`absorption.cylinder` of sin theta."""
     y = root * root
-    k0 = 16 / (3 * np.pi)
-    k1 = (25.99978 - 0.01911 * torch.sqrt(root)) * torch.exp(-0.024551 * y) + 0.109561 * root - 26.04556
-    k2 = -0.02489 + y * (-0.39499 + 1.219077 * root + y * (-1.31268 + 0.871081 * root - 0.2327 * y))
-    k3 = 0.003045 + y * (0.018167 - 0.03305 * y)
-    return torch.exp(-mu_r * (k0 + mu_r * (k1 + mu_r * (k2 + mu_r * k3))))
+    return torch.exp(-mu_r * paths(y, root, torch.sqrt(root), torch.exp(-0.024551 * y), mu_r))
 
 
 def _scaled(y: Tensor, measured: Tensor) -> Tensor:

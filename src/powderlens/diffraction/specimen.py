@@ -12,7 +12,7 @@ from powderlens.core.elementary_compiled import compiled
 from powderlens.core.errors import InputError
 from powderlens.crystal.label import find_symmetry, with_whole_symmetry
 from powderlens.crystal.structure import Structure
-from powderlens.diffraction.kernel import metric_of
+from powderlens.diffraction.kernel import inv_d2_of, metric_of
 
 
 @compiled
@@ -65,7 +65,7 @@ def march_dollase(hkl, reciprocal_metric, rotations, axis, r):  # type: ignore[n
         (m,) factors.
     """
     m, n = hkl.shape[0], rotations.shape[0]
-    out = np.empty(m)
+    out, norm2 = np.empty(m), inv_d2_of(hkl, reciprocal_metric)
     t = np.empty(3)
     for i in range(3):
         t[i] = reciprocal_metric[i, 0] * axis[0] + reciprocal_metric[i, 1] * axis[1] + reciprocal_metric[i, 2] * axis[2]
@@ -77,21 +77,10 @@ def march_dollase(hkl, reciprocal_metric, rotations, axis, r):  # type: ignore[n
             turned[k, i] = rotations[k, i, 0] * t[0] + rotations[k, i, 1] * t[1] + rotations[k, i, 2] * t[2]
     for j in range(m):
         h0, h1, h2 = float(hkl[j, 0]), float(hkl[j, 1]), float(hkl[j, 2])
-        norm2 = (
-            h0 * h0 * reciprocal_metric[0, 0]
-            + h1 * h1 * reciprocal_metric[1, 1]
-            + h2 * h2 * reciprocal_metric[2, 2]
-            + 2
-            * (
-                h0 * h1 * reciprocal_metric[0, 1]
-                + h0 * h2 * reciprocal_metric[0, 2]
-                + h1 * h2 * reciprocal_metric[1, 2]
-            )
-        )
         total = 0.0
         for k in range(n):
             cosine = (h0 * turned[k, 0] + h1 * turned[k, 1] + h2 * turned[k, 2]) / t_norm
-            c2 = min(cosine * cosine / norm2, 1.0)
+            c2 = min(cosine * cosine / norm2[j], 1.0)
             base = r * r * c2 + (1.0 - c2) / r
             total += 1.0 / (base * np.sqrt(base))
         out[j] = total / n

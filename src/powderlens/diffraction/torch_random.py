@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from powderlens.core.random import MASK, MULTIPLIER_0, MULTIPLIER_1, ROUNDS, WEYL_0, WEYL_1
-from powderlens.diffraction.noise import EXACT_MEAN
+from powderlens.diffraction.noise import EXACT_MEAN, cornish_fisher, far_tail, middle, near_tail
 
 POISSON_ROUND = 16
 """Steps of the search for Poisson counts between two looks at which points are done."""
@@ -88,31 +88,15 @@ def normal_at(seed: int, index: Tensor, purpose: int, place: Tensor) -> Tensor:
 def normal_inverse(u: Tensor) -> Tensor:
     """`noise.normal_inverse` (algorithm AS 241)."""
     q = u - 0.5
-    r = 0.180625 - q * q
-    centre = (
-        q
-        * (((59.109374720 * r + 159.29113202) * r + 50.434271938) * r + 3.3871327179)
-        / (((67.187563600 * r + 78.757757664) * r + 17.895169469) * r + 1.0)
-    )
     depth = torch.sqrt(-torch.log(torch.minimum(u, 1 - u)))
-    r = depth - 1.6
-    near = (((0.17023821103 * r + 1.3067284816) * r + 2.7568153900) * r + 1.4234372777) / (
-        (0.12021132975 * r + 0.73700164250) * r + 1.0
-    )
-    r = depth - 5.0
-    far = (((0.017337203997 * r + 0.42868294337) * r + 3.0812263860) * r + 6.6579051150) / (
-        (0.012258202635 * r + 0.24197894225) * r + 1.0
-    )
-    tail = torch.sign(q) * torch.where(depth <= 5, near, far)
-    return torch.where(q.abs() <= 0.425, centre, tail)
+    tail = torch.sign(q) * torch.where(depth <= 5, near_tail(depth), far_tail(depth))
+    return torch.where(q.abs() <= 0.425, middle(q), tail)
 
 
 def poisson_inverse(mean: Tensor, u: Tensor) -> Tensor:
     """`noise.poisson_inverse`: float64 of any shape; points whose search has ended leave it after every round."""
-    w, many = normal_inverse(u), mean.clamp(min=EXACT_MEAN)
-    root, w2 = torch.sqrt(many), w * w
-    expanded = many + root * w + (2 + w2) / 6 - w * (w2 + 2) / (72 * root) + (w2 * (3 * w2 + 7) - 16) / (810 * many)
-    out = torch.floor(expanded).clamp(min=0)
+    many = mean.clamp(min=EXACT_MEAN)
+    out = torch.floor(cornish_fisher(many, torch.sqrt(many), normal_inverse(u))).clamp(min=0)
     out = torch.where(mean > EXACT_MEAN, out, torch.zeros_like(out)).ravel()
     mean, u = mean.ravel(), u.ravel()
     total = torch.exp(-mean)
@@ -130,4 +114,4 @@ def poisson_inverse(mean: Tensor, u: Tensor) -> Tensor:
         out[at] = count
         more = torch.nonzero(u > total)[:, 0]
         at, mean, u, total, probability, count = (v[more] for v in (at, mean, u, total, probability, count))
-    return out.view(w.shape)
+    return out.view(many.shape)

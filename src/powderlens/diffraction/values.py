@@ -6,12 +6,15 @@ All arithmetic goes element by element: a matrix product may round differently f
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Discriminator, Field, Tag, model_validator
 from typing_extensions import TypeAliasType
 
+from powderlens.core.checked import Part
 from powderlens.core.elementary import cos
 from powderlens.diffraction import background
 from powderlens.diffraction.conditions import HUMPS, TERMS
@@ -27,7 +30,6 @@ from powderlens.diffraction.distributions import (
     LogPower,
     LogUniform,
     Normal,
-    Part,
     Power,
     Rows,
     Share,
@@ -236,20 +238,7 @@ else:
             | Annotated[Limit, Tag("@number")]
             | Annotated[str, Tag("@word")]
             | Annotated[tuple["Value", ...], Tag("@list")]
-            | Annotated[Uniform, Tag("@uniform")]
-            | Annotated[LogUniform, Tag("@log_uniform")]
-            | Annotated[Normal, Tag("@normal")]
-            | Annotated[LogNormal, Tag("@log_normal")]
-            | Annotated[Power, Tag("@power")]
-            | Annotated[LogPower, Tag("@log_power")]
-            | Annotated[Squared, Tag("@squared")]
-            | Annotated[Integers, Tag("@integers")]
-            | Annotated[Choice, Tag("@choice")]
-            | Annotated[Mixture, Tag("@mixture")]
-            | Annotated[Strain, Tag("@strain")]
-            | Annotated[Polynomial, Tag("@polynomial")]
-            | Annotated[GaussianProcess, Tag("@gaussian_process")]
-            | Annotated[Humps, Tag("@count")],
+            | reduce(or_, (Annotated[kind, Tag(f"@{name}")] for name, kind in KINDS.items())),
             Discriminator(
                 _kind_of,
                 custom_error_type="kind",

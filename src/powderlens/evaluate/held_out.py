@@ -14,6 +14,7 @@ from powderlens.corpus.stream.stream import FloorStream
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.evaluate.metrics import classification, lattice
 from powderlens.models.runtime import Model
+from powderlens.pattern.prepare import WHOLE
 
 BATCH = 256
 
@@ -30,6 +31,9 @@ def evaluate_held_out(
 ) -> dict[str, object]:
     """Figures on crystals of one part of the split, drawn by the training weights.
 
+    Of a model without mask, patterns that are measured on less than 99 % of its grid are left out and counted, as
+    `identify` would refuse them.
+
     Args:
         model: with heads of system, group and cell.
         table: reflections of all crystals.
@@ -40,7 +44,7 @@ def evaluate_held_out(
         protocol: name or file of the protocol that draws the conditions.
 
     Raises:
-        InputError: no crystal in that part.
+        InputError: no crystal in that part, or no pattern that a model without mask reads.
     """
     rows = split_indices(table.elements, table.space_group.tolist())[part]
     if not len(rows):
@@ -49,9 +53,24 @@ def evaluate_held_out(
     stream = FloorStream(
         CrystalStream(table, rows, weights, load_protocol(protocol), size=BATCH, seed=seed, grid=model.grid)
     )
-    at = np.arange(model.grid.points)
-    batches = [stream.draw(np.arange(i, min(i + BATCH, patterns))) for i in range(0, patterns, BATCH)]
-    said = [model(batch.patterns, (at >= batch.measured[:, :1]) & (at < batch.measured[:, 1:])) for batch in batches]
+    at, masked = np.arange(model.grid.points), model.weights.mask
+    said, batches = [], []
+    for first in range(0, patterns, BATCH):
+        batch = stream.draw(np.arange(first, min(first + BATCH, patterns)))
+        if not masked:
+            share = (batch.measured[:, 1] - batch.measured[:, 0]) / model.grid.points
+            batch = batch.of(np.flatnonzero(share >= WHOLE))
+            if not len(batch):
+                continue
+        mask = (at >= batch.measured[:, :1]) & (at < batch.measured[:, 1:]) if masked else None
+        batches.append(batch)
+        said.append(model(batch.patterns, mask))
+    drawn = sum(map(len, batches))
+    if not drawn:
+        raise InputError(
+            f"{model.name} reads no mask, and protocol {protocol} draws no pattern of its whole grid; take another "
+            "protocol, or train it with mask = true"
+        )
     group, system, cell = (
         np.concatenate([one[task] for one in said]).astype(float)
         for task in ("space_group", "crystal_system", "lattice")
@@ -74,6 +93,7 @@ def evaluate_held_out(
         "crystals_in_part": len(rows),
         "seed": seed,
         "protocol": protocol,
-        "all": figures(np.arange(patterns)),
+        **({} if masked else {"left_out": patterns - drawn}),
+        "all": figures(np.arange(drawn)),
         "by_database": {name: figures(np.flatnonzero(origins == name)) for name in sorted(set(origins))},
     }

@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from powderlens import __version__
+from powderlens.core.checked import Part, first_mistake
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256, make_folder
 
@@ -27,13 +28,7 @@ SplitProtocol = Literal["in-library", "out-of-library", "structure-type", "compo
 """What the tested patterns have in common with those of the training, see docs/EVALUATION.md."""
 
 
-class RecordPart(BaseModel):
-    """Common to all parts of a record: frozen, and nothing unknown in it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class CorpusPart(RecordPart):
+class CorpusPart(Part):
     """Which patterns: `sha256` is that of the corpus's manifest body, as `corpus info` prints it."""
 
     corpus: str
@@ -52,7 +47,7 @@ class CorpusPart(RecordPart):
         return f"{self.corpus}:{self.part}"
 
 
-class CurvePoint(RecordPart):
+class CurvePoint(Part):
     """A validation during training; None for what was not measured."""
 
     step: int
@@ -65,7 +60,7 @@ class CurvePoint(RecordPart):
     accuracy: dict[str, float] = Field(description="task -> share of right answers in the validation part")
 
 
-class Training(RecordPart):
+class Training(Part):
     """How the network came to its weights."""
 
     recipe: dict[str, Any] = Field(description="the whole configuration, as `run.json` has it")
@@ -84,7 +79,7 @@ class Training(RecordPart):
     powderlens: str
 
 
-class Inference(RecordPart):
+class Inference(Part):
     """Time of the forward pass on ready tensors, evaluation mode, median of repeated calls, milliseconds a pattern."""
 
     batch_1_ms: float
@@ -93,7 +88,7 @@ class Inference(RecordPart):
     device: str
 
 
-class ClassFigures(RecordPart):
+class ClassFigures(Part):
     """Of one task with classes, over the patterns whose truth is known; a missing answer counts as wrong.
 
     Macro means run over the classes that occur in truth or prediction, as SimXRD has it.
@@ -111,7 +106,7 @@ class ClassFigures(RecordPart):
     majority: float = Field(description="accuracy of always answering the most frequent class of the tested part")
 
 
-class LatticeFigures(RecordPart):
+class LatticeFigures(Part):
     """Of the Niggli cell (a, b, c in A, alpha, beta, gamma in degrees), beside the mean of the training part.
 
     All are of the patterns that were answered, the six numbers in turn; r2 is 1 - SS(error) / SS(about their mean),
@@ -129,7 +124,7 @@ class LatticeFigures(RecordPart):
     naive_of: str = Field("the training part", description="whose mean that is")
 
 
-class Record(RecordPart):
+class Record(Part):
     """One network x corpus x protocol x seed."""
 
     format: Literal[1]
@@ -185,9 +180,7 @@ def read_record(path: Path) -> Record:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"{path}: no record of `powderlens evaluate`: {where}: {first['msg']}") from None
+        raise InputError(f"{path}: no record of `powderlens evaluate`: {first_mistake(error)}") from None
 
 
 def read_records(paths: Sequence[Path]) -> list[tuple[Path, Record]]:

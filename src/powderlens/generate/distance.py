@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from powderlens.core.elementary import inverse, lengths, product
 from powderlens.core.elementary_compiled import compiled
 from powderlens.core.errors import InputError
 from powderlens.crystal.expand import MERGE_DISTANCE_A
+from powderlens.crystal.nearest import length2, move, rest
 from powderlens.generate.radii import covalent_radius_A
 from powderlens.generate.sites import GroupSites
 from powderlens.generate.stream import Stream
@@ -44,10 +45,9 @@ def check_distances(distances: str) -> Distances:
     Raises:
         InputError: not one of `Distances`.
     """
-    for known in get_args(Distances):
-        if distances == known:
-            return known
-    raise InputError(f"distances {distances!r}: choose {' or '.join(get_args(Distances))}")
+    if distances not in get_args(Distances):
+        raise InputError(f"distances {distances!r}: choose {' or '.join(get_args(Distances))}")
+    return cast(Distances, distances)
 
 
 def pair_distances_A(elements: Sequence[str], min_distance_A: float, distances: Distances) -> NDArray[np.float64]:
@@ -123,7 +123,7 @@ def overlapping(frac: NDArray[np.float64], firsts: NDArray[np.int64], lattice: N
     """
     difference = frac[firsts, None, :] - frac
     difference -= np.round(difference)
-    squared = np.square(difference.reshape(-1, 3) @ lattice).sum(axis=1).reshape(len(firsts), -1)
+    squared = np.square(product(difference.reshape(-1, 3), lattice)).sum(axis=1).reshape(len(firsts), -1)
     squared[np.arange(len(firsts)), firsts] = np.inf
     return bool(squared.min() < MERGE_DISTANCE_A**2)
 
@@ -169,27 +169,16 @@ def _places(linear, shift, counts, free, order, u, limits2, lattice, shifts):  #
         for t in range(u.shape[1] if free[i] else 1):
             for j in range(counts[i]):
                 owner[filled + j] = i
-                for a in range(3):
-                    placed[filled + j, a] = shift[firsts[i] + j, a]
-                    for b in range(3):
-                        placed[filled + j, a] += linear[firsts[i] + j, a, b] * u[i, t, b]
+                move(u[i, t], linear[firsts[i] + j], shift[firsts[i] + j], placed[filled + j])
             fits = True
             # By symmetry the first image stands for all.
             for j in range(filled + counts[i] - 1, -1, -1):
                 if j == filled:
                     continue
                 least = limits2[i, owner[j]]
-                d0 = placed[j, 0] - placed[filled, 0]
-                d1 = placed[j, 1] - placed[filled, 1]
-                d2 = placed[j, 2] - placed[filled, 2]
-                d0, d1, d2 = d0 - np.rint(d0), d1 - np.rint(d1), d2 - np.rint(d2)
+                x, y, z = rest(placed[j], placed[filled])
                 for s in range(len(shifts)):
-                    e0, e1, e2 = d0 + shifts[s, 0], d1 + shifts[s, 1], d2 + shifts[s, 2]
-                    square = 0.0
-                    for b in range(3):
-                        along = e0 * lattice[0, b] + e1 * lattice[1, b] + e2 * lattice[2, b]
-                        square += along * along
-                    if square < least:
+                    if length2(x + shifts[s, 0], y + shifts[s, 1], z + shifts[s, 2], lattice) < least:
                         fits = False
                         break
                 if not fits:

@@ -7,7 +7,7 @@ they are, every site filled by one element. Source: Schopmans, Reiser and Friede
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,10 +36,9 @@ def check_what(what: str) -> What:
     Raises:
         InputError: not one of the four.
     """
-    for known in get_args(What):
-        if what == known:
-            return known
-    raise InputError(f"randomise {what!r}: choose nothing, coordinates, lattice or both")
+    if what not in get_args(What):
+        raise InputError(f"randomise {what!r}: choose nothing, coordinates, lattice or both")
+    return cast(What, what)
 
 
 def randomised(

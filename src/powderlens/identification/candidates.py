@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +12,8 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.diffraction.phase import Phase
 from powderlens.identification.deadline import Deadline
-from powderlens.identification.hypotheses import (
-    CALCULATED_SD,
-    LOWER,
-    MEASURED_SD,
-    QUANTITIES,
-    SHIFT_SD_DEG,
-)
-from powderlens.library.retrieve import Axis, on_axis
+from powderlens.identification.hypotheses import LOWER, QUANTITIES, SHIFT_SD_DEG
+from powderlens.library.retrieve import CALCULATED_SD, MEASURED_SD, NOT_MEASURED, PER_LINE, Axis, against, on_axis
 from powderlens.library.shelf import Shelf
 from powderlens.refine.candidates import Fit, Measured, fit, textured
 
@@ -26,14 +21,12 @@ Floats = NDArray[np.float64]
 
 RETRIEVED = 120
 """Phases that are refined on broadened profiles."""
-SHARPENED = 40
+SHARPENED = 28
 """The best of them, refined on the profile as measured."""
-ORIENTED = 12
+ORIENTED = 8
 """The best of those, for which an oriented specimen is tried."""
 BEST = 0.998
 """Agreements are not taken to be better than this: sizes, asymmetry and background are no matter of the crystal."""
-CALCULATED_ALLOWANCE = -0.03
-"""Added to the similarity of calculated crystals before the best are taken: there are ten times as many."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +60,27 @@ class Candidate:
         )
 
 
+class Tried(NamedTuple):
+    """A phase while it is refined: its row, its lines, its fit, and whether it is a calculated crystal."""
+
+    row: int
+    phase: Phase
+    fit: Fit
+    calculated: bool
+
+    def worth(self) -> float:
+        """The agreement less what speaks against the phase beforehand, as retrieval has it; the best first."""
+        return -worth_of(self.fit, self.calculated)
+
+
+def worth_of(fitted: Fit, calculated: bool) -> float:
+    """The agreement of a phase alone, less what speaks against it beforehand."""
+    one = fitted.phases[0]
+    mean, shape = against(np.array([one.mean_strain, one.shape_strain]), np.full(2, calculated))
+    twice = NOT_MEASURED if calculated else 0.0
+    return float(fitted.agreement - mean - shape + twice - PER_LINE * np.log(max(one.lines, 1)))
+
+
 def axis_of(measured: Measured) -> Axis:
     """A pattern on retrieval's axis."""
     return on_axis(
@@ -83,8 +97,11 @@ def given_candidates(measured: Measured, library: Shelf) -> list[Candidate]:
     Raises:
         InputError: one has no line in the measured range.
     """
-    phases = [library.lines(row, measured.d_min_A) for row in library.given]
-    fitted = fit(measured, phases, library.given_scales(axis_of(measured)))
+    try:
+        phases = [library.lines(row, measured.d_min_A) for row in library.given]
+        fitted = fit(measured, phases, library.given_scales(axis_of(measured)))
+    except InputError as error:
+        raise InputError(f"{error}: it is given, and cannot show; leave it out, or measure more") from None
     return [Candidate.of(library.given, fitted, phases)]
 
 
@@ -100,31 +117,33 @@ def single_candidates(
         retrieved: phases that are refined on broadened profiles.
         sharpened: of these, on the profile as measured.
     """
-    found = library.retrieve(axis_of(measured), retrieved, CALCULATED_ALLOWANCE)
-    allowance = np.where(library.measured[found.row], 0.0, CALCULATED_ALLOWANCE)
-    rough: list[tuple[float, int, Fit, Phase]] = []
-    for row, scale, extra in zip(found.row.tolist(), found.scale.tolist(), allowance.tolist(), strict=True):
-        if rough and deadline.passed():
+    found = library.retrieve(axis_of(measured), retrieved)
+    calculated = ~library.measured[found.row]
+    broad: list[Tried] = []
+    for row, scale, kind in zip(found.row.tolist(), found.scale.tolist(), calculated.tolist(), strict=True):
+        if broad and deadline.passed():
             break
         try:
             phase = library.lines(row, measured.d_min_A)
-            first = fit(measured, [phase], [scale], sharp=False)
+            broad.append(Tried(row, phase, fit(measured, [phase], [scale], depth=1), kind))
         except InputError:
             continue
-        rough.append((first.agreement + extra, row, first, phase))
-    rough.sort(key=lambda item: -item[0])
-    sharp: list[tuple[int, Phase, Fit]] = []
-    for _, row, first, phase in rough[:sharpened]:
+    rough: list[Tried] = []
+    for one in sorted(broad, key=Tried.worth)[: 2 * sharpened]:
+        if rough and deadline.passed():
+            break
+        rough.append(one._replace(fit=fit(measured, [one.phase], [1.0], start=one.fit, depth=2)))
+    sharp: list[Tried] = []
+    for one in sorted(rough, key=Tried.worth)[:sharpened]:
         if sharp and deadline.passed():
             break
-        sharp.append((row, phase, fit(measured, [phase], [1.0], start=first)))
-    sharp.sort(key=lambda item: -item[2].agreement)
+        sharp.append(one._replace(fit=fit(measured, [one.phase], [1.0], start=one.fit)))
     out = []
-    for place, (row, phase, found_fit) in enumerate(sharp):
-        lines, oriented, r = phase, found_fit, 1.0
+    for place, one in enumerate(sorted(sharp, key=Tried.worth)):
+        phase, fitted, r = one.phase, one.fit, 1.0
         if place < ORIENTED and not deadline.passed():
-            lines, oriented, r = textured(measured, phase, found_fit)
-        out.append(Candidate((row,), oriented, (lines,), (r,)))
+            phase, fitted, r = textured(measured, phase, fitted)
+        out.append(Candidate((one.row,), fitted, (phase,), (r,)))
     return sorted(out, key=lambda one: -one.fit.agreement)
 
 

@@ -18,7 +18,7 @@ from powderlens.refine.candidates import Measured, smoothed
 
 Floats = NDArray[np.float64]
 
-LEAST_HEIGHT = 6.0
+LEAST_HEIGHT = 8.0
 """Lines lower than this, in units of the noise after smoothing, are not counted."""
 SHARE = 0.01
 """Nor are those below this share of the strongest."""
@@ -53,7 +53,7 @@ def look(measured: Measured) -> Sight:
     """Look at a pattern before it is searched."""
     profile, noise = smoothed(measured)
     top = float(profile.max())
-    least = max(LEAST_HEIGHT * noise, SHARE * top)
+    least = np.maximum(LEAST_HEIGHT * noise, SHARE * top)
     everything = find_lines(measured.two_theta_deg, profile, least)
     lines = everything.take(everything.fwhm_deg <= WIDEST_DEG)
     if not len(lines):

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.core.files import atomic_write, file_sha256
 from powderlens.identification.evidence import GROUP_TO_SYSTEM, GROUPS, log_softmax
+from powderlens.symmetry.groups import ENANTIOMORPHS, either_hand
 
 Floats = NDArray[np.float64]
 
@@ -43,22 +44,11 @@ of measured (0.3 %) or calculated (1.5 %) crystals; shift, as ln(1 + (shift / 0.
 missing, the share of strong lines that are not there; lines, the logarithm of the number of lines in the range (a phase
 with many fits anything); texture, |ln r|; calculated, 1 for an entry that was not measured; determinations, the
 logarithm of how many entries are this phase; more_phases, how many phases there are beside the first."""
-MEASURED_SD, CALCULATED_SD, SHIFT_SD_DEG = 0.003, 0.015, 0.1
+SHIFT_SD_DEG = 0.1
 
-_MIRRORS = {76: 78, 91: 95, 92: 96, 144: 145, 151: 153, 152: 154, 169: 170, 171: 172, 178: 179, 180: 181, 212: 213}
-"""The eleven enantiomorphic pairs. Source: International Tables for Crystallography A (2016), section 3.2.2."""
-MIRROR_OF: Mapping[int, int] = _MIRRORS
-
-
-def lower_of_pair() -> NDArray[np.int64]:
-    """(230,) index of each group, of an enantiomorphic pair that of the lower number."""
-    out = np.arange(GROUPS)
-    for low, high in _MIRRORS.items():
-        out[high - 1] = low - 1
-    return out
-
-
-LOWER = lower_of_pair()
+MIRROR_OF: Mapping[int, int] = dict(ENANTIOMORPHS)
+LOWER: NDArray[np.int64] = np.array([either_hand(number) - 1 for number in range(1, GROUPS + 1)])
+"""(230,) index of each group, of an enantiomorphic pair that of the lower number."""
 
 
 @dataclass(frozen=True, kw_only=True)

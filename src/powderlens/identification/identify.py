@@ -285,7 +285,11 @@ class Identifier:
             remarks.append(
                 f"cut short after {deadline.limit_s:g} s: the best so far; a longer time limit may find more"
             )
-        posterior, abstains = self._doubted(asked, found, weigh(known, self.calibration))
+        calibration = self.calibration
+        if self.search.given and found:
+            # What is given is there: "none of these" is no question.
+            calibration = replace(calibration, unknown=-np.inf, doubt=0.0)
+        posterior, abstains = self._doubted(asked, found, weigh(known, calibration))
         niggli: NDArray[np.float32] | None = None if prediction is None else prediction.niggli
         return write_answer(
             asked,
@@ -323,7 +327,9 @@ def _remarks(model: Model, evidence: Evidence, *, calibrated: bool) -> list[str]
         if count < 230:
             said.append(f"{model.name} knows {count} of the 230 space groups and never names another")
     elif "extinction_class" in tasks:
-        said.append(f"{model.name} tells extinction classes apart; the groups of one share its probability evenly")
+        said.append(
+            f"{model.name} tells extinction classes apart; between groups of one only how common they are decides"
+        )
     elif "crystal_system" in tasks:
         end = "no space group is given" if evidence == "network" else "only the library tells groups of one apart"
         said.append(f"{model.name} tells crystal systems apart; {end}")

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from powderlens.core.errors import InputError
-from powderlens.identification.candidates import CALCULATED_ALLOWANCE, Candidate, axis_of
+from powderlens.identification.candidates import Candidate, axis_of, worth_of
+from powderlens.identification.checks import LEAST_HEIGHT
 from powderlens.identification.deadline import Deadline
 from powderlens.library.shelf import Shelf
 from powderlens.pattern.peaks import find_lines
@@ -16,12 +17,14 @@ from powderlens.refine.candidates import Measured, fit, smooth_of, smoothed
 
 ROOTS = 2
 """Single phases from which mixtures start."""
-RETRIEVED = 24
+RETRIEVED = 16
 """Phases that are held against what a node leaves over."""
-TRIED = 4
+TRIED = 3
 """The best of them, refined together with those before."""
 LEAST_REST = 0.03
 """Lines below this share of the strongest measured line are not searched for partners."""
+LEFT_OVER = 0.5
+"""A line of which less than this is calculated has another reason too."""
 LEAST_GAIN = 0.004
 """A further phase must raise the agreement by this."""
 LEAST_SHARE = 0.01
@@ -85,33 +88,33 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) ->
     """A node with each of the phases that suit best what it leaves over."""
     before = node.candidate.fit
     profile, noise = smoothed(measured)
-    left = np.where(measured.levels[-1].used, profile - smooth_of(measured, before.calculated), 0.0)
-    if not len(find_lines(measured.two_theta_deg, left, max(LEAST_REST, 8 * noise))):
+    lines = find_lines(measured.two_theta_deg, profile, np.maximum(LEAST_REST, LEAST_HEIGHT * noise))
+    drawn = np.interp(lines.two_theta_deg, measured.two_theta_deg, smooth_of(measured, before.calculated))
+    if not (drawn < LEFT_OVER * lines.height).any():
         return []
     rest = measured.without(before.calculated)
     tried: list[tuple[float, int, float]] = []
-    found = shelf.retrieve(axis_of(rest), RETRIEVED, CALCULATED_ALLOWANCE)
+    found = shelf.retrieve(axis_of(rest), RETRIEVED)
     for row, scale in zip(found.row.tolist(), found.scale.tolist(), strict=True):
         if shelf.name(row) in node.names:
             continue
         if deadline.passed():
             break
         try:
-            alone = fit(rest, [shelf.lines(row, measured.d_min_A)], [scale], sharp=False)
+            alone = fit(rest, [shelf.lines(row, measured.d_min_A)], [scale], depth=2)
         except InputError:
             continue
-        allowance = 0.0 if shelf.measured[row] else CALCULATED_ALLOWANCE
-        tried.append((alone.agreement + allowance, row, 1 + alone.phases[0].mean_strain))
+        tried.append((worth_of(alone, not shelf.measured[row]), row, 1 + alone.phases[0].mean_strain))
     tried.sort(reverse=True)
     out = []
     phases = node.candidate.phases
     for _, row, scale in tried[:TRIED]:
         if deadline.passed():
             break
-        lines = shelf.lines(row, measured.d_min_A)
-        together = fit(measured, [*phases, lines], [*(1.0 for _ in phases), scale], start=before)
+        phase = shelf.lines(row, measured.d_min_A)
+        together = fit(measured, [*phases, phase], [*(1.0 for _ in phases), scale], start=before)
         if together.agreement < before.agreement + LEAST_GAIN or together.phases[-1].intensity < LEAST_SHARE:
             continue
-        grown = Candidate.of((*node.candidate.rows, row), together, (*phases, lines), (*node.candidate.march, 1.0))
+        grown = Candidate.of((*node.candidate.rows, row), together, (*phases, phase), (*node.candidate.march, 1.0))
         out.append(_Node(grown, node.names | {shelf.name(row)}))
     return out

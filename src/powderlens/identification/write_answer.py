@@ -328,7 +328,7 @@ def _unexplained(measured: Measured, fitted: Fit) -> list[UnexplainedPeak]:
     from powderlens.refine.candidates import smooth_of, smoothed
 
     profile, noise = smoothed(measured)
-    lines = find_lines(measured.two_theta_deg, profile, max(LEAST_HEIGHT * noise, UNEXPLAINED_SHARE))
+    lines = find_lines(measured.two_theta_deg, profile, np.maximum(LEAST_HEIGHT * noise, UNEXPLAINED_SHARE))
     drawn = smooth_of(measured, fitted.calculated)
     step, first = measured.levels[-1].step, measured.levels[-1].first
     wavelength = measured.mean_wavelength_A

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ def preference(library: PhaseLibrary) -> NDArray[np.int64]:
     return np.lexsort([-key.astype(np.int64) for key in reversed(keys)]).astype(np.int64)
 
 
-def heads_of(path: Path, workers: int) -> NDArray[np.int64]:
+def heads_of(path: Path, workers: int, folded_already: int = 0) -> NDArray[np.int64]:
     """(n,) for each row of a library on disk the row that leads its phase; its own where it leads itself.
 
     Two rows are one phase when group and composition are the same and `crystal.duplicates` finds them equal. Each is
@@ -44,13 +44,15 @@ def heads_of(path: Path, workers: int) -> NDArray[np.int64]:
     Args:
         path: the library; its key lines are not needed.
         workers: processes.
+        folded_already: so many of the first rows are not compared where they are among themselves.
     """
-    library = _opened(path)
+    library = PhaseLibrary.open(path, check=False)
     groups: dict[str, list[int]] = {}
     for row in preference(library).tolist():
         groups.setdefault(bucket_of(library.packed(row)), []).append(row)
     head = np.arange(len(library), dtype=np.int64)
-    for rows, leads in in_order(partial(_compared, path), _chunks(groups), workers):
+    open_groups = [rows for rows in groups.values() if len(rows) > 1 and max(rows) >= folded_already]
+    for rows, leads in in_order(partial(_compared, path), _chunks(open_groups), workers):
         head[rows] = leads
     return head
 
@@ -79,28 +81,22 @@ def folded(library: PhaseLibrary, head: NDArray[np.int64]) -> Arrays:
     return with_ragged(arrays, "text", {"text": texts})
 
 
-def _chunks(groups: dict[str, list[int]]) -> Iterator[list[list[int]]]:
-    """Groups of more than one row, some hundred rows together."""
+def _chunks(groups: list[list[int]]) -> Iterator[list[list[int]]]:
+    """Groups, some hundred rows together."""
     chunk: list[list[int]] = []
-    for rows in groups.values():
-        if len(rows) > 1:
-            chunk.append(rows)
-            if sum(map(len, chunk)) >= CHUNK:
-                yield chunk
-                chunk = []
+    for rows in groups:
+        chunk.append(rows)
+        if sum(map(len, chunk)) >= CHUNK:
+            yield chunk
+            chunk = []
     if chunk:
         yield chunk
 
 
 def _compared(path: Path, groups: list[list[int]]) -> tuple[list[int], list[int]]:
     """In a worker: rows, and the row that each is led by."""
-    library = _opened(path)
+    library = PhaseLibrary.open(path, check=False)
     rows = [row for group in groups for row in group]
     names = [str(number) for number, group in enumerate(groups) for _ in group]
     first = find_duplicates(names, lambda i: library.structure(rows[i]))
     return rows, [rows[i] for i in first.tolist()]
-
-
-@lru_cache(maxsize=2)
-def _opened(path: Path) -> PhaseLibrary:
-    return PhaseLibrary.open(path, check=False)

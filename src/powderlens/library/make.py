@@ -132,7 +132,7 @@ def build(
     parts = [PhaseLibrary.open(path) for path in sorted(folder.glob("part-*.phases"))]
     if onto is not None:
         parts.insert(0, onto)
-    found = _finish(parts, folder, max(workers, 1), progress)
+    found = _finish(parts, folder, max(workers, 1), 0 if onto is None else len(onto), progress)
     header = {
         **programs,
         "made_of": [*([] if onto is None else onto.header["made_of"]), *made_of],
@@ -155,7 +155,9 @@ class _Found:
     rejects: Counter[str]
 
 
-def _finish(parts: Sequence[PhaseLibrary], folder: Path, workers: int, progress: Progress) -> _Found:
+def _finish(
+    parts: Sequence[PhaseLibrary], folder: Path, workers: int, folded_already: int, progress: Progress
+) -> _Found:
     """Join the parts, leave out what is listed twice, fold, and compute key lines."""
     rejects = Counter(reason for part in parts if "part_of" in part.header for _, reason in part.header["rejects"])
     if not any(map(len, parts)):
@@ -169,7 +171,7 @@ def _finish(parts: Sequence[PhaseLibrary], folder: Path, workers: int, progress:
     write_container(whole, {"prefixes": prefixes}, take(joined.arrays, once))
     progress(f"folding {len(once):,} crystals")
     joined = PhaseLibrary.open(whole, check=False)
-    arrays = folded(joined, heads_of(whole, workers))
+    arrays = folded(joined, heads_of(whole, workers, folded_already))
     write_container(whole, {"prefixes": prefixes}, arrays)
     progress(f"key lines of {len(arrays['space_group']):,} phases")
     arrays = _with_keys(whole, workers)

@@ -33,6 +33,12 @@ SMOOTH_DEG = 0.05
 FLOOR_QUANTILE = 0.3
 LEAST_INSIDE = 0.1
 """A phase with less of its strength than this in the measured range is not compared."""
+MEASURED_SD, CALCULATED_SD = 0.003, 0.015
+"""Strain of a specimen against the cell of a measured and of a calculated crystal, relative: standard deviations."""
+PER_STRAIN, PER_LINE, NOT_MEASURED = 0.027, 0.014, 0.06
+"""What is taken off the cosine: for ln(1 + (strain / sd)^2), for the logarithm of the number of lines (a phase with
+many fits anything), and for a calculated crystal: as `powderlens calibrate` weighs them. Without it isotypes of a
+simple phase, of which there are hundreds within 3 % of its cell, and cells with many lines crowd it out."""
 GLANCE_LINES, FIRST_LOOK, SECOND_LOOK = 12, 16_000, 500
 """All phases are compared by so many lines; so many of them by all key lines; and the best of those are drawn."""
 
@@ -98,11 +104,13 @@ class Retrieved:
         row: (k,) rows of the library.
         score: (k,) cosine of square-root profiles at the best scale.
         scale: (k,) that scale: spacings of the pattern over those of the phase.
+        worth: (k,) score less what speaks against the phase beforehand; they are in its order.
     """
 
     row: NDArray[np.int64]
     score: Floats
     scale: Floats
+    worth: Floats
 
 
 class Retrieval:
@@ -120,34 +128,58 @@ class Retrieval:
         self.library = library
         self.rows = np.arange(len(library)) if rows is None else np.asarray(rows, np.int64)
         self.reach = max(1, round(max_strain / STEP))
+        self._share = overlapped(library.key_start, library.key_log_d, library.key_amplitude)
 
-    def __call__(self, axis: Axis, keep: int, *, allowance: NDArray[np.float32] | None = None) -> Retrieved:
-        """The best phases.
+    def __call__(self, axis: Axis, keep: int) -> Retrieved:
+        """The best phases: those that look most like the pattern, less what speaks against them beforehand.
 
         Args:
             axis: the pattern.
             keep: how many.
-            allowance: (phases of the library,) added to the score before the best are taken: what is known of a phase
-                before it is looked at; None: nothing.
         """
-        matched = _matched(axis)
         library = self.library
         factor = np.sqrt(axis.factor).astype(np.float32)
-        lines = (library.key_start, library.key_log_d, library.key_amplitude, matched, factor, self.reach)
-        rows = self.rows
-        if len(rows) > FIRST_LOOK:
-            score, _ = first_look(rows, *lines, GLANCE_LINES, 2)
-            rows = rows[_best(score if allowance is None else score + allowance[rows], FIRST_LOOK)]
-        score, best = first_look(rows, *lines, 64, 1)
-        near = _best(score if allowance is None else score + allowance[rows], SECOND_LOOK)
-        near = near[score[near] > 0]
-        closer, scale = second_look(
-            rows[near], best[near].astype(np.int64) - self.reach, library.key_start, library.key_log_d,
-            library.key_amplitude, axis.root, axis.factor, axis.spread,
+        lines = (
+            library.key_start, library.key_log_d, library.key_amplitude, self._share, _matched(axis), factor, self.reach
         )  # fmt: skip
-        order = np.argsort(-(closer + (0.0 if allowance is None else allowance[rows[near]])), kind="stable")
+        rows, kind = self.rows, np.where(library.measured[self.rows], 0, 1)
+        if len(rows) > FIRST_LOOK:
+            score, _ = first_look(rows, *lines, GLANCE_LINES, 2, kind, self._penalty(2))
+            near = _best(score, FIRST_LOOK)
+            rows, kind = rows[near], kind[near]
+        score, best = first_look(rows, *lines, 64, 1, kind, self._penalty(1))
+        near = _best(score, SECOND_LOOK)
+        near = near[score[near] > -1.0]
+        rows, kind = rows[near], kind[near]
+        shift = best[near].astype(np.int64) - self.reach
+        closer, moved = second_look(
+            rows,
+            shift,
+            library.key_start,
+            library.key_log_d,
+            library.key_amplitude,
+            axis.root,
+            axis.factor,
+            axis.spread,
+        )
+        size = np.diff(library.key_start.astype(np.int64))[rows]
+        worth = closer - PER_LINE * np.log(np.maximum(size, 1)) - against(np.exp(STEP * moved) - 1, kind == 1)
+        order = np.argsort(-worth, kind="stable")
         order = order[closer[order] > 0][:keep]
-        return Retrieved(rows[near][order], closer[order], np.exp(STEP * scale[order]))
+        return Retrieved(rows[order], closer[order], np.exp(STEP * moved[order]), worth[order])
+
+    def _penalty(self, every: int) -> NDArray[np.float32]:
+        """(2, scales) of measured and calculated phases at every scale, see `first_look`."""
+        scale = np.exp(STEP * (every * np.arange((2 * self.reach) // every + 17) - self.reach)) - 1
+        return np.stack([against(scale, np.full(len(scale), kind)) for kind in (False, True)]).astype(np.float32)
+
+
+def against(strain: Floats, calculated: NDArray[np.bool_]) -> Floats:
+    """What speaks against a phase before its lines are looked at, in units of the cosine: a cell that must be strained
+    more than such crystals are, and that it was not measured.
+    """
+    sd = np.where(calculated, CALCULATED_SD, MEASURED_SD)
+    return np.asarray(PER_STRAIN * np.log1p((strain / sd) ** 2) + np.where(calculated, NOT_MEASURED, 0.0))
 
 
 def _best(score: NDArray[np.floating], count: int) -> NDArray[np.int64]:
@@ -178,8 +210,9 @@ def _correlated(root, sigma):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, fastmath=True)
-def _best_of_16(place, weight, count, matched, first):  # type: ignore[no-untyped-def]
-    """Sums over lines of weight * matched[place + first + s] for s from 0 to 15: the largest, and its s.
+def _best_of_16(place, weight, count, matched, first, norm, penalty):  # type: ignore[no-untyped-def]
+    """Of the sums over lines of weight * matched[place + first + s] / norm - penalty[first + s], s from 0 to 15, the
+    largest, and its s.
 
     Written out, as sixteen variables stay in two registers where an array of sixteen would go to memory and back.
     """
@@ -203,54 +236,72 @@ def _best_of_16(place, weight, count, matched, first):  # type: ignore[no-untype
         b5 += w * matched[at + 13]
         b6 += w * matched[at + 14]
         b7 += w * matched[at + 15]
-    top, best = a0, 0
-    if a1 > top:
-        top, best = a1, 1
-    if a2 > top:
-        top, best = a2, 2
-    if a3 > top:
-        top, best = a3, 3
-    if a4 > top:
-        top, best = a4, 4
-    if a5 > top:
-        top, best = a5, 5
-    if a6 > top:
-        top, best = a6, 6
-    if a7 > top:
-        top, best = a7, 7
-    if b0 > top:
-        top, best = b0, 8
-    if b1 > top:
-        top, best = b1, 9
-    if b2 > top:
-        top, best = b2, 10
-    if b3 > top:
-        top, best = b3, 11
-    if b4 > top:
-        top, best = b4, 12
-    if b5 > top:
-        top, best = b5, 13
-    if b6 > top:
-        top, best = b6, 14
-    if b7 > top:
-        top, best = b7, 15
+    top, best = np.float32(-9.0), 0
+    for s, total in enumerate((a0, a1, a2, a3, a4, a5, a6, a7, b0, b1, b2, b3, b4, b5, b6, b7)):
+        value = total / norm - penalty[first + s]
+        if value > top:
+            top, best = value, s
     return top, best
 
 
 @njit(cache=True, fastmath=True)
-def first_look(rows, start, log_d, amplitude, matched, factor, reach, most, every):  # type: ignore[no-untyped-def]
-    """Cosine of key lines and pattern for every phase at its best scale.
+def overlapped(start, log_d, amplitude):  # type: ignore[no-untyped-def]
+    """Amplitudes of the key lines as parts of the root profile that they make together.
+
+    Lines that stand together add their intensities, not their roots: of a cluster of intensity I a line of intensity
+    I_l makes I_l / sqrt(I). Without this phases with crowded lines look like anything.
+
+    Args:
+        start: (phases + 1,) first key line of each, with
+        log_d: (k,) their spacings and
+        amplitude: (k,) their strengths.
+
+    Returns:
+        (k,) uint8, in the units of `amplitude`.
+    """
+    out = np.empty(len(log_d), np.uint8)
+    per_bin = LOG_D_UNIT / STEP
+    reach = 8
+    sigma = BLUR / STEP
+    shape = np.empty(reach + 1)
+    for i in range(reach + 1):
+        shape[i] = np.exp(-(i * i) / (4.0 * sigma * sigma))
+    line = np.zeros(BINS + 64)
+    for n in range(len(start) - 1):
+        first, last = np.int64(start[n]), np.int64(start[n + 1])
+        for k in range(first, last):
+            line[int(log_d[k] * per_bin + 0.5) + 16] += amplitude[k] * amplitude[k]
+        for k in range(first, last):
+            at = int(log_d[k] * per_bin + 0.5) + 16
+            total = line[at]
+            for i in range(1, reach + 1):
+                total += shape[i] * (line[at - i] + line[at + i])
+            own = np.float64(amplitude[k]) * amplitude[k]
+            out[k] = np.uint8(own / np.sqrt(max(total, 1e-9)) + 0.5)
+        for k in range(first, last):
+            line[int(log_d[k] * per_bin + 0.5) + 16] = 0.0
+    return out
+
+
+@njit(cache=True, fastmath=True)
+def first_look(  # type: ignore[no-untyped-def]
+    rows, start, log_d, amplitude, share, matched, factor, reach, most, every, kind, penalty
+):
+    """Cosine of key lines and pattern for every phase at its best scale, less what speaks against it beforehand.
 
     Args:
         rows: (n,) int64 phases.
         start: (phases + 1,) first key line of each, with
         log_d: (k,) their spacings and
         amplitude: (k,) their strengths, strongest first, see `PhaseLibrary`.
+        share: (k,) see `overlapped`.
         matched: (BINS,) float32, the pattern correlated with a line.
         factor: (BINS,) float32 square roots of `Axis.factor`.
         reach: scales to either side, in bins.
         most: so many of a phase's lines are asked for, the strongest in the range.
         every: 1, or 2 for every second scale, where each stands for two.
+        kind: (n,) int64 row of `penalty` for each phase.
+        penalty: (kinds, at least 2 reach + 17) float32, what is taken off at each scale of `every`.
 
     Returns:
         (n,) float32 scores, and (n,) int32 the shift in bins, from 0 (smallest) to 2 reach.
@@ -268,7 +319,7 @@ def first_look(rows, start, log_d, amplitude, matched, factor, reach, most, ever
     else:
         half = 0
         spread = padded
-    score, best = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.int32)
+    score, best = np.full(len(rows), np.float32(-9.0)), np.zeros(len(rows), np.int32)
     place, weight = np.empty(64, np.int64), np.empty(64, np.float32)
     per_bin = np.float32(LOG_D_UNIT / STEP)
     last = len(factor)
@@ -286,19 +337,20 @@ def first_look(rows, start, log_d, amplitude, matched, factor, reach, most, ever
             if w > np.float32(0.0):
                 norm += w * w
                 place[count] = at if every == 1 else at // 2 + (at % 2) * half
-                weight[count] = w
+                weight[count] = np.float32(share[k]) * factor[at]
                 count += 1
                 if count == most:
                     break
         if norm <= np.float32(LEAST_INSIDE) * whole or norm == np.float32(0.0):
             continue
-        top = np.float32(0.0)
+        top = np.float32(-9.0)
+        root = np.sqrt(norm)
         for block in range((steps + 15) // 16):
-            found, s = _best_of_16(place, weight, count, spread, 16 * block)
+            found, s = _best_of_16(place, weight, count, spread, 16 * block, root, penalty[kind[n]])
             if found > top and every * (16 * block + s) < size:
                 top = found
                 best[n] = every * (16 * block + s)
-        score[n] = top / np.sqrt(norm)
+        score[n] = top - np.float32(PER_LINE) * np.log(np.float32(count))
     return score, best
 
 

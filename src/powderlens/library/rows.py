@@ -28,6 +28,7 @@ from powderlens.library.store import (
     SYMMETRY,
     PhaseLibrary,
 )
+from powderlens.symmetry.groups import either_hand
 
 AMBIENT_K = (263.0, 323.0)
 AMBIENT_GPA = 0.01
@@ -202,15 +203,16 @@ def with_ragged(arrays: Arrays, name: str, columns: Mapping[str, Sequence[NDArra
 
 
 def bucket_of(packed: PackedCell) -> str:
-    """What two crystals must share before they are compared: the group, and `duplicates.bucket_of`."""
+    """What two crystals must share before they are compared: the group, of either hand, and `duplicates.bucket_of`."""
+    group = str(either_hand(packed.space_group))
     counts: dict[str, int] = {}
     for code, count in zip(packed.element.tolist(), packed.multiplicity.tolist(), strict=True):
         name = "H" if SYMBOLS[code] == "D" else SYMBOLS[code]
         counts[name] = counts.get(name, 0) + count
     if int(packed.occupancy.min()) < FULL * OCCUPANCY_STEPS:
-        return " ".join([str(packed.space_group), *sorted(counts), "~"])
+        return " ".join([group, *sorted(counts), "~"])
     common = int(np.gcd.reduce(list(counts.values())))
-    return " ".join([str(packed.space_group), *(f"{name}{count // common}" for name, count in sorted(counts.items()))])
+    return " ".join([group, *(f"{name}{count // common}" for name, count in sorted(counts.items()))])
 
 
 def _ragged(name: str, columns: Mapping[str, Sequence[NDArray[Any]]], n: int) -> Arrays:

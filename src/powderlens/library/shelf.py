@@ -187,17 +187,16 @@ class Shelf:
                 out[row] = scale
         return out
 
-    def retrieve(self, axis: Axis, keep: int, calculated_allowance: float = 0.0) -> Retrieved:
+    def retrieve(self, axis: Axis, keep: int) -> Retrieved:
         """The best phases of all libraries, see `Retrieval`."""
         found = []
-        for library, retrieval, first in zip(self.libraries, self.retrievals, self.offset, strict=False):
+        for retrieval, first in zip(self.retrievals, self.offset, strict=False):
             if len(retrieval.rows):
-                allowance = np.where(library.measured, 0.0, calculated_allowance).astype(np.float32)
-                one = retrieval(axis, keep + len(self._hidden), allowance=allowance)
-                found.append((one.row + first, one.score, one.scale, one.score + allowance[one.row]))
-        row, score, scale, ranked = (np.concatenate(part) for part in zip(*found, strict=True))
-        order = np.argsort(-ranked, kind="stable")
+                one = retrieval(axis, keep + len(self._hidden))
+                found.append((one.row + first, one.score, one.scale, one.worth))
+        row, score, scale, worth = (np.concatenate(part) for part in zip(*found, strict=True))
+        order = np.argsort(-worth, kind="stable")
         if self._hidden:
             order = order[[row not in self._hidden for row in row[order].tolist()]]
         order = order[:keep]
-        return Retrieved(row[order], score[order], scale[order])
+        return Retrieved(row[order], score[order], scale[order], worth[order])

@@ -18,6 +18,7 @@ from powderlens.crystal.structure import Structure
 from powderlens.diffraction.phase import Phase, phase_of
 from powderlens.library.container import REMEDY, read_container
 from powderlens.library.packed import OCCUPANCY_STEPS, SYMBOLS, PackedCell, atomic_numbers, unpack
+from powderlens.symmetry.groups import either_hand
 
 UNKNOWN_U_A2 = 0.010
 """Displacement given to atoms whose structure states none: without one, lines at high angle come out too strong."""
@@ -152,8 +153,9 @@ class PhaseLibrary:
 
     @cached_property
     def doubtful(self) -> NDArray[np.bool_]:
-        """(n,) whether the source declares another group than the atoms have."""
-        return np.asarray((self.declared > 0) & (self.declared != self.space_group))
+        """(n,) whether the source declares another group than the atoms have, of either hand."""
+        hand = np.array([0, *(either_hand(number) for number in range(1, 231))], np.uint8)
+        return np.asarray((self.declared > 0) & (hand[self.declared] != hand[self.space_group]))
 
     @property
     def key_start(self) -> NDArray[np.uint32]:

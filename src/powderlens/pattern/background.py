@@ -19,22 +19,24 @@ _LINEAR = 10.0
 a slope of the background stays nearly straight. Bent, it would be clipped (7 % of a straight slope at full scale)."""
 
 
-def noise_sigma(intensity: NDArray[np.float64]) -> float:
-    """Standard deviation of the point-to-point noise, robust against peaks and background.
+def noise_sigma(intensity: NDArray[np.float64], lag: int = 1) -> float:
+    """Standard deviation of white noise under a smooth or peaked signal.
 
     The median absolute deviation of the second differences, in which whatever is straight over three points
     cancels. White noise of standard deviation s gives second differences of sqrt(6) s. Data that were smoothed
-    or interpolated give less.
+    or interpolated give less, unless the points that are compared lie so far apart that their noise is independent.
 
     Args:
         intensity: (n,) equally spaced, any scale.
+        lag: distance of the points that are compared.
 
     Returns:
-        The standard deviation in the units of the intensities; 0 for fewer than 3 points or smooth data.
+        The standard deviation in the units of the intensities; 0 for fewer than 2 lag + 1 points or smooth data.
     """
-    if len(intensity) < 3:
+    if len(intensity) < 2 * lag + 1:
         return 0.0
-    second = np.diff(np.asarray(intensity, dtype=float), n=2)
+    y = np.asarray(intensity, dtype=float)
+    second = y[: len(y) - 2 * lag] - 2 * y[lag:-lag] + y[2 * lag :]
     return float(1.482602 * np.median(np.abs(second - np.median(second))) / np.sqrt(6.0))
 
 

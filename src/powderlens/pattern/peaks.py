@@ -32,13 +32,13 @@ class Peaks:
         return Peaks(self.two_theta_deg[at], self.height[at], self.fwhm_deg[at])
 
 
-def find_lines(two_theta_deg: Floats, intensity: Floats, least_height: float) -> Peaks:
+def find_lines(two_theta_deg: Floats, intensity: Floats, least_height: float | Floats) -> Peaks:
     """Lines that stand out by at least a height, by prominence (scipy.signal).
 
     Args:
         two_theta_deg: (n,) in equal steps.
         intensity: (n,) without background, any scale.
-        least_height: above what is around, in units of the intensity.
+        least_height: above what is around, in units of the intensity; one number, or (n,) for each point.
 
     Returns:
         The lines; a doublet that is resolved is two.

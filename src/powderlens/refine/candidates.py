@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,7 @@ Floats = NDArray[np.float64]
 STEP_DEG = 0.04
 LEVELS = ((0.8, 0.2), (0.3, 0.08))
 """FWHM that is added to every line, and step of the grid, degrees; the last level is the profile as measured."""
+DEPTH = len(LEVELS) + 1
 POINTS = 2600
 """Most points of the finest grid."""
 WIDTH_DEG = 0.12
@@ -61,6 +62,8 @@ LEAST_TEXTURE_GAIN = 0.01
 """Of the agreement; with less a specimen counts as not oriented."""
 MOST_NOISE = 0.6
 """Of the squares of a root profile; patterns with more are taken to have no more."""
+SURROUNDINGS_DEG, LEAST_NOISE = 5.0, 0.7
+"""The noise of a point is that of so many degrees about it, and at least this share of that of the whole."""
 MOST_LINES = 400
 WEAKEST = 0.001
 AT_40_DEG = (0.3420201433256687, 0.9396926207859084)
@@ -179,6 +182,11 @@ class Measured:
         return np.asarray(fine.first + fine.step * np.arange(len(fine.root)))
 
     @cached_property
+    def prepared(self) -> dict[int, tuple[Phase, _Prepared]]:
+        """Phases that were made ready for this pattern, by their identity."""
+        return {}
+
+    @cached_property
     def ceiling(self) -> float:
         """The agreement that a perfect model would reach in spite of the noise.
 
@@ -257,7 +265,8 @@ class Measured:
         unit = top if top > 0 else 1.0
         fine = fine / unit
         under = np.full(count, floor) + (0.0 if background is None else np.interp(grid, x, background))
-        sigma = noise_sigma(fine[used])
+        # Neighbours on the grid share measured points.
+        sigma = noise_sigma(fine[used], lag=2)
         levels = []
         for fwhm, coarse in LEVELS:
             every = max(1, round(coarse / step))
@@ -307,8 +316,9 @@ def _blurred(y: Floats, used: NDArray[np.bool_], sd_points: float) -> Floats:
     reach = int(np.ceil(3.3 * sd_points))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sd_points) ** 2)
     kernel /= kernel.sum()
-    weight = np.convolve(used.astype(float), kernel, mode="same")
-    out: Floats = np.convolve(np.where(used, y, 0.0), kernel, mode="same") / np.maximum(weight, 0.3)
+    middle = slice(reach, reach + len(y))  # of the whole: where the kernel is longer than y, "same" is not y's length
+    weight = np.convolve(used.astype(float), kernel)[middle]
+    out: Floats = np.convolve(np.where(used, y, 0.0), kernel)[middle] / np.maximum(weight, 0.3)
     return out
 
 
@@ -369,6 +379,7 @@ class Fit:
         explained: share of the measured intensity under the calculated profile.
         calculated: (n,) on the finest grid of the `Measured`.
         parameters: the whole vector, for fits that go on from here.
+        depth: how many levels it has seen.
     """
 
     phases: tuple[PhaseFit, ...]
@@ -381,6 +392,7 @@ class Fit:
     explained: float
     calculated: Floats
     parameters: Floats
+    depth: int = DEPTH
 
     @property
     def by_intensity(self) -> list[int]:
@@ -406,14 +418,31 @@ class _Prepared:
     in_range: int
 
 
-@lru_cache(maxsize=4096)
-def _strains(key: tuple[bytes, bytes], count: int) -> Floats:
-    lattice = np.frombuffer(key[0]).reshape(3, 3)
-    return invariant_strains(lattice, np.frombuffer(key[1], np.int64).reshape(count, 3, 3))
+_KEPT: dict[bytes, Floats] = {}
+
+
+def _strains(phase: Phase) -> Floats:
+    """Invariant strains. Cells in the usual orientation (a along x, b in the xy plane) that obey their rotations have
+    those of any other with these rotations: they are kept.
+    """
+    lattice = phase.lattice
+    if abs(lattice[0, 1]) + abs(lattice[0, 2]) + abs(lattice[1, 2]) > 1e-9 * lattice[0, 0]:
+        return invariant_strains(lattice, phase.rotations)
+    key = phase.rotations.tobytes()
+    if key not in _KEPT:
+        _KEPT[key] = invariant_strains(phase.lattice, phase.rotations)
+    return _KEPT[key]
 
 
 def _prepare(measured: Measured, phase: Phase) -> _Prepared:
-    """Lines in the range, the weakest left out, scaled to a strongest of 1 with LP."""
+    """Lines in the range, the weakest left out, scaled to a strongest of 1 with LP; kept with the pattern."""
+    known = measured.prepared.get(id(phase))
+    if known is None or known[0] is not phase:
+        known = measured.prepared[id(phase)] = phase, _prepared(measured, phase)
+    return known[1]
+
+
+def _prepared(measured: Measured, phase: Phase) -> _Prepared:
     reciprocal: Floats = np.asarray(np.linalg.inv(phase.lattice).T, np.float64)
     q = ((phase.hkl @ reciprocal) ** 2).sum(axis=1)
     first = np.sin(np.radians(max(measured.levels[-1].first - 0.7, 0.3) / 2)) ** 2
@@ -437,7 +466,7 @@ def _prepare(measured: Measured, phase: Phase) -> _Prepared:
     keep = np.flatnonzero(area >= WEAKEST * top)
     if len(keep) > MOST_LINES:
         keep = keep[np.argsort(-area[keep])[:MOST_LINES]]
-    basis = _strains((phase.lattice.tobytes(), phase.rotations.tobytes()), len(phase.rotations))
+    basis = _strains(phase)
     in_range = int((own[keep] >= WEAKEST * top).sum())
     return _Prepared(reciprocal, phase.lattice, basis, hkl[keep], strength[keep] / top, float(top), in_range)
 
@@ -448,7 +477,7 @@ def fit(
     scales: Sequence[float],
     *,
     start: Fit | None = None,
-    sharp: bool = True,
+    depth: int = DEPTH,
 ) -> Fit:
     """Refine phases together.
 
@@ -457,7 +486,7 @@ def fit(
         phases: their lines, see `diffraction.phase.phase_of`.
         scales: spacings of the pattern over those of each entry, as retrieval found them.
         start: a fit of the first of these phases to go on from; only the last phase is then searched for.
-        sharp: refine on the profile as measured, not only on broadened ones.
+        depth: on how many levels, the broadest first; a fit of the same phases goes on where its start ended.
 
     Raises:
         InputError: a phase without lines in the range.
@@ -485,10 +514,10 @@ def fit(
         centre[SHARED : len(start.parameters)] = start.parameters[SHARED:]
     normal = np.zeros((size, size))
     for number, level in enumerate(measured.levels):
-        last = number == len(measured.levels) - 1
-        if last and not sharp:
+        last = number == DEPTH - 1
+        if number >= depth:
             break
-        if start is not None and number < len(measured.levels) - 1 and len(ready) == known:
+        if start is not None and len(ready) == known and number < min(start.depth, depth - 1):
             continue
         n = len(level.root)
         y, slope = np.zeros(n), np.zeros((size, n))
@@ -502,7 +531,7 @@ def fit(
             par, free, centre, ridge, level.root, level.used, level.floor, load, level.first, level.step,
             *lines, level.blur, last, rounds, tolerance, y, slope, normal,
         )  # fmt: skip
-    return _result(measured, ready, par, np.array(offset), lines, normal, sharp)
+    return _result(measured, ready, par, np.array(offset), lines, normal, depth)
 
 
 def drawn_with(
@@ -631,9 +660,9 @@ def _result(
     offset: NDArray[np.int64],
     lines: tuple[Any, ...],
     normal: Floats,
-    sharp: bool,
+    depth: int,
 ) -> Fit:
-    level = measured.levels[-1] if sharp else measured.levels[-2]
+    level, sharp = measured.levels[depth - 1], depth == DEPTH
     n = len(level.root)
     y, slope = np.zeros(n), np.zeros((len(par), n))
     draw(par, level.first, level.step, *lines, level.blur, sharp, y, slope)  # type: ignore[call-arg]
@@ -676,14 +705,24 @@ def _result(
         explained,
         y,
         par,
+        depth,
     )
 
 
-def smoothed(measured: Measured) -> tuple[Floats, float]:
-    """(n,) the profile after a mean of about 0.1 degrees, and the noise that is left in it."""
+def smoothed(measured: Measured) -> tuple[Floats, Floats]:
+    """(n,) the profile after a mean of about 0.1 degrees, and (n,) the noise that is left in it.
+
+    Counts are noisier where there are more of them, as on an amorphous hump: the noise is that of the surroundings.
+    """
     used = measured.levels[-1].used
     profile = smooth_of(measured, np.where(used, measured.intensity, 0.0))
-    return np.where(used, profile, 0.0), float(measured.sigma / np.sqrt(_smooth_points(measured)))
+    known = np.flatnonzero(used)
+    parts = np.array_split(known, max(1, round(len(known) * measured.levels[-1].step / SURROUNDINGS_DEG)))
+    lag = _smooth_points(measured) + 1
+    noise = [noise_sigma(profile[part], lag) for part in parts]
+    least = LEAST_NOISE * noise_sigma(profile[known], lag)
+    local = np.interp(np.arange(len(profile)), [float(part.mean()) for part in parts], noise)
+    return np.where(used, profile, 0.0), np.maximum(local, least)
 
 
 def smooth_of(measured: Measured, profile: Floats) -> Floats:

@@ -30,6 +30,20 @@ LAST_OF_POINT_GROUP = (
 )  # fmt: skip
 """Highest space-group number of each point group. Source: International Tables A (2016), Table 2.1.1.1."""
 
+ENANTIOMORPHS = (
+    (76, 78), (91, 95), (92, 96), (144, 145), (151, 153), (152, 154), (169, 170), (171, 172), (178, 179), (180, 181),
+    (212, 213),
+)  # fmt: skip
+"""Pairs of groups that are each other's mirror image, which no powder can tell apart. Source: International Tables for
+Crystallography A (2016), section 1.4.2."""
+
+_EITHER_HAND = {right: left for left, right in ENANTIOMORPHS}
+
+
+def either_hand(number: int) -> int:
+    """The lower number of an enantiomorphic pair, or the group's own."""
+    return _EITHER_HAND.get(number, number)
+
 
 def system_index(number: int) -> int:
     """Index into `SYSTEMS`, 0 to 6, of an International Tables number.

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from powderlens.core.checked import Part, checked
 from powderlens.core.errors import InputError
 from powderlens.core.named_files import find_file, read_toml
 from powderlens.models.registry import card
 from powderlens.models.task import TASKS
 from powderlens.train.own import is_own
-from powderlens.train.recipe_file import RECIPES, Part, checked
 from powderlens.train.recipe_parts import (
     CELL_LOSSES,
     CLASS_LOSSES,
@@ -33,6 +34,9 @@ from powderlens.train.recipe_parts import (
     SquaredCell,
     TaskRecipe,
 )
+
+RECIPES = Path(str(files("powderlens.train") / "recipes"))
+"""The shipped recipes."""
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 """Short names of precisions."""

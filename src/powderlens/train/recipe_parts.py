@@ -6,9 +6,9 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from powderlens.core.checked import Part
 from powderlens.generate.distance import Distances
 from powderlens.pattern.grid import Grid
-from powderlens.train.recipe_file import Part
 
 Share = Annotated[float, Field(gt=0)]
 Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]

@@ -29,12 +29,14 @@ def test_elements() -> None:
 @pytest.mark.parametrize(
     ("counts", "written"),
     [
+        ({"Ti": 1.8, "Nb": 0.006, "Cr": 0.014, "Al": 0.17, "O": 4}, "Ti0.9Cr0.01Al0.09O2"),
+        ({"Mg": 7.2, "Fe": 0.8, "Si": 4, "O": 16}, "Mg1.8Fe0.2SiO4"),
+        ({"Na": 1.2, "Ca": 2.8, "Al": 6.8, "Si": 9.2, "O": 32}, "Na0.3Ca0.7Al1.7Si2.3O8"),
         ({"O": 6, "Si": 3}, "SiO2"),
         ({"B": 6, "La": 1}, "LaB6"),
         ({"Cl": 4, "Na": 4}, "NaCl"),
         ({"O": 18, "C": 6, "Ca": 6}, "CaCO3"),
         ({"Ca": 4, "S": 4, "O": 24, "H": 16}, "CaH4SO6"),
-        ({"Mg": 7.2, "Fe": 0.8, "Si": 4, "O": 16}, "Mg1.8Fe0.2SiO4"),
         ({"D": 2, "O": 1}, "D2O"),
         ({"Fe": 3.5, "Ni": 0.5}, "Fe3.5Ni0.5"),
         ({"Fe": 2}, "Fe"),

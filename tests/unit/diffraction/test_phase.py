@@ -9,7 +9,7 @@ import pytest
 from powderlens.core.errors import InputError
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction import kernel, render_numba
-from powderlens.diffraction.conditions import default_record
+from powderlens.diffraction.conditions import Conditions, to_record
 from powderlens.diffraction.phase import Phase, phase_of, strength_of
 from powderlens.diffraction.reflections import reflections
 from powderlens.diffraction.render import render
@@ -86,7 +86,7 @@ def test_nothing_is_compiled_anew_for_other_kinds_of_arrays(rock_salt: Structure
     def drawn(structure: Structure, phase: Phase) -> None:
         reflections(structure, d_min_A=1.0, dispersion_wavelength_A=1.5406)
         phase_of(structure, d_min_A=1.0, offsets=True)
-        render([phase], default_record(), GRID, seed=1)
+        render([phase], to_record(Conditions()), GRID, seed=1)
 
     kernels = (kernel.reflection_list, kernel.families, kernel.site_offsets, kernel.distinct, render_numba.pattern)
     phase = phase_of(rock_salt, d_min_A=1.0)

@@ -551,7 +551,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
             "[specimen]\nmarch_r = { unifrom = [1, 2] }\n",
             r"specimen\.march_r: must be a constant or a table with one of",
         ),
-        ("[specimen]\nmarch_r = { uniform = [2, 1] }\n", r"specimen\.march_r: 2 must be below 1 \(got"),
+        ("[specimen]\nmarch_r = { uniform = [2, 1] }\n", r"specimen\.march_r: 2 must be below 1"),
         ("[specimen]\nmarch_r = { uniform = [1] }\n", r"specimen\.march_r\.uniform\.1: Field required"),
         ("[specimen]\nmarch_r = { uniform = [1, 2], clip = [1, 2] }\n", r"march_r\.clip: no such key"),
         ("[specimen]\nmarch_r = { normal = [1, -2] }\n", "the spread -2 must be above 0"),

@@ -11,7 +11,6 @@ from powderlens.diffraction.reflections import (
     NoReflectionError,
     Reflections,
     laue_rotations,
-    lorentz,
     lorentz_polarisation,
     reflections,
 )
@@ -144,7 +143,7 @@ def test_lorentz_polarisation_by_hand() -> None:
 
 def test_lorentz_by_hand() -> None:
     expected = [1 / (0.25 * np.sqrt(0.75)), 2 * np.sqrt(2), 1 / (0.75 * 0.5)]
-    np.testing.assert_allclose(lorentz(np.array([60.0, 90.0, 120.0])), expected, rtol=1e-12)
+    np.testing.assert_allclose(lorentz_polarisation(np.array([60.0, 90.0, 120.0]), 0.0), expected, rtol=1e-12)
 
 
 def test_neutrons_see_nuclei(make: Callable[..., Structure]) -> None:
@@ -154,7 +153,7 @@ def test_neutrons_see_nuclei(make: Callable[..., Structure]) -> None:
     assert found.neutrons
     for hkl, (_, _, f_squared) in by_index(found).items():
         assert f_squared == pytest.approx(16 * (10.3 + (-1 if hkl[0] % 2 else 1) * 5.803) ** 2, rel=1e-6)
-    expected = found.multiplicity * found.f_squared * lorentz(found.two_theta_deg(1.5))
+    expected = found.multiplicity * found.f_squared * lorentz_polarisation(found.two_theta_deg(1.5), 0.0)
     np.testing.assert_allclose(found.intensity(1.5), expected, rtol=1e-12)
     with pytest.raises(InputError, match="dispersion belongs to X-rays"):
         reflections(oxide, d_min_A=1.0, form_factors="neutron", dispersion_wavelength_A=1.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from powderlens.core.errors import InputError
 from powderlens.corpus.splits import split_indices
 from powderlens.corpus.store.reflection_table import ReflectionTable
+from powderlens.diffraction.protocol import load_protocol
 from powderlens.evaluate.held_out import evaluate_held_out
 from powderlens.models.card import Weights
 from powderlens.models.registry import card
@@ -31,21 +33,21 @@ class Says:
 
     def run(self, names: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         assert names == ["crystal_system", "space_group", "lattice"]
-        assert set(np.unique(inputs["mask"])) <= {0.0, 1.0}
+        assert set(np.unique(inputs.get("mask", 1.0))) <= {0.0, 1.0}
         b = len(inputs["x"])
         system, group = np.zeros((b, 7), np.float32), np.zeros((b, 230), np.float32)
         system[:, system_index(self.group)] = group[:, self.group - 1] = 12.0
         return [system, group, np.tile(np.array([5, 5, 5, 90, 90, 90], np.float32), (b, 1))]
 
 
-def says(group: int) -> Model:
+def says(group: int, *, mask: bool = True) -> Model:
     """The network that does."""
     weights = Weights(
         name="says",
         size="full",
         as_published=False,
         options={},
-        mask=True,
+        mask=mask,
         floor=True,
         grid=GRID,
         tasks=(crystal_system(), space_group(), lattice()),
@@ -104,3 +106,16 @@ def test_a_part_without_crystals(small_table: ReflectionTable) -> None:
     few = replace(small_table, elements=["O Ti"] * 600, space_group=np.full(600, 136, np.int16))
     with pytest.raises(InputError, match="no crystal in the part 'test'"):
         evaluate_held_out(says(1), few, shares={"amcsd": 1.0}, patterns=4)
+
+
+def test_a_model_without_mask_is_asked_about_whole_patterns_and_the_others_are_counted(
+    small_table: ReflectionTable, tmp_path: Path
+) -> None:
+    """A third of the scans of `lab` begin later or end earlier; where all do, there is nothing to ask."""
+    found = evaluate_held_out(says(62, mask=False), small_table, shares={"amcsd": 1.0}, patterns=60)
+    assert 10 <= found["left_out"] <= 30  # type: ignore[operator]
+    assert found["all"]["patterns"] == 60 - found["left_out"]  # type: ignore[index, operator]
+    short = tmp_path / "short.toml"
+    short.write_text(load_protocol("ideal").text.replace("[profile]", "[counting]\nlast_deg = 60.0\n\n[profile]", 1))
+    with pytest.raises(InputError, match=r"says reads no mask, and protocol .*short\.toml draws no pattern of its"):
+        evaluate_held_out(says(62, mask=False), small_table, shares={"amcsd": 1.0}, patterns=60, protocol=str(short))

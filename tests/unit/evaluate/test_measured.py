@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from powderlens.evaluate.calibration import Gathered, choose_weights, gather
+from powderlens.library.search import Matches
 
 from powderlens.core.errors import InputError
-from powderlens.evaluate.calibration import Gathered, choose_weights, gather
 from powderlens.evaluate.measured import MeasuredSet, evaluate_measured
 from powderlens.identification.evidence import EVIDENCE, Evidence, Prediction, Weights
 from powderlens.identification.identify import Identifier
-from powderlens.library.search import Matches
 from powderlens.pattern.read import read_pattern
 
 HEADER = "name,space_group,a_A,b_A,c_A,alpha_deg,beta_deg,gamma_deg,cell_accepted"

@@ -47,7 +47,7 @@ def test_what_is_no_record_is_refused(make_record: Callable[..., Path], tmp_path
     record = read_record(path)
     content = json.loads(path.read_text())
     path.write_text(json.dumps({**content, "colour": "red"}))
-    with pytest.raises(InputError, match="no record of `powderlens evaluate`: colour: Extra inputs"):
+    with pytest.raises(InputError, match="no record of `powderlens evaluate`: colour: no such key"):
         read_record(path)
     with pytest.raises(InputError, match="no records; make them with `powderlens evaluate`"):
         read_records([])

@@ -80,7 +80,7 @@ def test_the_head_of_systems_pulls_the_groups_and_leaves_their_order_inside_a_sy
     pulled = own ** (1 - SYSTEM_PULL) * head**SYSTEM_PULL
     assert np.exp(said) @ GROUP_TO_SYSTEM == pytest.approx(pulled / pulled.sum(), rel=1e-6)
     for s in range(7):
-        moved = (said - alone)[SYSTEM_OF_GROUP == s]
+        moved = (said - alone)[s == SYSTEM_OF_GROUP]
         assert np.ptp(moved) < 1e-9
 
 

@@ -21,6 +21,7 @@ PLAIN = Calibration(
     unknown=22.0,
     doubt=0.02,
     correction=[0.0] * 230,
+    minerals=[1 / 230] * 230,
 )
 
 

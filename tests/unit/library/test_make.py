@@ -82,6 +82,18 @@ def test_the_best_leads(rutile: Structure, tmp_path: Path) -> None:
     assert (library.name(0), library.aliases(0), library.reference(0)) == ("Sagenite", ["Rutile"], "Acta 5")
 
 
+def test_either_hand_is_one_phase(minerals: Mapping[str, Structure], tmp_path: Path) -> None:
+    right = minerals["Quartz"]
+    plain = {"rotations": np.eye(3, dtype=int)[None], "translations": np.zeros((1, 3)), "space_group": None}
+    pair = [variant(right, "mp:1", **plain), variant(right, "mp:2", frac=-right.frac % 1, **plain)]
+    for item, number in zip(pair, (1, 2), strict=True):
+        alone, _ = made(tmp_path / f"{number}.phases", source(item))
+        assert alone.space_group.tolist() == [154 if number == (1 if right.space_group == 154 else 2) else 152]
+    library, _ = made(tmp_path / "t.phases", source(*pair, variant(right, "mp:3", labels={"spacegroup": 154}, **plain)))
+    assert library.determinations.tolist() == [3]
+    assert not library.doubtful.any()
+
+
 def test_a_declared_group_that_is_not_found_is_a_doubt(rutile: Structure, tmp_path: Path) -> None:
     wrong = variant(rutile, "mp:1", labels={"spacegroup": 65}, rotations=np.eye(3, dtype=int)[None],
                     translations=np.zeros((1, 3)), space_group=None)  # fmt: skip

@@ -23,7 +23,7 @@ from powderlens.reproduce.benchmark import run
 from powderlens.reproduce.benchmark.corpora import choose
 from powderlens.reproduce.benchmark.plan import load_bench
 from powderlens.reproduce.benchmark.run import searched
-from powderlens.train.recipe_file import RECIPES
+from powderlens.train.recipe import RECIPES
 
 PLAN = """
 format = 1
@@ -124,7 +124,7 @@ def test_unseen_crystals_share_no_bucket_with_known_ones() -> None:
     ("old", "new", "message"),
     [
         ('networks = ["mlp"]\ntasks = ["space', 'networks = ["mpl"]\ntasks = ["space', "no network 'mpl'"),
-        ("batch = 16", "batch = 16\nsteps = 2", "budget.steps: Extra inputs"),
+        ("batch = 16", "batch = 16\nsteps = 2", "budget.steps: no such key"),
         ("rates = [1e-3, 4e-3]", "rates = [4e-3, 1e-3]", "budget.rates: 0.004, 0.001 do not rise"),
         ("first_rate = 1e-3", "first_rate = 2e-3", "budget.first_rate: 0.002, not one of"),
         ("patterns = 128", "patterns = 3", "fewer than one batch of 16"),

@@ -7,7 +7,7 @@ import gemmi
 import pytest
 
 from powderlens.core.errors import InputError
-from powderlens.symmetry.groups import SYSTEMS, crystal_system, symbol, system_index
+from powderlens.symmetry.groups import ENANTIOMORPHS, SYSTEMS, crystal_system, either_hand, symbol, system_index
 
 
 def test_systems_agree_with_gemmi_for_all_230_groups() -> None:
@@ -41,3 +41,14 @@ def test_importing_the_table_does_not_import_gemmi() -> None:
     code = "import sys, powderlens.symmetry.groups; print('gemmi' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_enantiomorphic_pairs_are_mirror_images() -> None:
+    """Inversion takes the operators of one to those of the other, and those of no other group to another number."""
+    for number in range(1, 231):
+        turned = [gemmi.Op(op.triplet()) for op in gemmi.find_spacegroup_by_number(number).operations()]
+        for op in turned:
+            op.tran = [-t for t in op.tran]
+        other = gemmi.find_spacegroup_by_ops(gemmi.GroupOps([op.wrap() for op in turned]))
+        assert either_hand(number) == min(number, other.number if other else number)
+    assert len(ENANTIOMORPHS) == 11

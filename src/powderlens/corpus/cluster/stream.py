@@ -6,15 +6,15 @@ import heapq
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import ray
 
-from powderlens.core.errors import InputError, PowderlensError
+from powderlens.core.errors import InputError
 from powderlens.corpus.cluster.connect import Cluster, require_same, versions
-from powderlens.corpus.stream.stream import Batch, Stream
+from powderlens.corpus.stream.stream import Batch, DrawnAhead, Stream, in_words
 from powderlens.corpus.stream.workers import StreamError
 
 EACH = 3
@@ -25,7 +25,7 @@ START_S = 120.0
 """How long no drawer at all may be there."""
 
 
-class ClusterStream:
+class ClusterStream(DrawnAhead):
     """Batches of a stream, drawn on Ray; the same as the stream alone gives, in its order.
 
     Drawers are actors on one CPU each. At most `ahead` batches are being drawn or lie ready; when the trainer stops
@@ -91,12 +91,6 @@ class ClusterStream:
         self._crew = [_Drawer(self._put, self._identity) for _ in range(cluster.workers)]
         self._skip_done()
 
-    def __enter__(self) -> ClusterStream:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """End the drawers and let go of what they have drawn."""
         for drawer in self._crew:
@@ -119,9 +113,6 @@ class ClusterStream:
         """Where it stands, for a checkpoint: give `first` and, if not ordered, `done` to a new one to go on."""
         return {"first": self.next_batch, "done": sorted(self._done)}
 
-    def __iter__(self) -> Iterator[Batch]:
-        return self
-
     def __next__(self) -> Batch:
         if self._stop is not None and self.next_batch >= self._stop:
             self.close()
@@ -138,7 +129,7 @@ class ClusterStream:
             raise
         there = self._ready.pop(number)
         # A copy: what lies in Ray's shared memory cannot be written to, and would stay there as long as it is kept.
-        batch = Batch(**{name: array.copy() for name, array in there.arrays().items()})
+        batch = there.copy()
         self.last = number
         self._done.add(number)
         self._skip_done()
@@ -295,10 +286,8 @@ class _Actor:
         """A batch, or why it cannot be drawn."""
         try:
             return self._stream.batch(number)
-        except PowderlensError as error:
-            return str(error)
         except Exception as error:
-            return f"{type(error).__name__}: {error}"
+            return in_words(error)
 
 
 def _first(error: BaseException) -> str:

@@ -118,11 +118,32 @@ class DrawnCorpus(Corpus):
         if i in self._phases:
             self._phases.move_to_end(i)
             return self._phases[i]
-        phase = protocol_phase(self.crystals.structure(i), self.protocol) if self._moves else self._stored(i)
+        phase = protocol_phase(self.crystals.structure(i), self.protocol) if self._moves else self.at_rest(i)
         self._phases[i] = phase
         if len(self._phases) > PHASES_KEPT:
             self._phases.popitem(last=False)
         return phase
+
+    def at_rest(self, i: int) -> Phase:
+        """Crystal i with the reflections that are stored: undisturbed, and without atoms.
+
+        Raises:
+            IndexError: no such crystal.
+        """
+        if not 0 <= i < len(self.crystals):
+            raise IndexError(f"crystal {i}: the corpus has {len(self.crystals)}")
+        r = self._reflections
+        held = slice(int(r.start[i]), int(r.start[i + 1]))
+        return stored_phase(
+            r.lattice_A[i],
+            point_rotations(int(r.space_group[i])),
+            r.hkl[held],
+            r.strength[held],
+            r.mean_mass_u[i],
+            r.space_group[i],
+            self.crystals.column("name")[i],
+            self.crystals.column("id")[i],
+        )
 
     def conditions(self, numbers: NDArray[np.int64]) -> NDArray[np.void]:
         """(n,) records of `diffraction.conditions.RECORD`, what patterns are drawn under."""
@@ -171,20 +192,6 @@ class DrawnCorpus(Corpus):
     def _reflections(self) -> ReflectionMap:
         name = "reflections.parquet"
         return map_reflections(self.path / name, self.manifest["files"][name]["sha256"])
-
-    def _stored(self, i: int) -> Phase:
-        r = self._reflections
-        held = slice(int(r.start[i]), int(r.start[i + 1]))
-        return stored_phase(
-            r.lattice_A[i],
-            point_rotations(int(r.space_group[i])),
-            r.hkl[held],
-            r.strength[held],
-            r.mean_mass_u[i],
-            r.space_group[i],
-            self.crystals.column("name")[i],
-            self.crystals.column("id")[i],
-        )
 
     @cached_property
     def _moved(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -123,14 +123,7 @@ def protocol_phase(structure: Structure, protocol: Protocol) -> Phase:
     Raises:
         InputError: as `phase_of`.
     """
-    return phase_of(
-        structure,
-        d_min_A=protocol.d_min_A,
-        dispersion_wavelength_A=protocol.dispersion_wavelength_A,
-        table=protocol.form_factors,
-        offsets=protocol.wants_offsets,
-        labelled=True,
-    )
+    return phase_of(structure, **protocol.phase_options, labelled=True)
 
 
 def phase_for(structure: Structure, protocol: Protocol) -> Phase:
@@ -149,16 +142,8 @@ def stored_phase(
     source: str,
 ) -> Phase:
     """A phase from what is stored, in whatever types: the arguments as the attributes of `Phase`."""
-    return Phase(
-        np.array(lattice_A, float, order="C"),
-        np.array(rotations, np.int64),
-        np.array(hkl, np.int64),
-        np.array(strength, np.float64),
-        float(mean_mass_u),
-        int(space_group),
-        name,
-        source,
-    )
+    lattice, rotations, hkl, strength = map(np.array, (lattice_A, rotations, hkl, strength))
+    return Phase(lattice, rotations, hkl, strength, float(mean_mass_u), int(space_group), name, source)
 
 
 @lru_cache(maxsize=256)

@@ -21,7 +21,7 @@ from powderlens.corpus.columns import SCHEMAS
 from powderlens.corpus.store.corpus import MEASURED, STORED, Corpus, Labels
 from powderlens.corpus.store.manifest import Manifest
 from powderlens.crystals.columns import flat
-from powderlens.diffraction.conditions import default_record
+from powderlens.diffraction.conditions import Conditions, to_record
 from powderlens.pattern.grid import Grid, convert_two_theta
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.prepare import Prepared, prepare
@@ -111,7 +111,7 @@ class StoredCorpus(Corpus):
 
     def conditions(self, numbers: NDArray[np.int64]) -> NDArray[np.void]:
         """(n,) records of `conditions.RECORD` that say where each pattern was measured, and nothing else."""
-        records = np.repeat(default_record(), len(numbers))
+        records = np.repeat(to_record(Conditions()), len(numbers))
         for record, number in zip(records, np.asarray(numbers).tolist(), strict=True):
             pattern = self._on_angles(number)
             assert pattern.wavelength_A is not None

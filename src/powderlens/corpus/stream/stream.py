@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from functools import cache
@@ -20,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core.errors import InputError
+from powderlens.core.errors import InputError, PowderlensError
 from powderlens.core.random import check_seed
 from powderlens.pattern.grid import Grid
 from powderlens.pattern.prepare import above_floor
@@ -88,6 +88,14 @@ class Batch:
         """Every array by its name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
+    def of(self, rows: NDArray[np.intp]) -> Batch:
+        """A batch of some rows of this one."""
+        return Batch(**{name: array[rows] for name, array in self.arrays().items()})
+
+    def copy(self) -> Batch:
+        """The same in memory of its own."""
+        return Batch(**{name: array.copy() for name, array in self.arrays().items()})
+
     def put(self, rows: slice | NDArray[np.intp], other: Batch) -> None:
         """Copy a batch into some rows of this one."""
         for name, array in other.arrays().items():
@@ -95,6 +103,25 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+
+class DrawnAhead(Iterator[Batch], ABC):
+    """Batches of a stream that others draw, as they are handed out; a context manager that ends those others."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End what draws, and give its memory back."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def in_words(error: Exception) -> str:
+    """What a drawer tells of an error."""
+    return str(error) if isinstance(error, PowderlensError) else f"{type(error).__name__}: {error}"
 
 
 class Stream(ABC):

@@ -7,7 +7,6 @@ import signal
 import tempfile
 import weakref
 from collections import deque
-from collections.abc import Iterator
 from contextlib import suppress
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError, PowderlensError
-from powderlens.corpus.stream.stream import FIELDS, Batch, Stream
+from powderlens.corpus.stream.stream import FIELDS, Batch, DrawnAhead, Stream, in_words
 
 PIECE = 32
 """Patterns that a process draws at a time; all work on one batch, so that batches come evenly."""
@@ -33,7 +32,7 @@ class StreamError(PowderlensError):
     """A process that draws patterns has died, or could not draw one."""
 
 
-class StreamWorkers:
+class StreamWorkers(DrawnAhead):
     """Batches `first`, `first + 1` and so on, drawn by processes; the same as the stream alone gives, in its order.
 
     Every process maps the tables and the finished patterns into its memory. When the reader stops, the processes stop
@@ -93,12 +92,6 @@ class StreamWorkers:
             theirs.close()
             self._crew.append(_Worker(process, ours))
 
-    def __enter__(self) -> StreamWorkers:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def close(self) -> None:
         """End the processes and give the memory back."""
         self._slots = []
@@ -108,9 +101,6 @@ class StreamWorkers:
     def processes(self) -> list[int]:
         """Process numbers of the workers."""
         return [worker.process.pid or 0 for worker in self._crew]
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self
 
     def __next__(self) -> Batch:
         i = self.next_batch
@@ -126,8 +116,7 @@ class StreamWorkers:
         except BaseException:
             self.close()
             raise
-        slot = self._slots[i % self._ahead]
-        batch = Batch(**{name: array.copy() for name, array in slot.arrays().items()})
+        batch = self._slots[i % self._ahead].copy()
         del self._missing[i]
         self.next_batch = i + 1
         with suppress(OSError):  # a process that has died is named when its patterns are wanted
@@ -219,7 +208,7 @@ def _work(stream: Stream, pipe: connection.Connection, name: str, ahead: int) ->
         try:
             slots[i % ahead].put(slice(a, b), stream.draw(stream.numbers(i)[a:b]))
         except Exception as failure:
-            error = f"{type(failure).__name__}: {failure}" if not isinstance(failure, PowderlensError) else str(failure)
+            error = in_words(failure)
         try:
             pipe.send(error)
         except OSError:

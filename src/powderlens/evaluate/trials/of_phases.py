@@ -10,13 +10,13 @@ from powderlens.core.elementary import determinant, log
 from powderlens.core.errors import InputError
 from powderlens.core.random import Purpose
 from powderlens.crystal.same_cell import same_lattice
-from powderlens.crystal.structure_type import MIRROR_IMAGES
 from powderlens.diffraction.draw import pick_impurities, second_phases
 from powderlens.diffraction.mixture import scale_of_weight
 from powderlens.diffraction.render import render
 from powderlens.evaluate.trials.setup import ATTEMPTS, CHOICES, MAX_PHASES, Floats, Setup
 from powderlens.evaluate.trials.specimen import Specimen
 from powderlens.evaluate.trials.trial import Trial
+from powderlens.symmetry.groups import either_hand
 
 LEAST_WEIGHT = 0.05
 """Of a phase in a mixture."""
@@ -137,7 +137,7 @@ def _weights(setup: Setup, number: int, count: int) -> Floats:
 def _distinct(setup: Setup, rows: list[int]) -> bool:
     """Whether the phases of a mixture can be told apart."""
     pool = setup.pool
-    group = [MIRROR_IMAGES.get(number, number) for number in pool.library.space_group[rows].tolist()]
+    group = [either_hand(number) for number in pool.library.space_group[rows].tolist()]
     for at, row in enumerate(rows):
         for before, other in enumerate(rows[:at]):
             near = {"length": ALIKE_LENGTH, "angle_deg": ALIKE_ANGLE_DEG}

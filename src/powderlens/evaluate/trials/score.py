@@ -12,11 +12,11 @@ from powderlens.core.cell import CELL_NAMES
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.same_cell import same_lattice
 from powderlens.crystal.structure import Structure
-from powderlens.crystal.structure_type import MIRROR_IMAGES, structure_type
+from powderlens.crystal.structure_type import structure_type
 from powderlens.evaluate.trials.pool import reduced_of
 from powderlens.evaluate.trials.trial import Trial, TruePhase
 from powderlens.library.store import PhaseLibrary
-from powderlens.symmetry.groups import crystal_system
+from powderlens.symmetry.groups import crystal_system, either_hand
 
 SURE = 0.9
 """An answer with a higher probability is a confident one."""
@@ -216,7 +216,7 @@ def _by_group(groups: Sequence[Mapping[str, Any]]) -> dict[int, float]:
 
 
 def _lower(number: int) -> int:
-    return MIRROR_IMAGES.get(number, number)
+    return either_hand(number)
 
 
 def _reduced(cell: Mapping[str, Any] | None) -> tuple[float, ...] | None:

@@ -11,10 +11,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from powderlens.core.checked import Part, checked
 from powderlens.core.named_files import find_file, read_toml
 from powderlens.models.registry import card
 from powderlens.train.recipe import Recipe, load_recipe, parse_recipe, with_choices
-from powderlens.train.recipe_file import Part, checked
 
 PLANS = Path(str(files("powderlens.reproduce.benchmark") / "plans"))
 """The shipped plans."""

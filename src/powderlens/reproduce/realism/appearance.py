@@ -16,8 +16,8 @@ from scipy.ndimage import maximum_filter1d
 
 from powderlens.core.constants import ANODES
 from powderlens.core.named_files import read_toml
-from powderlens.diffraction.instrument import lorentz_polarisation
 from powderlens.diffraction.phase import Phase
+from powderlens.diffraction.reflections import lorentz_polarisation
 
 Floats = NDArray[np.float64]
 

@@ -66,13 +66,7 @@ def prepare_phases(matches: Sequence[Match], protocol: Protocol) -> tuple[list[t
         if source in made:
             continue
         try:
-            made[source] = phase_of(
-                match.structure,
-                d_min_A=protocol.d_min_A,
-                dispersion_wavelength_A=protocol.dispersion_wavelength_A,
-                table=protocol.form_factors,
-                offsets=protocol.wants_offsets,
-            )
+            made[source] = phase_of(match.structure, **protocol.phase_options)
         except InputError as error:
             made[source] = str(error).removeprefix(f"{source}: ").split(":")[0]
     found = [made[match.structure.source] for match in matches]

@@ -22,6 +22,10 @@ from powderlens.reproduce.tables.table import Value
 
 CLASS_TASKS = ("crystal_system", "space_group")
 TASK_WORDS = {"crystal_system": "crystal system", "space_group": "space group"}
+UNTRAINED = "none"
+"""In place of a loss: nothing was trained, as with search-match."""
+BASELINES = {"search-match": "search-match (d-I lists)"}
+"""What is no network, as rows call it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +53,20 @@ class Entry:
         return None if rate is None else float(rate)
 
     @property
+    def trained(self) -> bool:
+        """Whether it is of something that learnt by a loss."""
+        return UNTRAINED not in self.record.loss.values()
+
+    @property
+    def data(self) -> tuple[str, ...]:
+        """What was learnt and tested: sha256 and part of either."""
+        learnt, tested = self.record.training.data, self.record.tested
+        return learnt.sha256, learnt.part, tested.sha256, tested.part
+
+    @property
     def setting(self) -> str:
         """What has to be the same for figures to stand in one column: data, parts and limits."""
-        training, tested = self.record.training, self.record.tested
-        limits = training.recipe.get("limits")
-        data = (training.data.sha256, training.data.part, tested.sha256, tested.part)
-        return json.dumps([*data, limits], sort_keys=True)
+        return json.dumps([*self.data, self.record.training.recipe.get("limits")], sort_keys=True)
 
     @property
     def budget(self) -> str:
@@ -66,7 +78,7 @@ class Entry:
     def about(self) -> dict[str, Value]:
         """What identifies the record and its training, by the keys that columns of several tables have."""
         record, training = self.record, self.record.training
-        alike = ("network", "size", "as_published", "seed", "protocol", "parameters", "passes", "powderlens", "date")
+        alike = ("network", "size", "as_published", "seed", "protocol", "passes", "powderlens", "date")
         return {
             **{name: getattr(record, name) for name in (*alike, "hardware", "command")},
             "record": record.name,
@@ -77,6 +89,7 @@ class Entry:
             "tested_on_sha256": record.tested.sha256,
             "trained_on": f"{training.data.corpus}:{training.data.part}",
             "trained_on_sha256": training.data.sha256,
+            "parameters": record.parameters if self.trained else None,
             "patterns_seen": training.patterns_seen,
             "learning_rate": self.rate,
         }
@@ -129,7 +142,9 @@ class Pair:
 
     @property
     def label(self) -> str:
-        """The network, marked where its small form is another network."""
+        """The network, marked where its small form is another network; a baseline with what it is."""
+        if self.network in BASELINES:
+            return BASELINES[self.network]
         small = self.size == "small" and self.network in NAMES and card(self.network).small
         return f"{self.network} (small)" if small else self.network
 
@@ -172,10 +187,17 @@ def choose(entries: Iterable[Entry], task: str, protocol: str, losses: Sequence[
 
 
 def by_setting(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Groups of one setting each, the largest first."""
+    """Groups of one setting each, the largest first; what is not trained stands in every group of its data, last."""
     groups: dict[str, list[Entry]] = {}
     for one in entries:
-        groups.setdefault(one.setting, []).append(one)
+        if one.trained:
+            groups.setdefault(one.setting, []).append(one)
+    trained = list(groups.values())
+    for one in entries:
+        if not one.trained:
+            beside = [group for group in trained if group[0].data == one.data]
+            for group in beside or [groups.setdefault(one.setting, [])]:
+                group.append(one)
     return sorted(groups.values(), key=lambda group: (-len(group), group[0].record.name))
 
 

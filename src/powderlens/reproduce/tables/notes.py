@@ -9,6 +9,7 @@ import numpy as np
 
 from powderlens.evaluate.record import CorpusPart
 from powderlens.reproduce.tables.entries import (
+    BASELINES,
     TASK_WORDS,
     Cell,
     Entry,
@@ -33,7 +34,8 @@ def about_paper(paper: Mapping[str, Any], table: Mapping[str, Any]) -> list[str]
 
 
 def about_ours(entries: Sequence[Entry]) -> list[str]:
-    """Data, budget, sizes, rates, seeds of the records that a table shows."""
+    """Data, budget, sizes, rates, seeds of the trained ones among the records that a table shows."""
+    entries = [one for one in entries if one.trained]
     if not entries:
         return ["Ours: no record fits this table."]
     notes = [_setting(group) for group in by_setting(entries)]
@@ -52,6 +54,25 @@ def about_ours(entries: Sequence[Entry]) -> list[str]:
     passes = sorted({one.record.network for one in entries if one.record.passes > 1})
     if passes:
         notes.append(f"Answers are means over several passes with dropout on: {', '.join(passes)}.")
+    return notes
+
+
+def about_baselines(entries: Sequence[Entry]) -> list[str]:
+    """What is not trained: what it knows, what chose its settings, how long it takes, what it leaves open."""
+    notes = []
+    for one in entries:
+        if one.trained:
+            continue
+        record, task = one.record, one.record.tasks[0]
+        silent = record.classes[task].patterns - record.classes[task].answered
+        time = record.inference
+        took = "" if time is None else f"; {time.batch_1_ms:.2g} ms of a processor a pattern, peaks found included"
+        notes.append(
+            f"{BASELINES.get(record.network, record.network)}, {TASK_WORDS[task]}: nothing is trained; cards of the "
+            f"{record.training.data.crystals:,} crystals of {record.training.data.name}; {record.training.chosen_by}; "
+            f"{silent:,} patterns without an answer, counted as wrong{took}. The paper describes the method and has no "
+            "figure of it."
+        )
     return notes
 
 

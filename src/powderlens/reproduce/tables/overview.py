@@ -28,6 +28,8 @@ def training(entries: Sequence[Entry]) -> Table:
     rows, seen = [], set()
     for one in entries:
         record, run = one.record, one.record.training
+        if not one.trained:
+            continue
         key = (record.network, record.size, record.as_published, record.tasks, str(run.recipe), run.data.sha256)
         if key in seen:
             continue

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from powderlens.reproduce.tables.entries import (
     CLASS_TASKS,
     TASK_WORDS,
+    UNTRAINED,
     Cell,
     Entry,
     Pair,
@@ -21,6 +22,7 @@ from powderlens.reproduce.tables.layout import laid_out
 from powderlens.reproduce.tables.notes import (
     Placed,
     about_absent,
+    about_baselines,
     about_errors,
     about_majority,
     about_missing,
@@ -91,9 +93,9 @@ def _table(name: str, key: str, protocol: str, entries: Sequence[Entry]) -> Tabl
     missing, cells, lacking = 0, 0, []
     for task in CLASS_TASKS:
         printed = figures(source, source[task])
-        groups = by_setting(choose(entries, task, protocol, ["cross_entropy"]))
+        groups = by_setting(choose(entries, task, protocol, ["cross_entropy", UNTRAINED]))
         for place, (group, section) in enumerate(sections(TASK_WORDS[task].capitalize(), groups)):
-            used += group
+            used += [one for one in group if one not in used]
             others = sorted({one.record.network for one in group} - set(paper["rows"]))
             order: dict[str, list[Placed]] = {form: [] for form in FORMS}
             for network in (*paper["rows"], *others):
@@ -122,6 +124,7 @@ def _table(name: str, key: str, protocol: str, entries: Sequence[Entry]) -> Tabl
         "A network without faults is the same in both and serves both orders.",
         *about_paper(paper, source),
         *about_ours(used),
+        *about_baselines(used),
         *about_majority(used),
         *about_absent(used),
         *_about_time(used),
@@ -140,7 +143,7 @@ def _values(task: str, pair: Pair, printed: Mapping[str, float | None]) -> dict[
 
 
 def _about_time(entries: Sequence[Entry]) -> list[str]:
-    times = [one.record.inference for one in entries if one.record.inference is not None]
+    times = [one.record.inference for one in entries if one.record.inference is not None and one.trained]
     where = sorted({f"{t.device}, {t.threads} thread{'s' if t.threads > 1 else ''}" for t in times})
     if not where:
         return []
