@@ -180,14 +180,17 @@ def _show_phases(out: Console, answer: Answer, top: int | None) -> None:
         shown.add_row(*row, *((Text(phase.source),) if wide else ()))
     for column in shown.columns[2:5]:
         column.no_wrap = True
+    if answer.amorphous is not None:
+        share = with_uncertainty(100 * answer.amorphous, 100 * (answer.amorphous_esd or 0.0))
+        shown.add_row("amorphous", "", "", share, "")
     out.print(shown)
 
 
 def _weight(phase: KnownPhase, phases: int) -> str:
-    """Per cent of the crystalline weight."""
+    """Per cent of the crystalline weight, or of the whole where a standard tells."""
     if phase.fraction is None:
         return ""
-    if phases == 1:
+    if phases == 1 and phase.fraction == 1:
         return "100"
     esd = None if phase.fraction_esd is None else 100 * phase.fraction_esd
     return with_uncertainty(100 * phase.fraction, esd) if esd else f"{100 * phase.fraction:.0f}"

@@ -71,6 +71,14 @@ Given = Annotated[
     list[Path] | None,
     typer.Option("--phase", metavar="CIF", help="This phase is there: what is the rest? May be repeated."),
 ]
+StandardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--standard",
+        metavar="NAME[=W]",
+        help="Certified standard in the specimen: Si, LaB6, CeO2 or Al2O3; =20 if it has 20 % of the weight.",
+    ),
+]
 MaxPhases = Annotated[
     int | None, typer.Option(metavar="N", min=1, max=4, help="Most phases of a mixture; 4 unless given.")
 ]
@@ -116,6 +124,7 @@ def identify(
     library: Libraries = None,
     only_library: OnlyLibrary = False,
     phase: Given = None,
+    standard: StandardOption = None,
     max_phases: MaxPhases = None,
     max_strain: MaxStrain = None,
     time_limit: TimeLimit = None,
@@ -143,6 +152,7 @@ def identify(
         "--library": library,
         "--only-library": only_library,
         "--phase": phase,
+        "--standard": standard,
         "--max-phases": max_phases,
         "--max-strain": max_strain,
         "--time-limit": time_limit,
@@ -169,6 +179,7 @@ def match(
     library: Libraries = None,
     only_library: OnlyLibrary = False,
     phase: Given = None,
+    standard: StandardOption = None,
     max_phases: MaxPhases = None,
     max_strain: MaxStrain = None,
     time_limit: TimeLimit = None,
@@ -186,14 +197,15 @@ def match(
     """Search and match: as `identify --evidence library`, known phases alone, no network."""
     identify(
         files, wavelength, Evidence.library, DEFAULT_MODEL, elements, with_elements, without_elements, library,
-        only_library, phase, max_phases, max_strain, time_limit, two_theta, exclude, geometry, monochromator, as_json,
-        output, plot, axis, top, no_color,
+        only_library, phase, standard, max_phases, max_strain, time_limit, two_theta, exclude, geometry, monochromator,
+        as_json, output, plot, axis, top, no_color,
     )  # fmt: skip
 
 
 def _search(asked: Mapping[str, Any]) -> Search:
     """What is looked for."""
     from powderlens.identification.identify import Search
+    from powderlens.identification.standard import parse_standard
     from powderlens.library.shelf import ElementFilter
     from powderlens.refine.candidates import Instrument
 
@@ -212,6 +224,7 @@ def _search(asked: Mapping[str, Any]) -> Search:
         max_phases=asked["--max-phases"],
         time_limit_s=asked["--time-limit"],
         given=tuple(map(str, asked["--phase"] or ())),
+        standard=None if asked["--standard"] is None else parse_standard(asked["--standard"]),
         instrument=Instrument((asked["--geometry"] or Geometry.reflection).value, asked["--monochromator"]),
         **more,
     )

@@ -145,6 +145,8 @@ class Answer:
         warnings: what the reader should know.
         library: sha256 of the library, "" where it was not asked.
         calibration: sha256 of the calibration; "uncalibrated" where none is of this network and library.
+        amorphous, amorphous_esd: share of the weight that no phase has, by a standard of known weight; None without
+            one. With it fractions are of the whole, the standard included, without it of the crystalline part.
         curve: for figures and columns.
     """
 
@@ -167,6 +169,8 @@ class Answer:
     warnings: list[str] = field(default_factory=list)
     library: str = ""
     calibration: str = "uncalibrated"
+    amorphous: float | None = None
+    amorphous_esd: float | None = None
     curve: Curve | None = None
 
     @property
@@ -202,6 +206,8 @@ class Answer:
             "lattice_source": self.lattice_source,
             "leans_on": self.leans_on,
             "phases": [_phase(phase) for phase in self.phases],
+            "amorphous": _rounded(self.amorphous, 4),
+            "amorphous_esd": _rounded(self.amorphous_esd, 4),
             "explained": _rounded(self.explained, 4),
             "rwp": _rounded(self.rwp, 4),
             "unexplained_peaks": [

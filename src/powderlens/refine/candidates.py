@@ -426,6 +426,8 @@ def _strains(phase: Phase) -> Floats:
     those of any other with these rotations: they are kept.
     """
     lattice = phase.lattice
+    if phase.fixed_cell:
+        return np.zeros((0, 3, 3))
     if abs(lattice[0, 1]) + abs(lattice[0, 2]) + abs(lattice[1, 2]) > 1e-9 * lattice[0, 0]:
         return invariant_strains(lattice, phase.rotations)
     key = phase.rotations.tobytes()
