@@ -1,4 +1,4 @@
-"""`powderlens evaluate measured` and `held-out`."""
+"""`powderlens evaluate measured` and `held-out`, `powderlens calibrate`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from powderlens.identification.evidence import Weights
+from powderlens.evaluate.trials.pool import Pool
 from powderlens.pattern.read import read_pattern
 
-LABELS = """name,space_group,a_A,b_A,c_A,alpha_deg,beta_deg,gamma_deg,cell_accepted
+LABELS = """mineral_inferred,space_group,a_A,b_A,c_A,alpha_deg,beta_deg,gamma_deg,cell_accepted
 Rutile,136,4.5955,4.5955,2.9598,90,90,90,1
 Quartz,154,4.9134,4.9134,5.4042,90,90,120,1
 Rutile,136,4.5955,4.5955,2.9598,90,90,90,0
@@ -31,34 +31,49 @@ def measured(tmp_path: Path, root: Path) -> Path:
     return tmp_path / "set.npz"
 
 
-def test_a_record_of_measured_patterns(run: Callable[..., Any], measured: Path, tmp_path: Path) -> None:
-    result = run("evaluate", "measured", measured, "--output", tmp_path / "r" / "record.json")
+def test_a_record_of_measured_patterns(
+    run: Callable[..., Any], measured: Path, small_library: Path, tmp_path: Path
+) -> None:
+    record_file = tmp_path / "r" / "record.json"
+    result = run("evaluate", "measured", measured, "--output", record_file, "--library", small_library)
     assert result.code == 0
-    text = (tmp_path / "r" / "record.json").read_text()
+    text = record_file.read_text()
     record = json.loads(text)
     assert json.loads(result.out)["record"] == "record.json"
-    assert record["command"] == "powderlens evaluate measured set.npz --output record.json"
+    assert record["command"] == "powderlens evaluate measured set.npz --output record.json --library common.phases"
     assert (record["patterns"], record["unanswered"]) == (4, 0)
     assert record["data"] == {
         name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("set.npz", "set.csv")
     }
-    assert {"network", "library", "all"} == set(record["shipped_weights"]) == set(record["weights_cross_validated"])
-    assert record["shipped_weights"]["all"]["crystal_system"] == 1.0
-    assert record["niggli_cell_of_the_network"]["patterns"] == 2
+    assert {"network", "library", "all"} == set(record["evidence"])
+    assert record["evidence"]["all"]["crystal_system"] == 1.0
+    assert record["cells"] == {"patterns": 2, "answered": 2, "equivalent": 1.0}
+    assert record["not_in_the_library"]["patterns"] == 2
+    assert record["calibration"] == "uncalibrated", "the shipped weights are of another library"
     assert str(tmp_path) not in text, "a record names no place of this machine"
     assert "NaN" not in text
 
 
-def test_weights_are_chosen_and_written(run: Callable[..., Any], measured: Path, tmp_path: Path) -> None:
-    weights, record = tmp_path / "weights.json", tmp_path / "record.json"
-    assert run("evaluate", "measured", measured, "--output", record, "--choose-weights", weights).code == 0
-    stored = json.loads(weights.read_text())
-    chosen = Weights(**stored["weights"])
-    assert chosen != Weights.load()
-    assert stored["chosen_on"].startswith("set.npz")
-    written = json.loads(record.read_text())
-    assert written["command"].endswith("--choose-weights weights.json")
-    assert written["weights"] == pytest.approx(stored["weights"], abs=1e-4)
+def test_weights_are_made_and_used(
+    run: Callable[..., Any], measured: Path, small_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The 25 common minerals leave none out of training: all of them are drawn of here."""
+    monkeypatch.setattr(
+        "powderlens.evaluate.calibrate.drawn_of", lambda library: Pool.of(library, shares={"measured": 1.0})
+    )
+    made = tmp_path / "calibration.json"
+    result = run(
+        "calibrate", "--output", made, "--library", small_library, "--patterns", 20, "--workers", 1, "--seed", 2
+    )
+    assert result.code == 0
+    assert sum(json.loads(result.out)["patterns"].values()) == 20
+    stored = json.loads(made.read_text())
+    assert stored["model"] == "prism-1"
+    assert stored["made"].endswith("--patterns 20 --seed 2")
+    record = tmp_path / "record.json"
+    found = run("evaluate", "measured", measured, "--output", record, "--library", small_library, "--calibration", made)
+    assert found.code == 0
+    assert json.loads(record.read_text())["calibration"] == hashlib.sha256(made.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(

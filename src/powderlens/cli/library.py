@@ -102,11 +102,10 @@ def _print(found: dict[str, Any], no_color: bool) -> None:
         f"{found['not_ambient']:,} not at room conditions; of {found['other_group_declared']:,} the source declares "
         "another space group than the atoms have"
     )
-    rows = []
     for prefix, count in found["sources"].items():
         origin = found["origins"].get(prefix, {})
-        rows.append((prefix, f"{count:,}", origin.get("name", ""), origin.get("licence", "")))
-    show_counts(to, "Sources", ("prefix", "phases", "symbol", "licence"), rows)
+        known = "; ".join(origin[part] for part in ("name", "link", "licence") if part in origin)
+        to.print(f"{prefix}: {count:,} phases{known and f'. {known}'}", soft_wrap=True)
     systems = [(name, f"{n:,}", f"{n / total:.1%}") for name, n in found["crystal_systems"].items()]
     show_counts(to, "Crystal systems", ("system", "phases", "share"), systems)
     groups = [(str(g), symbol(g), f"{n:,}") for g, n in list(found["space_groups"].items())[:10]]

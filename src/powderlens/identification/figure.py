@@ -98,7 +98,7 @@ def _profiles(figure: Figure, pattern: Pattern, answer: Answer, phases: Sequence
     heights = [9.0, *(1.0 for _ in phases), *([1.7] if curve is not None else [])]
     # Margins by hand: letting matplotlib find them takes as long as everything else.
     grid = figure.add_gridspec(
-        len(heights), 1, height_ratios=heights, left=LEFT, right=RIGHT, top=0.9, bottom=0.085, hspace=0.06
+        len(heights), 1, height_ratios=heights, left=LEFT, right=RIGHT, top=0.875, bottom=0.085, hspace=0.06
     )
     above = figure.add_subplot(grid[0])
     x = pattern.two_theta_deg
@@ -145,7 +145,8 @@ def _profiles(figure: Figure, pattern: Pattern, answer: Answer, phases: Sequence
     rows[-1].set_xlabel(f"2θ (degrees) at {answer.wavelength_A:.6g} Å")
     title = _short(answer.file, LONGEST_TITLE) or "pattern"
     figure.text(LEFT, 0.955, printable(title), fontsize=12, fontweight="bold", parse_math=False)
-    figure.text(LEFT, 0.922, _subtitle(answer), fontsize=10, color=INK)
+    for line, text in enumerate(_headlines(answer)):
+        figure.text(LEFT, 0.928 - 0.028 * line, text, fontsize=10)
 
 
 def _legend(axes: Axes, *, unexplained: bool) -> None:
@@ -202,15 +203,7 @@ def _ticks(axes: Axes, phase: KnownPhase, color: str, per_deg: float) -> None:
     axes.set_ylim(0, 1.08)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_ylabel(
-        _short(printable(phase.name), 14),
-        rotation=0,
-        ha="right",
-        va="center",
-        color=color,
-        fontsize=8,
-        parse_math=False,
-    )
+    axes.set_ylabel(_word(phase, 14), rotation=0, ha="right", va="center", color=color, fontsize=8)
 
 
 def _difference(axes: Axes, curve: Curve, span: float) -> None:
@@ -219,7 +212,7 @@ def _difference(axes: Axes, curve: Curve, span: float) -> None:
     after = np.flatnonzero(step > 3 * np.median(step)) + 1
     axes.axhline(0.0, color=GREY, linewidth=0.6)
     axes.plot(np.insert(curve.two_theta_deg, after, np.nan), np.insert(share, after, np.nan), color=INK, linewidth=0.6)
-    limit = max(1.0, 1.1 * float(np.percentile(np.abs(share), 99.9)))
+    limit = max(1.0, 1.08 * float(np.abs(share).max()))
     axes.set_ylim(-limit, limit)
     axes.set_ylabel("difference (%)", fontsize=9)
 
@@ -234,24 +227,27 @@ def _shade(axes: Axes, pattern: Pattern) -> None:
         axes.axvspan(float(x[first]), float(x[last - 1]), color=PALE, alpha=0.6, linewidth=0)
 
 
-def _subtitle(answer: Answer) -> str:
-    """The best candidate in one line."""
+def _headlines(answer: Answer) -> tuple[str, str]:
+    """The best candidate in two lines: its phases and how they fit, and the cell of the main one."""
     if answer.cell is None:
-        return plain_text(answer.abstains or _reduced(answer.lattice))
+        return plain_text(answer.abstains or ""), _reduced(answer.lattice)
     parts = []
     for phase in answer.best_phases:
         share = "" if len(answer.best_phases) == 1 else f" {100 * (phase.fraction or 0.0):.0f} %"
-        parts.append(_word(phase.name, LONGEST_NAME) + share)
+        parts.append(_word(phase, LONGEST_NAME) + share)
+    words = [" + ".join(parts)]
+    if answer.rwp is not None:
+        words.append(f"$R_{{wp}}$ {100 * answer.rwp:.1f} %")
+    if answer.explained is not None:
+        words.append(f"{100 * answer.explained:.0f} % explained")
     cell = answer.cell
     known = list(zip(("a", "b", "c", "α", "β", "γ"), cell.conventional, cell.esd, strict=True))
     edges = [f"$\\it{{{name}}}$ {with_uncertainty(value, esd)}" for name, value, esd in known[:3]]
     angles = [
         f"{name} {with_uncertainty(value, esd)}°" for name, value, esd in known[3:] if esd > 0 or abs(value - 90) > 1e-6
     ]
-    words = [" + ".join(parts), "  ".join([*edges[:2], f"{edges[2]} Å", *angles])]
-    if answer.rwp is not None:
-        words.append(f"$R_{{wp}}$ {100 * answer.rwp:.1f} %")
-    return "     ".join(words)
+    main = _word(answer.best_phases[0], LONGEST_NAME)
+    return "     ".join(words), f"{main}:  " + "  ".join([*edges[:2], f"{edges[2]} Å", *angles])
 
 
 def _reduced(cell: Mapping[str, float]) -> str:
@@ -296,12 +292,14 @@ def _panels(figure: Figure, answer: Answer, phases: Sequence[KnownPhase], top: i
 
 def _named(phase: KnownPhase) -> str:
     """Name and formula; one of them where they are the same."""
-    formula = formula_text(_short(phase.formula, LONGEST_NAME))
-    return formula if phase.name == phase.formula else f"{_word(phase.name, LONGEST_NAME)}\n{formula}"
+    name = _word(phase, LONGEST_NAME)
+    return name if phase.name == phase.formula else f"{name}\n{formula_text(_short(phase.formula, LONGEST_NAME))}"
 
 
-def _word(text: str, longest: int) -> str:
-    return plain_text(_short(printable(text), longest))
+def _word(phase: KnownPhase, longest: int) -> str:
+    """What a phase is called; a formula with its numbers set low."""
+    short = _short(printable(phase.name), longest)
+    return formula_text(short) if phase.name == phase.formula else plain_text(short)
 
 
 def _bars(axes: Axes, title: str, rows: Sequence[_Bar]) -> None:

@@ -205,7 +205,9 @@ def _phases(
             fractions[shelf.name(row)] = share
     ranked = sorted(total, key=lambda name: (-total[name], -leading[name][1].fit.agreement, name))
     out: list[KnownPhase] = []
-    for name in ranked[: max(SHOWN_PHASES, len(fractions))]:
+    room = SHOWN_PHASES - len(in_best)
+    shown = {*in_best, *[name for name in ranked if name not in in_best][:room]}
+    for name in (one for one in ranked if one in shown):
         _, one, place = leading[name]
         if name in in_best:
             one, place = in_best[name]

@@ -140,7 +140,7 @@ class Retrieval:
         library = self.library
         factor = np.sqrt(axis.factor).astype(np.float32)
         lines = (
-            library.key_start, library.key_log_d, library.key_amplitude, self._share, _matched(axis), factor, self.reach
+            library.key_start, library.key_log_d, library.key_amplitude, self._share, matched(axis), factor, self.reach
         )  # fmt: skip
         rows, kind = self.rows, np.where(library.measured[self.rows], 0, 1)
         if len(rows) > FIRST_LOOK:
@@ -187,7 +187,7 @@ def _best(score: NDArray[np.floating], count: int) -> NDArray[np.int64]:
     return np.arange(len(score)) if count >= len(score) else np.argpartition(-score, count - 1)[:count]
 
 
-def _matched(axis: Axis) -> NDArray[np.float32]:
+def matched(axis: Axis) -> NDArray[np.float32]:
     """(BINS,) the root profile correlated with a line of norm 1: a Gaussian's root is one sqrt 2 times as wide."""
     return _correlated(axis.root, axis.spread * np.sqrt(2.0)).astype(np.float32)
 

@@ -259,12 +259,20 @@ class Measured:
         count = int((x[-1] - x[0]) / step) + 1
         grid = x[0] + step * np.arange(count)
         fine, used = _binned(x, y, grid, step, median)
+        under = np.zeros(count) if background is None else np.interp(grid, x, background)
+        return cls._levelled(grid, fine, used, wavelength, share, under)
+
+    @classmethod
+    def _levelled(
+        cls, grid: Floats, fine: Floats, used: NDArray[np.bool_], wavelength: Floats, share: Floats, under: Floats
+    ) -> Measured:
+        """From the profile on the finest grid."""
+        step = float(grid[1] - grid[0])
         floor = _floor(fine[used])
         fine = np.where(used, fine - floor, 0.0)
         top = float(fine.max())
         unit = top if top > 0 else 1.0
         fine = fine / unit
-        under = np.full(count, floor) + (0.0 if background is None else np.interp(grid, x, background))
         # Neighbours on the grid share measured points.
         sigma = noise_sigma(fine[used], lag=2)
         levels = []
@@ -277,15 +285,19 @@ class Measured:
                 _level(grid[part][0], step * every, sd, smooth[part], used[part], sigma * np.sqrt(step / (3.545 * sd)))
             )
         levels.append(_level(grid[0], step, 0.0, fine, used, sigma))
-        return cls(tuple(levels), fine, sigma, unit, under, wavelength, share, float(grid[-1]))
+        return cls(tuple(levels), fine, sigma, unit, under + floor, wavelength, share, float(grid[-1]))
 
     def cleared(self, holder: Floats) -> Measured:
         """The same without the lines of holder or window, (n,) on the finest grid, which it keeps beside it."""
-        used = self.levels[-1].used
-        x, rest = self.two_theta_deg, self.intensity - holder
-        bare = Measured.on_grids(x[used], self.unit * rest[used], self.wavelength, self.share, self.background[used])
-        kept = np.interp(bare.two_theta_deg, x, holder) * self.unit / bare.unit
-        return replace(bare, instrument=self.instrument, further=self.further, holder=kept)
+        bare = Measured._levelled(
+            self.two_theta_deg,
+            self.unit * (self.intensity - holder),
+            self.levels[-1].used,
+            self.wavelength,
+            self.share,
+            self.background,
+        )
+        return replace(bare, instrument=self.instrument, further=self.further, holder=holder * self.unit / bare.unit)
 
     def without(self, calculated: Floats) -> Measured:
         """What is left of the profile when a calculated one, (n,) on the finest grid, is taken off."""

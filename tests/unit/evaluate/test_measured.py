@@ -1,4 +1,4 @@
-"""Measured sets with labels: read, judged, and weights chosen on them."""
+"""Measured sets with labels: read, and judged."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from powderlens.evaluate.calibration import Gathered, choose_weights, gather
-from powderlens.library.search import Matches
 
 from powderlens.core.errors import InputError
-from powderlens.evaluate.measured import MeasuredSet, evaluate_measured
-from powderlens.identification.evidence import EVIDENCE, Evidence, Prediction, Weights
-from powderlens.identification.identify import Identifier
+from powderlens.evaluate.measured import MeasuredSet, equal_mass_error, evaluate_measured
+from powderlens.identification.evidence import EVIDENCE
+from powderlens.identification.identify import Identifier, Search
 from powderlens.pattern.read import read_pattern
 
-HEADER = "name,space_group,a_A,b_A,c_A,alpha_deg,beta_deg,gamma_deg,cell_accepted"
+HEADER = "mineral_inferred,space_group,a_A,b_A,c_A,alpha_deg,beta_deg,gamma_deg,cell_accepted"
 RUTILE = "Rutile,136,4.5955,4.5955,2.9598,90,90,90,1"
 QUARTZ = "Quartz,154,4.9134,4.9134,5.4042,90,90,120,1"
 Make = Callable[..., Path]
@@ -89,96 +87,44 @@ def test_files_that_are_missing(make: Make, tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def identifier() -> Identifier:
-    return Identifier("all", threads=1)
-
-
-def keep_the_shipped_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Choosing takes seconds; one test here does it, and those of the command line."""
-    monkeypatch.setattr("powderlens.evaluate.measured.choose_weights", lambda *_: Weights.load())
+def identifier(small_library: Path) -> Identifier:
+    return Identifier("all", threads=1, search=Search(libraries=(str(small_library),), shipped=False, max_phases=1))
 
 
 def test_two_measured_minerals_are_judged(make: Make, identifier: Identifier) -> None:
-    """Rutile is answered right, quartz carries the other hand's label in half of the rows."""
+    """Rutile is answered right, quartz carries the other hand's label in half of the rows: mirror images are one."""
     rows = [RUTILE, QUARTZ, RUTILE, QUARTZ.replace("154", "152"), RUTILE, QUARTZ]
-    found = evaluate_measured(identifier, MeasuredSet.read(make(rows=rows)))
+    found: Any = evaluate_measured(identifier, MeasuredSet.read(make(rows=rows)))
     assert (found["patterns"], found["unanswered"]) == (6, 0)
-    for kind in ("shipped_weights", "weights_cross_validated"):
-        of_kind = found[kind]
-        assert isinstance(of_kind, dict)
-        assert set(of_kind) == set(EVIDENCE)
-        assert of_kind["all"]["crystal_system"] == 1.0
-        assert of_kind["all"]["space_group_top5"] == 1.0
-    cells = found["niggli_cell_of_the_network"]
-    assert isinstance(cells, dict)
-    assert cells["patterns"] == 6
-    assert 0 <= cells["length_mean_relative_error"] < 1
+    assert set(found["evidence"]) == set(EVIDENCE)
+    for kind in ("library", "all"):
+        assert found["evidence"][kind]["crystal_system"] == 1.0
+        assert found["evidence"][kind]["space_group"] == 1.0
+        assert 0 <= found["evidence"][kind]["calibration_error_equal_mass"] <= 1
+    assert found["cells"] == {"patterns": 6, "answered": 6, "equivalent": 1.0}
+    without = found["not_in_the_library"]
+    assert without["patterns"] == 6
+    assert without["paired"].keys() == {"only_all_right", "only_network_right"}
 
 
-def test_a_pattern_without_an_answer_counts_as_wrong(
-    make: Make, identifier: Identifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keep_the_shipped_weights(monkeypatch)
-    path = make()
-    measured = MeasuredSet.read(path)
-    whole = evaluate_measured(identifier, measured)
-    with np.load(path) as stored:
-        intensity = stored["intensity"].copy()
-    intensity[4] = np.where(np.arange(intensity.shape[1]) % 4000 == 10, -1.0, 0.0)  # nothing stands out
-    part = evaluate_measured(identifier, MeasuredSet.read(make(intensity=intensity)))
-    assert part["unanswered"] == 1
-    assert part["patterns"] == 6
-    before, after = whole["shipped_weights"], part["shipped_weights"]
-    assert isinstance(before, dict)
-    assert isinstance(after, dict)
-    assert before["all"]["crystal_system"] == 1.0
-    assert after["all"]["crystal_system"] == pytest.approx(5 / 6, abs=1e-4)
+def test_a_wrong_label_is_a_wrong_answer(make: Make, identifier: Identifier) -> None:
+    rows = [RUTILE.replace("136", "225"), QUARTZ] * 3
+    found: Any = evaluate_measured(identifier, MeasuredSet.read(make(rows=rows)))
+    assert found["evidence"]["all"]["space_group"] == 0.5
+    assert found["evidence"]["all"]["crystal_system"] == 0.5
 
 
-def test_no_accepted_cell_is_no_crash(make: Make, identifier: Identifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    keep_the_shipped_weights(monkeypatch)
+def test_no_accepted_cell_is_no_crash(make: Make, identifier: Identifier) -> None:
     rows = [row.removesuffix("1") + "0" for row in [RUTILE, QUARTZ] * 3]
-    cells = evaluate_measured(identifier, MeasuredSet.read(make(rows=rows)))["niggli_cell_of_the_network"]
-    assert isinstance(cells, dict)
-    assert cells["patterns"] == 0
-    assert "length_mean_relative_error" not in cells
+    found: Any = evaluate_measured(identifier, MeasuredSet.read(make(rows=rows)))
+    assert found["cells"] == {"patterns": 0, "answered": 0, "equivalent": 0.0}
+    assert found["not_in_the_library"]["patterns"] == 0
 
 
-def test_one_mineral_repeated_has_one_evidence(make: Make, identifier: Identifier) -> None:
-    gathered = gather(identifier, MeasuredSet.read(make()).patterns)
-    assert gathered.answered.tolist() == list(range(6))
-    systems, groups = gathered.belief("all", identifier.weights)
-    assert systems[0] == pytest.approx(systems[2], abs=1e-5)
-    assert groups[0] == pytest.approx(groups[2], abs=1e-5)
-    assert groups[0].argmax() == 135
-
-
-def test_weights_are_chosen_for_what_is_right() -> None:
-    """Overconfident logits want a temperature above 1; a library that is always right is believed."""
-    rng = np.random.default_rng(0)
-    n = 200
-    truth = rng.integers(0, 230, n)
-    logits = 12 * rng.standard_normal((n, 230))
-    logits[np.arange(n), truth] += 20
-    share = np.full(230, 1 / 230)
-    prediction = Prediction(system_logits=np.zeros((n, 7)), group_logits=logits.astype(np.float32))
-    score = np.column_stack([np.full(n, 0.95), np.full((n, 3), 0.6)]).astype(np.float32)
-    others = rng.integers(1, 231, (n, 3))
-    right = Matches(np.zeros((n, 4), np.int64), score, np.column_stack([truth + 1, others]), share)
-    wrong = Matches(np.zeros((n, 4), np.int64), score, rng.integers(1, 231, (n, 4)), share)
-    index = np.arange(n)
-
-    def loss(evidence: Evidence, matches: Matches, weights: Weights) -> float:
-        _, groups = Gathered(index, prediction, matches).belief(evidence, weights)
-        return float(-np.log(groups[index, truth] + 1e-9).mean())
-
-    believed = choose_weights(Gathered(index, prediction, right), truth)
-    doubted = choose_weights(Gathered(index, prediction, wrong), truth)
-    for weights in (believed, doubted):
-        assert weights.temperature > 1.5
-        assert loss("network", right, weights) < loss("network", right, Weights.load())
-    assert loss("all", right, believed) < 0.05
-    assert loss("all", wrong, doubted) < loss("network", wrong, doubted) + 0.05, (
-        "a library that is wrong is not believed"
-    )
-    assert loss("all", wrong, doubted) < loss("all", wrong, believed) - 1
+def test_the_error_of_calibration_by_hand() -> None:
+    """Two bins: sure ones right in half, unsure ones always."""
+    confidence = np.repeat([0.9, 0.5], 10)
+    right = np.array([True, False] * 5 + [True] * 10)
+    error, low, high = equal_mass_error(confidence, right, bins=2)
+    assert error == pytest.approx((0.4 + 0.5) / 2)
+    assert low <= error <= high

@@ -145,7 +145,7 @@ def _found(identifier: Identifier) -> tuple:
     """The hypotheses of one mixture, found once."""
     if not _KEPT:
         asked = identifier.prepare(pattern_of(["Calcite", "Halite"], [1.0, 0.6], 1, (15.0, 75.0)))
-        found = identifier.candidates(asked)
+        asked, found = identifier.candidates(asked)
         assert {len(one.rows) for one in found} >= {1, 2}
         _KEPT.extend((asked, found))
     return _KEPT[0], _KEPT[1]

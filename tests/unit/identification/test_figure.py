@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,10 @@ def asked(small_library: Path) -> tuple[Pattern, Answer]:
     y = calcite.intensity / calcite.intensity.max() + 0.5 * fluorite.intensity / fluorite.intensity.max()
     counts = np.random.default_rng(0).poisson(3000 * y + 50).astype(float)
     pattern = within(replace(calcite, intensity=counts, source="$x_1$ <scan>.xy"), None, [(60.0, 62.0)])
-    answer = Identifier("library", search=Search(libraries=(str(small_library),), shipped=False)).identify(pattern)
+    folder = files("powderlens.crystal") / "data" / "common"
+    given = (str(folder / "calcite.cif"), str(folder / "fluorite.cif"))
+    search = Search(libraries=(str(small_library),), shipped=False, given=given, max_phases=2)
+    answer = Identifier("library", search=search).identify(pattern)
     assert [phase.name for phase in answer.best_phases] == ["Calcite", "Fluorite"]
     return pattern, answer
 

@@ -14,7 +14,7 @@ from powderlens.crystal.common import common_minerals
 from powderlens.crystal.structure import Structure
 from powderlens.diffraction.simulate import simulate
 from powderlens.library.make import PhaseSource, build
-from powderlens.library.retrieve import Retrieved, first_look, on_axis
+from powderlens.library.retrieve import Retrieved, first_look, matched, on_axis, overlapped
 from powderlens.library.shelf import ElementFilter, Shelf
 
 
@@ -69,24 +69,28 @@ def test_a_cell_of_another_scale_is_found_with_its_scale(
 
 
 def test_a_glance_misses_nothing_that_a_look_finds(shelf: Shelf, minerals: Mapping[str, Structure]) -> None:
-    library, retrieval = shelf.libraries[0], shelf.retrievals[0]
+    library, reach = shelf.libraries[0], 15
     made = simulate(minerals["Quartz"], "CuKa")
     assert made.wavelength_A is not None
     axis = on_axis(made.two_theta_deg, made.intensity, np.ones(len(made.intensity), bool), made.wavelength_A)
-    from powderlens.library.retrieve import _matched
-
-    lines = (
-        library.key_start,
-        library.key_log_d,
-        library.key_amplitude,
-        _matched(axis),
-        np.sqrt(axis.factor).astype(np.float32),
-    )
-    glance, _ = first_look(retrieval.rows, *lines, retrieval.reach, 12, 2)
-    whole, shift = first_look(retrieval.rows, *lines, retrieval.reach, 64, 1)
-    right = names(shelf, Retrieved(retrieval.rows, whole, whole)).index("Quartz")
+    rows = np.arange(len(library))
+    share = overlapped(library.key_start, library.key_log_d, library.key_amplitude)
+    lines = (library.key_start, library.key_log_d, library.key_amplitude, share, matched(axis))
+    factor, kind, free = np.sqrt(axis.factor).astype(np.float32), np.zeros(len(rows), np.int64), np.zeros((1, 64), np.float32)
+    glance, _ = first_look(rows, *lines, factor, reach, 12, 2, kind, free)
+    whole, shift = first_look(rows, *lines, factor, reach, 64, 1, kind, free)
+    right = [library.name(row) for row in rows.tolist()].index("Quartz")
     assert glance.argmax() == whole.argmax() == right
-    assert shift[right] == pytest.approx(retrieval.reach, abs=1)
+    assert shift[right] == pytest.approx(reach, abs=1)
+
+
+def test_lines_that_stand_together_add_their_intensities() -> None:
+    """Two equal lines at one place are one of twice the intensity; far apart each stays what it is."""
+    start, amplitude = np.array([0, 2], np.uint32), np.array([200, 200], np.uint8)
+    together = overlapped(start, np.array([30000, 30000], np.uint16), amplitude)
+    apart = overlapped(start, np.array([30000, 40000], np.uint16), amplitude)
+    assert together.tolist() == [141, 141]
+    assert apart.tolist() == [200, 200]
 
 
 def test_elements_choose_the_phases(path: Path, minerals: Mapping[str, Structure]) -> None:

@@ -209,6 +209,7 @@ def test_it_has_a_row_beside_the_networks_of_its_data(records, tmp_path: Path, c
         ({"protocol": "out-of-library"}, "is in-library for this network"),
         ({"corpus": "leaky", "trained_on": "learnt"}, "1 of 6 crystals of its part test are in train or validation"),
         ({"corpus": "measured"}, "not drawn"),
+        ({"corpus": "learnt", "trained_on": "learnt", "protocol": "out-of-library"}, "is in-library"),
     ],
 )
 def test_what_is_refused(corpora: dict[str, Path], tmp_path: Path, change: dict[str, str], complaint: str):

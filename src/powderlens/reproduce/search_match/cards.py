@@ -33,7 +33,7 @@ class Cards:
         self._owner = np.repeat(np.arange(self.count), [len(card) for card in cards])
         self._log_d = np.log(np.concatenate([card.d_A for card in cards]))
         self._intensity = np.concatenate([card.intensity for card in cards])
-        self._total = np.bincount(self._owner, self._intensity, self.count)
+        self._total = np.asarray(np.bincount(self._owner, self._intensity, self.count), np.float64)
         self._key_log_d = np.full((self.count, KEYS), np.nan)
         for row, card in enumerate(cards):
             keys = card.key_lines[:KEYS]

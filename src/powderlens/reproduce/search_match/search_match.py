@@ -145,31 +145,26 @@ def evaluate_search_match(
         raise InputError(f"window {window:g}: an error of ln d; give more than 0 and at most 0.5, such as 0.01")
     learns = DrawnCorpus.open(trained_on or corpus)
     tested: Corpus = learns if trained_on is None else Corpus.open(corpus, learns.grid)
+    if tested.manifest["sha256"] == learns.manifest["sha256"]:
+        tested = learns
     if tested.grid != learns.grid:
         raise InputError(f"{corpus}: its patterns lie on another grid than those of {trained_on}; build it on that one")
     part = part or ("test" if isinstance(tested, DrawnCorpus) else "all")
     asked = tested.numbers(part)
+    if not len(asked):
+        raise InputError(f"{corpus}: its part {part!r} holds no patterns")
     chooses = window is None
-    if chooses and VALIDATION not in learns.parts:
+    if chooses and not (VALIDATION in learns.parts and len(learns.numbers(VALIDATION))):
         raise InputError(f"{learns.path}: has no part {VALIDATION}, which would choose the window; give --window")
-    learnt = Learnt("corpus", learns.path.resolve().name, learns.manifest["sha256"], _learnt_parts(chooses))
+    parts = (TRAIN, VALIDATION) if chooses else (TRAIN,)
+    learnt = Learnt("corpus", learns.path.resolve().name, learns.manifest["sha256"], parts)
     found = derive_protocol(learnt, tested, part, learns, protocol)
     search = SearchMatch.of_corpus(learns)
-    windows: dict[Task, float] = {}
-    chosen_by: dict[Task, str] = dict.fromkeys(tasks, "the command, which gave the window")
     began = time.process_time()
-    if chooses:
-        numbers = learns.numbers(VALIDATION)
-        validated, labels = [lines for lines, _ in _lists(learns, numbers)], learns.labels(numbers)
-    for task in tasks:
-        if window is not None:
-            windows[task] = window
-            continue
-        reached = search.accuracies(validated, labels, task)
-        windows[task] = max(reached, key=lambda one: reached[one])
-        tried = ", ".join(f"{share:.3f} at {one:g}" for one, share in reached.items())
-        where = f"the {VALIDATION} part of {learns.path.resolve().name}"
-        chosen_by[task] = f"window {windows[task]:g} in ln d: best accuracy in {where} ({tried})"
+    if window is None:
+        windows, chosen_by = _chosen(search, tasks)
+    else:
+        windows, chosen_by = dict.fromkeys(tasks, window), dict.fromkeys(tasks, "the command, which gave the window")
     seconds = search.seconds + time.process_time() - began
     missing = Counter[str]()
     answers: list[dict[Task, list[int]]] = []
@@ -183,6 +178,7 @@ def evaluate_search_match(
     for task in tasks:
         stem = safe_name(name or NAME, task, *_corpora(learns, tested), found, *_unusual(part))
         table = _answers(task, asked, tested.ids(asked), values_of(task, truth), [one[task] for one in answers])
+        figures = class_figures(table, task)
         with atomic_write(folder / f"{stem}.parquet") as aside:
             pq.write_table(table, aside, compression="zstd")
         unknown = table[f"{task}_true"].null_count
@@ -201,7 +197,7 @@ def evaluate_search_match(
             tested=describe_part(tested, part),
             missing={**missing, **({f"{task}: no label": unknown} if unknown else {})},
             passes=1,
-            classes={task: class_figures(table, task)},
+            classes={task: figures},
             lattice=None,
             inference=_time(search, task, windows[task]) if timing else None,
             predictions_sha256=file_sha256(folder / f"{stem}.parquet"),
@@ -211,6 +207,22 @@ def evaluate_search_match(
         write_record(folder / f"{stem}.json", record)
         records.append(record)
     return records
+
+
+def _chosen(search: SearchMatch, tasks: Sequence[Task]) -> tuple[dict[Task, float], dict[Task, str]]:
+    """The window of each task with the best accuracy in the validation part, of equal ones the narrowest; and why."""
+    corpus = search.corpus
+    numbers = corpus.numbers(VALIDATION)
+    patterns, labels = [lines for lines, _ in _lists(corpus, numbers)], corpus.labels(numbers)
+    windows: dict[Task, float] = {}
+    why: dict[Task, str] = {}
+    for task in tasks:
+        reached = search.accuracies(patterns, labels, task)
+        windows[task] = max(reached, key=lambda one: reached[one])
+        tried = ", ".join(f"{share:.3f} at {one:g}" for one, share in reached.items())
+        where = f"the {VALIDATION} part of {corpus.path.resolve().name}"
+        why[task] = f"window {windows[task]:g} in ln d: best accuracy in {where} ({tried})"
+    return windows, why
 
 
 def _lists(corpus: Corpus, numbers: NDArray[np.int64]) -> Iterator[tuple[Lines | None, str]]:
@@ -278,10 +290,6 @@ def _time(search: SearchMatch, task: Task, window: float) -> Inference:
         took.append(1000 * (time.process_time() - began))
     one = median(took)
     return Inference(batch_1_ms=one, batch_100_ms=one, threads=1, device=f"cpu ({platform.machine()})")
-
-
-def _learnt_parts(chooses: bool) -> tuple[str, ...]:
-    return (TRAIN, VALIDATION) if chooses else (TRAIN,)
 
 
 def _corpora(learns: Corpus, tested: Corpus) -> list[str]:
