@@ -205,9 +205,8 @@ def _phases(
             fractions[shelf.name(row)] = share
     ranked = sorted(total, key=lambda name: (-total[name], -leading[name][1].fit.agreement, name))
     out: list[KnownPhase] = []
-    room = SHOWN_PHASES - len(in_best)
-    shown = {*in_best, *[name for name in ranked if name not in in_best][:room]}
-    for name in (one for one in ranked if one in shown):
+    shown = [name for place, name in enumerate(ranked) if place < SHOWN_PHASES or name in fractions]
+    for name in shown:
         _, one, place = leading[name]
         if name in in_best:
             one, place = in_best[name]

@@ -144,8 +144,9 @@ _KEPT: list = []
 def _found(identifier: Identifier) -> tuple:
     """The hypotheses of one mixture, found once."""
     if not _KEPT:
-        asked = identifier.prepare(pattern_of(["Calcite", "Halite"], [1.0, 0.6], 1, (15.0, 75.0)))
-        asked, found = identifier.candidates(asked)
+        asked, found = identifier.candidates(
+            identifier.prepare(pattern_of(["Calcite", "Halite"], [1.0, 0.6], 1, (15.0, 75.0)))
+        )
         assert {len(one.rows) for one in found} >= {1, 2}
         _KEPT.extend((asked, found))
     return _KEPT[0], _KEPT[1]
