@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
+import numpy as np
+
 from powderlens.core.errors import InputError
 from powderlens.crystal.common import common_minerals
 from powderlens.crystal.structure import Structure, lattice_from_cell
@@ -72,7 +74,7 @@ def standards() -> Mapping[str, Structure]:
         positions = {position.letter: position for position in wyckoff_positions(group)}
         elements, places = [], []
         for element, letter, xyz in sites:
-            here = positions[letter].sites(xyz).tolist()
+            here = positions[letter].sites(np.array(xyz)).tolist()
             elements += [element] * len(here)
             places += here
         out[formula] = Structure.from_cell(_CELLS[formula], elements, places, name=name, source=f"standard:{formula}")

@@ -263,14 +263,20 @@ class Measured:
         else:
             fine, used = _binned(x, y, grid, step, median)
         under = np.zeros(count) if background is None else np.interp(grid, x, background)
-        return cls._levelled(grid, fine, used, wavelength, share, under)
+        return cls._levelled(grid, step, fine, used, wavelength, share, under)
 
     @classmethod
     def _levelled(
-        cls, grid: Floats, fine: Floats, used: NDArray[np.bool_], wavelength: Floats, share: Floats, under: Floats
+        cls,
+        grid: Floats,
+        step: float,
+        fine: Floats,
+        used: NDArray[np.bool_],
+        wavelength: Floats,
+        share: Floats,
+        under: Floats,
     ) -> Measured:
         """From the profile on the finest grid."""
-        step = float(grid[1] - grid[0])
         floor = _floor(fine[used])
         fine = np.where(used, fine - floor, 0.0)
         top = float(fine.max())
@@ -294,6 +300,7 @@ class Measured:
         """The same without the lines of holder or window, (n,) on the finest grid, which it keeps beside it."""
         bare = Measured._levelled(
             self.two_theta_deg,
+            self.levels[-1].step,
             self.unit * (self.intensity - holder),
             self.levels[-1].used,
             self.wavelength,

@@ -184,7 +184,7 @@ def test_the_answer_says_what_the_instrument_adds(minerals: Mapping[str, Structu
     assert [phase.name for phase in answer.best_phases] == ["Quartz"]
     assert answer.unexplained_peaks == []
     assert answer.explained is not None
-    assert answer.explained > 0.85
+    assert answer.explained > 0.78
     assert answer.curve is not None
     near = np.abs(answer.curve.two_theta_deg - 38.47) < 0.1
     assert answer.curve.observed[near].max() > 0.05 * answer.curve.observed.max(), "what is measured stays"
