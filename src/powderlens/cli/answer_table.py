@@ -43,7 +43,8 @@ def show_answer(answer: Answer, *, top: int | None, no_color: bool) -> None:
     out.print(Text(f"{answer.wavelength_A:.6g} A, evidence: {answer.evidence}, model: {answer.model}", "dim"))
     if answer.abstains:
         out.print()
-        out.print(Text.assemble(("no answer: ", "bold yellow"), answer.abstains))
+        told = "no answer: " if answer.cell is None else "doubtful: "
+        out.print(Text.assemble((told, "bold yellow"), answer.abstains))
     out.print()
     _show_beliefs(out, answer, top)
     if answer.cell is not None:

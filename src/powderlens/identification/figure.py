@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -116,6 +117,9 @@ def _profiles(figure: Figure, pattern: Pattern, answer: Answer, phases: Sequence
         above.plot(at, height(under), color=GREY, linewidth=0.8, linestyle=DASHES)
         above.plot(at, height(calculated), color=RED, linewidth=0.9)
     _mark_unexplained(above, answer, x, drawn)
+    if answer.abstains and answer.cell is not None:
+        doubt = plain_text(fill(f"doubtful: {answer.abstains}", 70))
+        above.text(0.99, 0.925, doubt, transform=above.transAxes, color=MARK, fontsize=8, ha="right", va="top")
     lowest = float(np.nanmin(drawn))
     above.set_ylim(lowest - 0.03 * (1 - lowest), 1 + 0.1 * (1 - lowest))
     shares = [share for share in TICKS[axis] if height.of_share(np.array(share)) >= lowest - 0.03]
@@ -230,7 +234,8 @@ def _shade(axes: Axes, pattern: Pattern) -> None:
 def _headlines(answer: Answer) -> tuple[str, str]:
     """The best candidate in two lines: its phases and how they fit, and the cell of the main one."""
     if answer.cell is None:
-        return plain_text(answer.abstains or ""), _reduced(answer.lattice)
+        guess = _reduced(answer.lattice)
+        return (plain_text(answer.abstains), guess) if answer.abstains else (guess, "")
     parts = []
     for phase in answer.best_phases:
         share = "" if len(answer.best_phases) == 1 else f" {100 * (phase.fraction or 0.0):.0f} %"

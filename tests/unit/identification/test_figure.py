@@ -58,6 +58,9 @@ def test_phases_groups_and_what_is_left_over(asked: tuple[Pattern, Answer], tmp_
     ):
         assert words in text, words
     assert "not explained" not in drawn(pattern, answer, tmp_path / "b.svg")
+    assert "doubtful: is the wavelength right?" in drawn(
+        pattern, replace(answer, abstains="is the wavelength right?"), tmp_path / "d.svg"
+    )
     assert drawn(pattern, answer, tmp_path / "c.svg") == drawn(pattern, answer, tmp_path / "b.svg")
 
 
