@@ -145,6 +145,7 @@ def test_there_is_no_silent_copper(run: Callable) -> None:
         ([RUTILE, *CU, "--monochromator", "180"], "give its 2theta, above 0 and below 180"),
         ([RUTILE, *CU, "--standard", "salt"], "standard 'salt': choose one of Si, LaB6"),
         ([RUTILE, *CU, "--standard", "Si=120"], "give its per cent of the weight"),
+        ([RUTILE, *CU, "--instrument", RUTILE], "examples/rutile.txt: a pattern of none of the standards Si, LaB6"),
         ([RUTILE, *CU, "--only-library"], "give --library FILE too"),
         ([RUTILE, *CU, "--library", "none.phases", "--only-library"], "none.phases: no such library"),
         ([RUTILE, *CU, "--library", RUTILE, "--only-library"], "not a library of phases"),

@@ -65,6 +65,9 @@ def show_answer(answer: Answer, *, top: int | None, no_color: bool) -> None:
         out.print(_explained(answer))
     if answer.leans_on:
         out.print(Text.assemble("The answer leans on ", (answer.leans_on, "bold"), "."))
+    for phase in answer.best_phases:
+        if phase.size_nm is not None:
+            out.print(f"crystallites of {phase.name}: about {phase.size_nm:.0f} nm")
     for warning in answer.warnings:
         out.print(Text(f"warning: {warning}", "yellow"))
 

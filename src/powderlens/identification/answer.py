@@ -83,6 +83,8 @@ class KnownPhase:
         cell: as refined.
         fraction, fraction_esd: share of the crystalline weight; None where the phase is not in the best answer, the esd
             also where the fit does not bound it.
+        size_nm: mean size of the crystallites, of the main phase of the best answer where the instrument's width is
+            known and lines are clearly broader; else None.
         lines: in the refined cell; None where it was not asked for.
     """
 
@@ -98,6 +100,7 @@ class KnownPhase:
     cell: RefinedCell
     fraction: float | None = None
     fraction_esd: float | None = None
+    size_nm: float | None = None
     lines: Lines | None = None
 
 
@@ -238,7 +241,7 @@ def _cell(cell: RefinedCell) -> dict[str, object]:
 
 def _phase(phase: KnownPhase) -> dict[str, Any]:
     """What is written of a phase: all but its lines."""
-    digits = {"score": 4, "probability": 6, "strain": 5, "fraction": 4, "fraction_esd": 4}
+    digits = {"score": 4, "probability": 6, "strain": 5, "fraction": 4, "fraction_esd": 4, "size_nm": 1}
     fields = {name: value for name, value in vars(phase).items() if name != "lines"}
     plain = {name: _rounded(value, digits[name]) if name in digits else value for name, value in fields.items()}
     return {**plain, "cell": _cell(phase.cell)}

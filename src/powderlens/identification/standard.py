@@ -1,4 +1,4 @@
-"""Certified standards that are mixed into a specimen: their cells are held; their weight tells what is amorphous."""
+"""Certified standards: in a specimen, with cells that are held; alone, where they show the instrument."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import numpy as np
 from powderlens.core.errors import InputError
 from powderlens.crystal.common import common_minerals
 from powderlens.crystal.structure import Structure, lattice_from_cell
+from powderlens.diffraction.phase import phase_of
+from powderlens.pattern.pattern import Pattern
+from powderlens.refine.candidates import Instrument, Measured, fit
 from powderlens.symmetry.wyckoff import wyckoff_positions
 
 _CELLS = {
@@ -28,6 +31,10 @@ _SITES: Mapping[str, tuple[str, int, tuple[tuple[str, str, tuple[float, float, f
 }
 """Name, space group and sites by Wyckoff letter; corundum has those of the common mineral. Source of boron's x: Black,
 Windover, Henins, Filliben and Cline, Powder Diffr. 26, 155 (2011)."""
+
+
+LEAST_AGREEMENT = 0.9
+"""Freed of the noise; a pattern that agrees less with every standard is of none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,3 +89,26 @@ def standards() -> Mapping[str, Structure]:
     lattice = lattice_from_cell(_CELLS["Al2O3"])
     out["Al2O3"] = replace(corundum, lattice=lattice, name="Corundum", source="standard:Al2O3")
     return out
+
+
+def with_width_of(instrument: Instrument, pattern: Pattern) -> Instrument:
+    """An instrument with the width of its lines, from its pattern of one of the `standards`.
+
+    Raises:
+        InputError: no wavelength, or a pattern of none of them.
+    """
+    measured = Measured.of(pattern, instrument)
+    best, width = 0.0, (0.0, 0.0)
+    for structure in standards().values():
+        try:
+            found = fit(measured, [replace(phase_of(structure, d_min_A=measured.d_min_A), fixed_cell=True)], [1.0])
+        except InputError:
+            continue
+        if found.agreement > best:
+            best, width = found.agreement, (found.constant_deg, found.rising_deg)
+    if best < LEAST_AGREEMENT * measured.ceiling:
+        raise InputError(
+            f"{pattern.source or 'pattern'}: a pattern of none of the standards {', '.join(standards())}; "
+            "measure one of them alone"
+        )
+    return replace(instrument, width_deg=width)

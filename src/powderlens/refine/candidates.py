@@ -85,10 +85,13 @@ class Instrument:
             Absorption is left to the freedom of a fit: that of a plate of the best thickness, 1 / mu, changes with the
             angle in second order only.
         monochromator_two_theta_deg: 2theta of a crystal monochromator, before or behind the specimen; None for none.
+        width_deg: FWHM that the instrument alone gives a line, as constant and rising width of a `Fit`, from which fits
+            start; None where it is not known.
     """
 
     geometry: str = "reflection"
     monochromator_two_theta_deg: float | None = None
+    width_deg: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.geometry not in GEOMETRIES:
@@ -522,7 +525,7 @@ def fit(
         size += 1 + len(one.basis)
     lines = _lines_of(ready, np.array(offset), measured)
     par, centre, ridge = np.zeros(size), np.zeros(size), np.zeros(size)
-    par[2], par[3] = np.log(WIDTH_DEG), np.log(0.05)
+    par[2], par[3] = np.log(measured.instrument.width_deg or (WIDTH_DEG, 0.05))
     centre[:] = par
     ridge[:2], ridge[2:4] = SHIFT_SD_DEG**-2, WIDTH_SD**-2
     known = 0 if start is None else len(start.phases)

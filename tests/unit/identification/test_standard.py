@@ -15,11 +15,11 @@ from powderlens.diffraction.phase import phase_of
 from powderlens.diffraction.simulate import simulate
 from powderlens.identification.candidates import Candidate, given_candidates
 from powderlens.identification.identify import Identifier, Search
-from powderlens.identification.standard import parse_standard, standards
-from powderlens.identification.write_answer import of_the_whole, refined_cell, weight_fractions
+from powderlens.identification.standard import parse_standard, standards, with_width_of
+from powderlens.identification.write_answer import crystallite_size_nm, of_the_whole, refined_cell, weight_fractions
 from powderlens.library.shelf import Shelf
 from powderlens.pattern.pattern import Pattern
-from powderlens.refine.candidates import Measured, fit
+from powderlens.refine.candidates import Instrument, Measured, fit
 
 
 @pytest.mark.parametrize(
@@ -130,3 +130,23 @@ def test_the_answer_gives_shares_of_the_whole(small_library: Path) -> None:
 def test_a_standard_counts_among_the_phases_that_are_known(small_library: Path) -> None:
     with pytest.raises(InputError, match="2 phases are given, and at most 1"):
         Search(max_phases=1, standard=parse_standard("Si"), given=(str(small_library),))
+
+
+@pytest.mark.parametrize("size_nm", [20.0, 60.0])
+def test_widths_are_sizes_only_where_the_instrument_is_known(size_nm: float) -> None:
+    rutile = next(one for one in common_minerals() if one.name == "Rutile")
+    own = simulate(standards()["LaB6"], "CuKa", two_theta_deg=(15, 90), crystallite_size_nm=5000)
+    instrument = with_width_of(Instrument(), own)
+    assert instrument.width_deg is not None
+    assert instrument.width_deg[0] == pytest.approx(0.075, abs=0.03), "0.07 degrees were drawn"
+    pattern = simulate(rutile, "CuKa", two_theta_deg=(15, 90), crystallite_size_nm=size_nm)
+    phase = phase_of(rutile, d_min_A=1.0)
+    measured = Measured.of(pattern, instrument)
+    found = crystallite_size_nm(measured, fit(measured, [phase], [1.0]))
+    assert found == pytest.approx(size_nm, rel=0.12)
+    unknown = Measured.of(pattern)
+    assert crystallite_size_nm(unknown, fit(unknown, [phase], [1.0])) is None
+    coarse = Measured.of(simulate(rutile, "CuKa", two_theta_deg=(15, 90), crystallite_size_nm=5000), instrument)
+    assert crystallite_size_nm(coarse, fit(coarse, [phase], [1.0])) is None
+    with pytest.raises(InputError, match="a pattern of none of the standards Si, LaB6"):
+        with_width_of(Instrument(), pattern)
