@@ -17,6 +17,7 @@ from powderlens.crystal.formats.cif_write import write_cif
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.read import read_structure
 from powderlens.diffraction.simulate import simulate
+from powderlens.identification.standard import standards
 from powderlens.models.task import crystal_system
 from powderlens.symmetry.groups import SYSTEMS
 
@@ -139,6 +140,12 @@ def test_there_is_no_silent_copper(run: Callable) -> None:
         ([RUTILE, *CU, "--max-phases", "5"], "--max-phases"),
         ([RUTILE, *CU, "--max-strain", "3"], "max strain 3: 0.002 to 0.15, relative"),
         ([RUTILE, *CU, "--time-limit", "0"], "time limit 0 s must be positive"),
+        ([RUTILE, *CU, "--geometry", "capillary", *NETWORK], "--geometry has no effect"),
+        ([RUTILE, *CU, "--geometry", "sideways"], "--geometry"),
+        ([RUTILE, *CU, "--monochromator", "180"], "give its 2theta, above 0 and below 180"),
+        ([RUTILE, *CU, "--standard", "salt"], "standard 'salt': choose one of Si, LaB6"),
+        ([RUTILE, *CU, "--standard", "Si=120"], "give its per cent of the weight"),
+        ([RUTILE, *CU, "--instrument", RUTILE], "examples/rutile.txt: a pattern of none of the standards Si, LaB6"),
         ([RUTILE, *CU, "--only-library"], "give --library FILE too"),
         ([RUTILE, *CU, "--library", "none.phases", "--only-library"], "none.phases: no such library"),
         ([RUTILE, *CU, "--library", RUTILE, "--only-library"], "not a library of phases"),
@@ -325,6 +332,25 @@ def mixture(name: str) -> None:
         total = total + part if len(total) else part
     counts = np.random.default_rng(1).poisson(5000 * total / total.max() + 40).astype(float)
     Path(name).write_text(scan(pattern.two_theta_deg, counts))
+
+
+def test_what_is_amorphous(ask: Callable) -> None:
+    """A standard of known weight tells; fractions are of the whole then."""
+    write_standard("spiked.xy")
+    said = json.loads(ask("match", "spiked.xy", *CU, "--standard", "Si=20", "--geometry", "reflection", "--json").out)
+    inside = {phase["name"]: phase["fraction"] for phase in said["phases"] if phase["fraction"] is not None}
+    assert inside["Silicon"] == pytest.approx(0.2, abs=1e-3)
+    assert sum(inside.values()) + said["amorphous"] == pytest.approx(1.0, abs=2e-3)
+    assert "amorphous" in ask("match", "spiked.xy", *CU, "--standard", "Si=20").out
+
+
+def write_standard(name: str) -> None:
+    """Calcite and silicon."""
+    calcite = next(one for one in common_minerals() if one.name == "Calcite")
+    parts = [simulate(one, "CuKa", two_theta_deg=(15, 75)) for one in (calcite, standards()["Si"])]
+    y = parts[0].intensity + 1.5 * parts[1].intensity
+    counts = np.random.default_rng(1).poisson(50 * y + 40).astype(float)
+    Path(name).write_text(scan(parts[0].two_theta_deg, counts))
 
 
 def test_what_is_the_rest(ask: Callable) -> None:

@@ -65,6 +65,9 @@ def show_answer(answer: Answer, *, top: int | None, no_color: bool) -> None:
         out.print(_explained(answer))
     if answer.leans_on:
         out.print(Text.assemble("The answer leans on ", (answer.leans_on, "bold"), "."))
+    for phase in answer.best_phases:
+        if phase.size_nm is not None:
+            out.print(f"crystallites of {phase.name}: about {phase.size_nm:.0f} nm")
     for warning in answer.warnings:
         out.print(Text(f"warning: {warning}", "yellow"))
 
@@ -181,14 +184,17 @@ def _show_phases(out: Console, answer: Answer, top: int | None) -> None:
         shown.add_row(*row, *((Text(phase.source),) if wide else ()))
     for column in shown.columns[2:5]:
         column.no_wrap = True
+    if answer.amorphous is not None:
+        share = with_uncertainty(100 * answer.amorphous, 100 * (answer.amorphous_esd or 0.0))
+        shown.add_row("amorphous", "", "", share, "")
     out.print(shown)
 
 
 def _weight(phase: KnownPhase, phases: int) -> str:
-    """Per cent of the crystalline weight."""
+    """Per cent of the crystalline weight, or of the whole where a standard tells."""
     if phase.fraction is None:
         return ""
-    if phases == 1:
+    if phases == 1 and phase.fraction == 1:
         return "100"
     esd = None if phase.fraction_esd is None else 100 * phase.fraction_esd
     return with_uncertainty(100 * phase.fraction, esd) if esd else f"{100 * phase.fraction:.0f}"

@@ -71,6 +71,18 @@ Given = Annotated[
     list[Path] | None,
     typer.Option("--phase", metavar="CIF", help="This phase is there: what is the rest? May be repeated."),
 ]
+StandardOption = Annotated[
+    str | None,
+    typer.Option(
+        "--standard",
+        metavar="NAME[=W]",
+        help="Certified standard in the specimen: Si, LaB6, CeO2 or Al2O3; =20 if it has 20 % of the weight.",
+    ),
+]
+InstrumentOption = Annotated[
+    Path | None,
+    typer.Option("--instrument", metavar="FILE", help="Your pattern of a standard alone: then sizes are given."),
+]
 MaxPhases = Annotated[
     int | None, typer.Option(metavar="N", min=1, max=4, help="Most phases of a mixture; 4 unless given.")
 ]
@@ -116,6 +128,8 @@ def identify(
     library: Libraries = None,
     only_library: OnlyLibrary = False,
     phase: Given = None,
+    standard: StandardOption = None,
+    instrument: InstrumentOption = None,
     max_phases: MaxPhases = None,
     max_strain: MaxStrain = None,
     time_limit: TimeLimit = None,
@@ -143,6 +157,8 @@ def identify(
         "--library": library,
         "--only-library": only_library,
         "--phase": phase,
+        "--standard": standard,
+        "--instrument": instrument,
         "--max-phases": max_phases,
         "--max-strain": max_strain,
         "--time-limit": time_limit,
@@ -155,7 +171,7 @@ def identify(
                 raise InputError(
                     f"{option} has no effect with --evidence network, which asks no library; leave one out"
                 )
-    search = _search(asked)
+    search = _search(asked, wavelength)
     ways = _ways(files, wavelength, two_theta, exclude, as_json, output, plot, axis, top, no_color)
     _run(files, evidence.value, model, search, ways)
 
@@ -169,6 +185,8 @@ def match(
     library: Libraries = None,
     only_library: OnlyLibrary = False,
     phase: Given = None,
+    standard: StandardOption = None,
+    instrument: InstrumentOption = None,
     max_phases: MaxPhases = None,
     max_strain: MaxStrain = None,
     time_limit: TimeLimit = None,
@@ -186,15 +204,17 @@ def match(
     """Search and match: as `identify --evidence library`, known phases alone, no network."""
     identify(
         files, wavelength, Evidence.library, DEFAULT_MODEL, elements, with_elements, without_elements, library,
-        only_library, phase, max_phases, max_strain, time_limit, two_theta, exclude, geometry, monochromator, as_json,
-        output, plot, axis, top, no_color,
+        only_library, phase, standard, instrument, max_phases, max_strain, time_limit, two_theta, exclude, geometry,
+        monochromator, as_json, output, plot, axis, top, no_color,
     )  # fmt: skip
 
 
-def _search(asked: Mapping[str, Any]) -> Search:
+def _search(asked: Mapping[str, Any], wavelength: str | None) -> Search:
     """What is looked for."""
     from powderlens.identification.identify import Search
+    from powderlens.identification.standard import parse_standard, with_width_of
     from powderlens.library.shelf import ElementFilter
+    from powderlens.pattern.read import read_pattern
     from powderlens.refine.candidates import Instrument
 
     if asked["--only-library"] and not asked["--library"]:
@@ -204,6 +224,9 @@ def _search(asked: Mapping[str, Any]) -> Search:
         required=_listed("--with-elements", asked["--with-elements"]),
         without=_listed("--without-elements", asked["--without-elements"]),
     )
+    instrument = Instrument((asked["--geometry"] or Geometry.reflection).value, asked["--monochromator"])
+    if asked["--instrument"] is not None:
+        instrument = with_width_of(instrument, read_pattern(asked["--instrument"], wavelength=wavelength))
     more = {} if asked["--max-strain"] is None else {"max_strain": asked["--max-strain"]}
     return Search(
         libraries=tuple(map(str, asked["--library"] or ())),
@@ -212,7 +235,8 @@ def _search(asked: Mapping[str, Any]) -> Search:
         max_phases=asked["--max-phases"],
         time_limit_s=asked["--time-limit"],
         given=tuple(map(str, asked["--phase"] or ())),
-        instrument=Instrument((asked["--geometry"] or Geometry.reflection).value, asked["--monochromator"]),
+        standard=None if asked["--standard"] is None else parse_standard(asked["--standard"]),
+        instrument=instrument,
         **more,
     )
 

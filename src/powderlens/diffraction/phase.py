@@ -66,6 +66,7 @@ class Phase:
         space_group: International Tables number, or None.
         name, source: what it is called and where it came from.
         atoms: needed for thermal offsets only.
+        fixed_cell: the cell is certified, and no fit moves it.
     """
 
     lattice: NDArray[np.float64]
@@ -77,6 +78,7 @@ class Phase:
     name: str = ""
     source: str = ""
     atoms: Atoms | None = None
+    fixed_cell: bool = False
 
     def __post_init__(self) -> None:
         for name, kind in (("lattice", float), ("rotations", np.int64), ("hkl", np.int64), ("strength", float)):

@@ -83,6 +83,8 @@ class KnownPhase:
         cell: as refined.
         fraction, fraction_esd: share of the crystalline weight; None where the phase is not in the best answer, the esd
             also where the fit does not bound it.
+        size_nm: mean size of the crystallites, of the main phase of the best answer where the instrument's width is
+            known and lines are clearly broader; else None.
         lines: in the refined cell; None where it was not asked for.
     """
 
@@ -98,6 +100,7 @@ class KnownPhase:
     cell: RefinedCell
     fraction: float | None = None
     fraction_esd: float | None = None
+    size_nm: float | None = None
     lines: Lines | None = None
 
 
@@ -145,6 +148,8 @@ class Answer:
         warnings: what the reader should know.
         library: sha256 of the library, "" where it was not asked.
         calibration: sha256 of the calibration; "uncalibrated" where none is of this network and library.
+        amorphous, amorphous_esd: share of the weight that no phase has, by a standard of known weight; None without
+            one. With it fractions are of the whole, the standard included, without it of the crystalline part.
         curve: for figures and columns.
     """
 
@@ -167,6 +172,8 @@ class Answer:
     warnings: list[str] = field(default_factory=list)
     library: str = ""
     calibration: str = "uncalibrated"
+    amorphous: float | None = None
+    amorphous_esd: float | None = None
     curve: Curve | None = None
 
     @property
@@ -202,6 +209,8 @@ class Answer:
             "lattice_source": self.lattice_source,
             "leans_on": self.leans_on,
             "phases": [_phase(phase) for phase in self.phases],
+            "amorphous": _rounded(self.amorphous, 4),
+            "amorphous_esd": _rounded(self.amorphous_esd, 4),
             "explained": _rounded(self.explained, 4),
             "rwp": _rounded(self.rwp, 4),
             "unexplained_peaks": [
@@ -232,7 +241,7 @@ def _cell(cell: RefinedCell) -> dict[str, object]:
 
 def _phase(phase: KnownPhase) -> dict[str, Any]:
     """What is written of a phase: all but its lines."""
-    digits = {"score": 4, "probability": 6, "strain": 5, "fraction": 4, "fraction_esd": 4}
+    digits = {"score": 4, "probability": 6, "strain": 5, "fraction": 4, "fraction_esd": 4, "size_nm": 1}
     fields = {name: value for name, value in vars(phase).items() if name != "lines"}
     plain = {name: _rounded(value, digits[name]) if name in digits else value for name, value in fields.items()}
     return {**plain, "cell": _cell(phase.cell)}

@@ -49,8 +49,8 @@ class Candidate:
     def of(
         cls, rows: Sequence[int], fitted: Fit, phases: Sequence[Phase], march: Sequence[float] | None = None
     ) -> Candidate:
-        """Phases in any order, and their fit; none is oriented where no March's r are given."""
-        order = fitted.by_intensity
+        """Phases in any order, and their fit; a standard comes last. None is oriented where no March's r are given."""
+        order = sorted(fitted.by_intensity, key=lambda p: phases[p].fixed_cell)
         known = march or [1.0] * len(rows)
         return cls(
             tuple(rows[p] for p in order),

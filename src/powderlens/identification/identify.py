@@ -22,6 +22,7 @@ from powderlens.identification.evidence import EVIDENCE, Evidence, Prediction, n
 from powderlens.identification.hypotheses import Calibration, Known, Posterior, tempered, weigh
 from powderlens.identification.instrument import settle
 from powderlens.identification.mixtures import mixtures
+from powderlens.identification.standard import Standard
 from powderlens.identification.write_answer import Asked, write_answer
 from powderlens.library.shelf import ElementFilter, Shelf
 from powderlens.models.runtime import Model, load_model
@@ -54,6 +55,7 @@ class Search:
         time_limit_s: of a pattern; None for none.
         given: files of crystals that are known to be there.
         instrument: how a pattern was measured.
+        standard: that was mixed into the specimen.
     """
 
     libraries: tuple[str, ...] = ()
@@ -64,17 +66,23 @@ class Search:
     time_limit_s: float | None = None
     given: tuple[str, ...] = ()
     instrument: Instrument = field(default_factory=Instrument)
+    standard: Standard | None = None
 
     def __post_init__(self) -> None:
         most = MOST_PHASES if self.max_phases is None else self.max_phases
         if not 1 <= most <= MOST_PHASES:
             raise InputError(f"max phases {most}: 1 to {MOST_PHASES} can be told apart in one pattern")
-        if len(self.given) > most:
-            raise InputError(f"{len(self.given)} phases are given, and at most {most} are asked for; give fewer")
+        if self.known > most:
+            raise InputError(f"{self.known} phases are given, and at most {most} are asked for; give fewer")
         if not 0.002 <= self.max_strain <= 0.15:
             raise InputError(f"max strain {self.max_strain:g}: 0.002 to 0.15, relative, such as 0.03")
         if self.time_limit_s is not None and not self.time_limit_s > 0:
             raise InputError(f"time limit {self.time_limit_s:g} s must be positive")
+
+    @property
+    def known(self) -> int:
+        """How many phases are known to be there."""
+        return len(self.given) + (self.standard is not None)
 
 
 class Identifier:
@@ -123,7 +131,12 @@ class Identifier:
         if evidence != "network":
             s = self.search
             self.shelf = Shelf(
-                s.libraries, shipped=s.shipped, elements=s.elements, max_strain=s.max_strain, given=s.given
+                s.libraries,
+                shipped=s.shipped,
+                elements=s.elements,
+                max_strain=s.max_strain,
+                given=s.given,
+                standard=None if s.standard is None else s.standard.structure,
             )
         self.calibration, self._calibration_sha = Calibration.load(calibration)
         fits = self.model.name == self.calibration.model and (
@@ -239,7 +252,7 @@ class Identifier:
     def _most_phases(self, asked: Asked) -> int:
         """How many phases a mixture may have; no more than there are lines."""
         wanted, lines = self.search.max_phases, asked.sight.distinct
-        needed = max(wanted or 1, len(self.search.given))
+        needed = max(wanted or 1, self.search.known)
         if needed > lines:
             raise InputError(
                 f"{asked.pattern.source or 'pattern'}: {lines} lines in the range do not tell {needed} phases apart; "
@@ -304,6 +317,7 @@ class Identifier:
             calibration=self.calibrated,
             abstains=abstains,
             remarks=remarks,
+            standard_weight=None if self.search.standard is None else self.search.standard.weight_fraction,
         )
 
     def _doubted(self, asked: Asked, found: list[Candidate], posterior: Posterior) -> tuple[Posterior, str | None]:

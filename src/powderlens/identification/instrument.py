@@ -334,7 +334,7 @@ def _holder_profile(measured: Measured, best: Candidate, phase: Phase, unlike: f
         return None
     left = np.where(measured.levels[-1].used, measured.intensity - best.fit.calculated, 0.0)
     smooth, (_, noise) = smooth_of(measured, left), smoothed(measured)
-    least = max(LEAST_HEIGHT, 5 * float(noise.max()))
+    least = np.maximum(LEAST_HEIGHT, 5 * noise)
     lines = find_lines(x, smooth, least)
     theta = np.arcsin(sine[inside[:ASKED_FAMILIES]])
     reach = np.degrees(2 * HOLDER_STRAIN * np.tan(theta)) + 0.1
@@ -355,7 +355,7 @@ def _holder_profile(measured: Measured, best: Candidate, phase: Phase, unlike: f
 
 
 def _free_families(
-    measured: Measured, both: Fit, phases: Sequence[Phase], inside: NDArray[np.int64], least: float, unlike: float
+    measured: Measured, both: Fit, phases: Sequence[Phase], inside: NDArray[np.int64], least: Floats, unlike: float
 ) -> Floats | None:
     """(n,) the lines of the last of some phases, every family with a strength of its own; None where one of the first
     is not there, or has not the shape or nearly the strength that it should.
@@ -370,10 +370,11 @@ def _free_families(
     alone = np.array([smooth_of(measured, one).max(initial=0.0) for one in families.T])
     first = np.arange(len(inside)) < ASKED_FAMILIES
     height, expected = strength * alone, np.median(strength[first]) * alone
+    at = families.argmax(axis=0)
     # Under a line of the specimen nothing is sure.
-    free = smooth_of(measured, specimen)[families.argmax(axis=0)] < np.maximum(height, expected)
-    asked = free & (first | (expected > unlike * least))
-    if (free & first).sum() < 2 or (height[free & first] < least).any():
+    free = smooth_of(measured, specimen)[at] < np.maximum(height, expected)
+    asked = free & (first | (expected > unlike * least[at]))
+    if (free & first).sum() < 2 or (height < least[at])[free & first].any():
         return None
     if (height[asked] < expected[asked] / unlike).any() or (height[asked] > expected[asked] * unlike).any():
         return None

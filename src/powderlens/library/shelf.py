@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -73,10 +73,12 @@ class Shelf:
         elements: which phases are looked at.
         max_strain: see `Retrieval`.
         given: files of crystals that are known to be there: never retrieved, and numbered after all others.
+        standard: a crystal that is known to be there and whose cell is certified; the last of all.
 
     Attributes:
         sha256: of the libraries, in their order; of what was given, nothing.
-        given: rows of the given crystals.
+        given: rows of the given crystals, the standard among them.
+        standard: row of the standard; None without one.
 
     Raises:
         InputError: a library or a crystal that cannot be read, no library at all, or a filter that leaves nothing.
@@ -90,6 +92,7 @@ class Shelf:
         elements: ElementFilter | None = None,
         max_strain: float = 0.03,
         given: Sequence[str | Path] = (),
+        standard: Structure | None = None,
     ) -> None:
         self.libraries = [PhaseLibrary.open()] if shipped else []
         self.libraries += [PhaseLibrary.open(path) for path in paths]
@@ -106,13 +109,15 @@ class Shelf:
         if not chosen:
             raise InputError("the elements that are given exclude every phase of the library; give more, or none")
         self._own: Retrieval | None = None
-        if given:
+        count = len(given) + (standard is not None)
+        if count:
             from powderlens.library.given import given_phases
 
-            self._own = Retrieval(given_phases(given), max_strain=max_strain)
+            self._own = Retrieval(given_phases(given, standard), max_strain=max_strain)
             self.libraries.append(self._own.library)
         self.offset = np.cumsum([0, *(len(one) for one in self.libraries)])
-        self.given = tuple(range(len(self) - len(given), len(self)))
+        self.given = tuple(range(len(self) - count, len(self)))
+        self.standard = None if standard is None else self.given[-1]
 
     def __len__(self) -> int:
         return int(self.offset[-1])
@@ -170,7 +175,8 @@ class Shelf:
     def lines(self, row: int, d_min_A: float) -> Phase:
         """Its reflections."""
         library, i = self._of(row)
-        return library.lines(i, d_min_A)
+        lines = library.lines(i, d_min_A)
+        return replace(lines, fixed_cell=True) if row == self.standard else lines
 
     def cell_mass_u(self, row: int) -> float:
         """Mass of all atoms of the conventional cell, u."""

@@ -85,10 +85,13 @@ class Instrument:
             Absorption is left to the freedom of a fit: that of a plate of the best thickness, 1 / mu, changes with the
             angle in second order only.
         monochromator_two_theta_deg: 2theta of a crystal monochromator, before or behind the specimen; None for none.
+        width_deg: FWHM that the instrument alone gives a line, as constant and rising width of a `Fit`, from which fits
+            start; None where it is not known.
     """
 
     geometry: str = "reflection"
     monochromator_two_theta_deg: float | None = None
+    width_deg: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.geometry not in GEOMETRIES:
@@ -262,12 +265,26 @@ class Measured:
             fine, used = y, np.ones(count, bool)  # it is on this grid already
         else:
             fine, used = _binned(x, y, grid, step, median)
+        under = np.zeros(count) if background is None else np.interp(grid, x, background)
+        return cls._levelled(grid, step, fine, used, wavelength, share, under)
+
+    @classmethod
+    def _levelled(
+        cls,
+        grid: Floats,
+        step: float,
+        fine: Floats,
+        used: NDArray[np.bool_],
+        wavelength: Floats,
+        share: Floats,
+        under: Floats,
+    ) -> Measured:
+        """From the profile on the finest grid."""
         floor = _floor(fine[used])
         fine = np.where(used, fine - floor, 0.0)
         top = float(fine.max())
         unit = top if top > 0 else 1.0
         fine = fine / unit
-        under = np.full(count, floor) + (0.0 if background is None else np.interp(grid, x, background))
         # Neighbours on the grid share measured points.
         sigma = noise_sigma(fine[used], lag=2)
         levels = []
@@ -280,15 +297,20 @@ class Measured:
                 _level(grid[part][0], step * every, sd, smooth[part], used[part], sigma * np.sqrt(step / (3.545 * sd)))
             )
         levels.append(_level(grid[0], step, 0.0, fine, used, sigma))
-        return cls(tuple(levels), fine, sigma, unit, under, wavelength, share, float(grid[-1]))
+        return cls(tuple(levels), fine, sigma, unit, under + floor, wavelength, share, float(grid[-1]))
 
     def cleared(self, holder: Floats) -> Measured:
         """The same without the lines of holder or window, (n,) on the finest grid, which it keeps beside it."""
-        used = self.levels[-1].used
-        x, rest = self.two_theta_deg, self.intensity - holder
-        bare = Measured.on_grids(x[used], self.unit * rest[used], self.wavelength, self.share, self.background[used])
-        kept = np.interp(bare.two_theta_deg, x, holder) * self.unit / bare.unit
-        return replace(bare, instrument=self.instrument, further=self.further, holder=kept)
+        bare = Measured._levelled(
+            self.two_theta_deg,
+            self.levels[-1].step,
+            self.unit * (self.intensity - holder),
+            self.levels[-1].used,
+            self.wavelength,
+            self.share,
+            self.background,
+        )
+        return replace(bare, instrument=self.instrument, further=self.further, holder=holder * self.unit / bare.unit)
 
     def without(self, calculated: Floats) -> Measured:
         """What is left of the profile when a calculated one, (n,) on the finest grid, is taken off."""
@@ -429,6 +451,8 @@ def _strains(phase: Phase) -> Floats:
     those of any other with these rotations: they are kept.
     """
     lattice = phase.lattice
+    if phase.fixed_cell:
+        return np.zeros((0, 3, 3))
     if abs(lattice[0, 1]) + abs(lattice[0, 2]) + abs(lattice[1, 2]) > 1e-9 * lattice[0, 0]:
         return invariant_strains(lattice, phase.rotations)
     key = phase.rotations.tobytes()
@@ -501,7 +525,7 @@ def fit(
         size += 1 + len(one.basis)
     lines = _lines_of(ready, np.array(offset), measured)
     par, centre, ridge = np.zeros(size), np.zeros(size), np.zeros(size)
-    par[2], par[3] = np.log(WIDTH_DEG), np.log(0.05)
+    par[2], par[3] = np.log(measured.instrument.width_deg or (WIDTH_DEG, 0.05))
     centre[:] = par
     ridge[:2], ridge[2:4] = SHIFT_SD_DEG**-2, WIDTH_SD**-2
     known = 0 if start is None else len(start.phases)

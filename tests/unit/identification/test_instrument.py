@@ -14,7 +14,16 @@ from powderlens.crystal.structure import Structure
 from powderlens.diffraction.phase import Phase, phase_of
 from powderlens.diffraction.simulate import simulate
 from powderlens.identification.candidates import Candidate
-from powderlens.identification.instrument import HOLDERS, anode_of, further_lines, holder, microabsorption, settle
+from powderlens.identification.identify import Identifier, Search
+from powderlens.identification.instrument import (
+    HOLDERS,
+    SAID_OF,
+    anode_of,
+    further_lines,
+    holder,
+    microabsorption,
+    settle,
+)
 from powderlens.library.shelf import Shelf
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.wavelength import Radiation
@@ -24,15 +33,19 @@ Part = tuple[object, str | float, float]
 NOISE = 0.003
 
 
-def drawn(*parts: Part, told: Radiation | None = None) -> Measured:
-    """Structures under radiations, each with its share of the area under 1 for the same |F|^2, and noise."""
+def pattern_of(*parts: Part, told: Radiation | None = None) -> Pattern:
+    """Structures under radiations, each with the height of its strongest line, and noise."""
     clean = [(simulate(one, w, two_theta_deg=(15, 75), step_deg=0.03), share) for one, w, share in parts]
     y = sum(share * p.intensity / 100 for p, share in clean)
     y = y + NOISE * np.random.default_rng(5).standard_normal(len(y))
     first = clean[0][0]
     radiation = told or first.radiation
     assert radiation is not None
-    return Measured.of(Pattern(first.two_theta_deg, y, radiation.wavelength_A, radiation=radiation))
+    return Pattern(first.two_theta_deg, y, radiation.wavelength_A, radiation=radiation)
+
+
+def drawn(*parts: Part, told: Radiation | None = None) -> Measured:
+    return Measured.of(pattern_of(*parts, told=told))
 
 
 def fitted(measured: Measured, phase: Phase) -> Fit:
@@ -157,3 +170,22 @@ def test_weights_are_doubted_where_phases_absorb_differently(
     assert said.startswith("Hematite absorbs 1")
     assert microabsorption(measured, shelf, both("Corundum")) is None
     assert microabsorption(measured, shelf, candidate(shelf, measured, "Quartz")) is None
+
+
+def test_the_answer_says_what_the_instrument_adds(minerals: Mapping[str, Structure], small_library: Path) -> None:
+    quartz = minerals["Quartz"]
+    parts: list[Part] = [
+        (quartz, "CuKa", 1.0), (quartz, K_BETA_A["Cu"], 0.04), (HOLDERS["aluminium"], "CuKa", 0.15),
+    ]  # fmt: skip
+    search = Search(libraries=(str(small_library),), shipped=False)
+    answer = Identifier("library", search=search).identify(pattern_of(*parts))
+    assert any(warning.startswith("K-beta of copper, ") for warning in answer.warnings)
+    assert SAID_OF["aluminium"] in answer.warnings
+    assert [phase.name for phase in answer.best_phases] == ["Quartz"]
+    assert answer.unexplained_peaks == []
+    assert answer.explained is not None
+    assert answer.explained > 0.78
+    assert answer.curve is not None
+    near = np.abs(answer.curve.two_theta_deg - 38.47) < 0.1
+    assert answer.curve.observed[near].max() > 0.05 * answer.curve.observed.max(), "what is measured stays"
+    assert answer.curve.calculated[near].max() > 0.05 * answer.curve.observed.max()
