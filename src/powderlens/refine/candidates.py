@@ -7,6 +7,7 @@ to most of a degree, where lines find their partners from afar, and ends on the 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -350,7 +351,7 @@ def _blurred(y: Floats, used: NDArray[np.bool_], sd_points: float) -> Floats:
 def _level(first: float, step: float, blur: float, y: Floats, used: NDArray[np.bool_], sigma: float) -> Level:
     floor = max(FLOOR * float(y.max(initial=1e-9)), 2.0 * sigma)
     root = np.where(used, np.sqrt(np.maximum(y, 0.0) + floor) - np.sqrt(floor), 0.0)
-    return Level(float(first), float(step), float(blur), root, np.asarray(used), float(floor))
+    return Level(float(first), float(step), float(blur), root, np.ascontiguousarray(used), float(floor))
 
 
 @dataclass(frozen=True, eq=False)
@@ -364,7 +365,8 @@ class PhaseFit:
         basis: (k, 3, 3) invariant strains.
         scale: of multiplicity * |F|^2 * LP, area in degrees; ln_scale_sd, standard deviation of its logarithm.
         intensity: share of this phase in the calculated intensity.
-        missing: share (by intensity) of its strong lines that the measured profile lacks.
+        missing: share (by intensity) of its strong lines that the measured profile lacks. Like both of the former, it
+            is NaN where a fit has not seen the last level.
         lines: how many families are in the range, the weakest left out.
     """
 
@@ -486,7 +488,7 @@ def _prepare(measured: Measured, phase: Phase) -> _Prepared:
 
 
 def _prepared(measured: Measured, phase: Phase) -> _Prepared:
-    reciprocal: Floats = np.asarray(np.linalg.inv(phase.lattice).T, np.float64)
+    reciprocal: Floats = np.ascontiguousarray(np.linalg.inv(phase.lattice).T, np.float64)
     q = ((phase.hkl @ reciprocal) ** 2).sum(axis=1)
     first = np.sin(np.radians(max(measured.levels[-1].first - 0.7, 0.3) / 2)) ** 2
     last = np.sin(np.radians(min(measured.last_deg + 0.7, 178.0) / 2)) ** 2
@@ -713,31 +715,36 @@ def _result(
     normal: Floats,
     depth: int,
 ) -> Fit:
-    """What is kept of a fit that ended with these parameters, profile and derivatives on its last level."""
+    """What is kept of a fit that ended with these parameters, profile and derivatives on its last level; covariance and
+    missing lines of the finest one only.
+    """
     level, offset = measured.levels[depth - 1], lines.offset
     used = level.used
     observed = np.where(used, (level.root + np.sqrt(level.floor)) ** 2 - level.floor, 0.0)
     seen = np.where(used, y, 0.0)
     explained = float(np.minimum(observed, seen).sum()) / max(float(observed.sum()), 1e-12)
-    try:
-        covariance: Floats = np.asarray(np.linalg.inv(normal), np.float64)
-    except np.linalg.LinAlgError:
-        covariance = np.full_like(normal, np.nan)
+    covariance = np.full_like(normal, np.nan)
+    if depth == DEPTH:
+        with contextlib.suppress(np.linalg.LinAlgError):
+            covariance = np.asarray(np.linalg.inv(normal), np.float64)
     total = float(seen.sum())
     out = []
     for p, one in enumerate(ready):
         o, k = int(offset[p]), len(one.basis)
         amounts = par[o + 1 : o + 1 + k]
-        strain = np.einsum("k,kij->ij", amounts, one.basis)
+        strain = (amounts @ one.basis.reshape(k, 9)).reshape(3, 3)
         own = np.where(used, slope[o], 0.0)
-        strong = own > STRONG * slope[o].max(initial=0.0)
-        lacking = np.maximum(own - (observed + np.maximum(own - y, 0)) / 0.5, 0.0)
+        missing = np.nan
+        if depth == DEPTH:
+            strong = own > STRONG * slope[o].max(initial=0.0)
+            lacking = np.maximum(own - (observed + np.maximum(own - y, 0)) / 0.5, 0.0)
+            missing = float(lacking @ strong) / max(float(own @ strong), 1e-12)
         out.append(
             PhaseFit(
                 one.lattice @ (np.eye(3) + strain), strain, covariance[o + 1 : o + 1 + k, o + 1 : o + 1 + k], one.basis,
                 float(np.exp(par[o])) / one.top, float(np.sqrt(max(covariance[o, o], 0.0))),
                 float(own.sum()) / max(total, 1e-12),
-                float(lacking @ strong) / max(float(own @ strong), 1e-12),
+                missing,
                 one.in_range,
             )
         )  # fmt: skip
