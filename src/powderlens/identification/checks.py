@@ -14,7 +14,7 @@ from powderlens.identification.deadline import Deadline
 from powderlens.identification.hypotheses import Posterior
 from powderlens.library.shelf import Shelf
 from powderlens.pattern.peaks import Peaks, find_lines
-from powderlens.refine.candidates import Measured, smoothed
+from powderlens.refine.measured import Measured
 
 Floats = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class Sight:
 
 def look(measured: Measured) -> Sight:
     """Look at a pattern before it is searched."""
-    profile, noise = smoothed(measured)
+    profile, noise = measured.smoothed
     top = float(profile.max())
     least = np.maximum(LEAST_HEIGHT * noise, SHARE * top)
     everything = find_lines(measured.two_theta_deg, profile, least)

@@ -17,6 +17,7 @@ from powderlens.crystal.structure import Structure
 from powderlens.diffraction.phase import Phase
 from powderlens.library.retrieve import Axis, Retrieval, Retrieved
 from powderlens.library.store import PhaseLibrary
+from powderlens.symmetry.groups import either_hand
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +147,10 @@ class Shelf:
     def _of(self, row: int) -> tuple[PhaseLibrary, int]:
         which = int(np.searchsorted(self.offset, row, side="right")) - 1
         return self.libraries[which], int(row - self.offset[which])
+
+    def kind(self, row: int) -> tuple[str, int]:
+        """What makes two rows the same phase for a reader: name and space group, mirror images being one."""
+        return self.name(row), either_hand(int(self.space_group[row]))
 
     def name(self, row: int) -> str:
         """What a phase is called."""
