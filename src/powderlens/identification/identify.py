@@ -266,6 +266,17 @@ class Identifier:
         out.shelf = None if self.shelf is None else self.shelf.without(rows)
         return out
 
+    def among(self, elements: ElementFilter) -> Identifier:
+        """The same, of phases with certain elements alone.
+
+        Raises:
+            InputError: the elements exclude every phase.
+        """
+        out = copy.copy(self)
+        out.search = replace(self.search, elements=elements)
+        out.shelf = None if self.shelf is None else self.shelf.among(elements)
+        return out
+
     def gathered(
         self, asked: Asked, prediction: Prediction | None, deadline: Deadline | None = None
     ) -> tuple[Asked, list[Candidate], Known]:

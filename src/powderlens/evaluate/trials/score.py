@@ -61,8 +61,11 @@ class Verdict:
         of_truth: that it gives the true group.
         phases: the true phases, in the trial's order.
         answered: phases of the best answer.
+        first: the phase that the answer lists first is a true one.
+        first_probability: that the answer gives it.
         false: those of them that are no true phase, nor the protocol's trace of one.
         flagged: the answer says that something is wrong and is not sure of a group.
+        lines: see `Trial`.
     """
 
     kind: str
@@ -74,8 +77,11 @@ class Verdict:
     of_truth: float
     phases: tuple[Named, ...]
     answered: int
+    first: bool
+    first_probability: float
     false: int
     flagged: bool
+    lines: int | None = None
 
     @property
     def sure(self) -> bool:
@@ -123,6 +129,7 @@ class Judge:
         strangers = [
             not any(match) and not self._is_trace(phase, trial) for phase, match in zip(said, matches, strict=True)
         ]
+        leading = next(iter(answer.get("phases") or []), None)
         first = trial.phases[0] if trial.phases else None
         true_group = 0 if first is None else _lower(first.space_group)
         systems = answer.get("crystal_system") or []
@@ -139,8 +146,11 @@ class Judge:
                 for at, true in enumerate(trial.phases)
             ),
             answered=len(said),
+            first=leading is not None and any(self._is(leading, answer, true) for true in trial.phases),
+            first_probability=0.0 if leading is None else float(leading["probability"]),
             false=sum(strangers),
             flagged=bool(answer.get("abstains")) and probability <= SURE,
+            lines=trial.lines,
         )
 
     def _named(self, true: TruePhase, said: Sequence[Mapping[str, Any]]) -> Named:
@@ -176,7 +186,7 @@ def summary(verdicts: Iterable[Verdict]) -> dict[str, dict[str, float]]:
 
     Returns:
         Kind -> `patterns`; of all: `flagged`, `sure`, `sure_and_wrong`; of those with phases: `system`, `group`,
-        `in_five`, `cell`, `log_loss`, and of the sure ones `sure_right`; of phases over 5 % of the intensity: `named`,
+        `in_five`, `cell`, `phase_first`, `log_loss`, and of the sure ones `sure_right`; of phases over 5 % of the intensity: `named`,
         `exact`; of all named ones with a fraction: `fraction_within` 5 %; of all phases in answers: `false_phases`; of
         all patterns: `with_false_phase`, and `more_phases` than there are.
     """
@@ -201,6 +211,7 @@ def _figures(found: Sequence[Verdict]) -> dict[str, float]:
         "group": [v.group for v in crystals],
         "in_five": [v.in_five for v in crystals],
         "cell": [v.cell for v in crystals],
+        "phase_first": [v.first for v in crystals],
         "log_loss": [-float(np.log(max(v.of_truth, LEAST_PROBABILITY))) for v in crystals],
         "named": [phase.right for phase in phases],
         "exact": [phase.exact for phase in phases],
