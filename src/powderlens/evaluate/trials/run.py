@@ -186,28 +186,29 @@ def figures(found: Mapping[Kind, Sequence[Judged]]) -> dict[str, Any]:
 
 
 def _common(trials: Sequence[Judged]) -> dict[str, Any]:
-    """Of the common minerals under each scan, per round of 25: how often the right phase stands first, how often doubt
-    is right as there are fewer than five lines, those that are neither, and those that are wrong and sure.
+    """Of the common minerals under each scan: how often the right phase stands first, by its structure type and cell or
+    by its name; how often doubt is right, as there are fewer than five lines; those that are neither; and those that
+    are wrong and sure, of the group or of the phase.
     """
     minerals = [mineral.name for mineral in common_minerals()]
     out: dict[str, Any] = {}
     for setting in dict.fromkeys(one.setting for one in trials):
         own = [one for one in trials if one.setting == setting]
-        doubted = [one for one in own if one.verdict.lines < FEW_LINES and one.reason]
-        right = [one for one in own if one.verdict.first and one not in doubted]
-        wrong = [one for one in own if one not in doubted and one not in right]
+        right = [one for one in own if one.verdict.first or one.verdict.named_first]
+        doubted = [one for one in own if one not in right and (one.verdict.lines or 0) < FEW_LINES and one.reason]
+        wrong = [one for one in own if one not in right and one not in doubted]
         sure = [
             one
             for one in own
             if (one.verdict.sure and not one.verdict.group)
-            or (one.verdict.first_probability > SURE and not one.verdict.first)
+            or (one.verdict.first_probability > SURE and one not in right)
         ]
-        name = [minerals[one.number % len(minerals)] for one in wrong]
         out[setting] = {
             "patterns": len(own),
             "right_first": len(right),
+            "named_first": sum(one.verdict.named_first for one in own),
             "doubt_is_right": len(doubted),
-            "wrong": sorted(name),
+            "wrong": sorted(minerals[one.number % len(minerals)] for one in wrong),
             "wrong_above_0.9": sorted(minerals[one.number % len(minerals)] for one in sure),
         }
     return out
