@@ -23,6 +23,9 @@ RETRIEVED = 120
 """Phases that are refined on broadened profiles."""
 SHARPENED = 28
 """The best of them, refined on the profile as measured."""
+NEAR, AT_LEAST = (0.12, 0.09), 14
+"""Worth that a phase may be behind the best one to be refined further, on broadened profiles and on those as measured;
+of 60 simulated patterns none had its phase more than 0.062 behind. So many go on in any case."""
 ORIENTED = 8
 """The best of those, for which an oriented specimen is tried."""
 BEST = 0.998
@@ -69,8 +72,8 @@ class Tried(NamedTuple):
     calculated: bool
 
     def worth(self) -> float:
-        """The agreement less what speaks against the phase beforehand, as retrieval has it; the best first."""
-        return -worth_of(self.fit, self.calculated)
+        """The agreement less what speaks against the phase beforehand, as retrieval has it."""
+        return worth_of(self.fit, self.calculated)
 
 
 def worth_of(fitted: Fit, calculated: bool) -> float:
@@ -129,22 +132,31 @@ def single_candidates(
         except InputError:
             continue
     rough: list[Tried] = []
-    for one in sorted(broad, key=Tried.worth)[: 2 * sharpened]:
+    for one in _near(broad, NEAR[0], 2 * sharpened):
         if rough and deadline.passed():
             break
         rough.append(one._replace(fit=fit(measured, [one.phase], [1.0], start=one.fit, depth=2)))
     sharp: list[Tried] = []
-    for one in sorted(rough, key=Tried.worth)[:sharpened]:
+    for one in _near(rough, NEAR[1], sharpened):
         if sharp and deadline.passed():
             break
         sharp.append(one._replace(fit=fit(measured, [one.phase], [1.0], start=one.fit)))
     out = []
-    for place, one in enumerate(sorted(sharp, key=Tried.worth)):
+    for place, one in enumerate(_near(sharp, np.inf, sharpened)):
         phase, fitted, r = one.phase, one.fit, 1.0
         if place < ORIENTED and not deadline.passed():
             phase, fitted, r = textured(measured, phase, fitted)
         out.append(Candidate((one.row,), fitted, (phase,), (r,)))
     return sorted(out, key=lambda one: -one.fit.agreement)
+
+
+def _near(tried: Sequence[Tried], margin: float, most: int) -> list[Tried]:
+    """The best first, and those that are near it."""
+    worth = {id(one): one.worth() for one in tried}
+    order = sorted(tried, key=lambda one: -worth[id(one)])
+    return [
+        one for at, one in enumerate(order[:most]) if at < AT_LEAST or worth[id(one)] > worth[id(order[0])] - margin
+    ]
 
 
 def quantities(library: Shelf, measured: Measured, candidates: Sequence[Candidate]) -> Floats:

@@ -7,6 +7,7 @@ to most of a degree, where lines find their partners from afar, and ends on the 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -350,7 +351,7 @@ def _blurred(y: Floats, used: NDArray[np.bool_], sd_points: float) -> Floats:
 def _level(first: float, step: float, blur: float, y: Floats, used: NDArray[np.bool_], sigma: float) -> Level:
     floor = max(FLOOR * float(y.max(initial=1e-9)), 2.0 * sigma)
     root = np.where(used, np.sqrt(np.maximum(y, 0.0) + floor) - np.sqrt(floor), 0.0)
-    return Level(float(first), float(step), float(blur), root, np.asarray(used), float(floor))
+    return Level(float(first), float(step), float(blur), root, np.ascontiguousarray(used), float(floor))
 
 
 @dataclass(frozen=True, eq=False)
@@ -364,7 +365,8 @@ class PhaseFit:
         basis: (k, 3, 3) invariant strains.
         scale: of multiplicity * |F|^2 * LP, area in degrees; ln_scale_sd, standard deviation of its logarithm.
         intensity: share of this phase in the calculated intensity.
-        missing: share (by intensity) of its strong lines that the measured profile lacks.
+        missing: share (by intensity) of its strong lines that the measured profile lacks. Like both of the former, it
+            is NaN where a fit has not seen the last level.
         lines: how many families are in the range, the weakest left out.
     """
 
@@ -434,31 +436,47 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
+    """A phase ready for a pattern: its cell, its invariant strains and the amounts of them that stretch all directions
+    alike, its lines in the range, what their strengths were divided by, how many are not from further lines of the
+    tube.
+    """
+
     reciprocal: Floats
     lattice: Floats
     basis: Floats
+    alike: Floats
     hkl: Floats
     strength: Floats
     top: float
     in_range: int
 
+    def alone(self, measured: Measured) -> Lines:
+        """What the kernels read of this phase and the radiation."""
+        return _lines_of([self], np.array([SHARED]), measured)
 
-_KEPT: dict[bytes, Floats] = {}
+
+_KEPT: dict[bytes, tuple[Floats, Floats]] = {}
 
 
-def _strains(phase: Phase) -> Floats:
-    """Invariant strains. Cells in the usual orientation (a along x, b in the xy plane) that obey their rotations have
-    those of any other with these rotations: they are kept.
+def _strains(phase: Phase) -> tuple[Floats, Floats]:
+    """Invariant strains, and the amounts whose sum is nearest to the unit tensor. Cells in the usual orientation (a
+    along x, b in the xy plane) that obey their rotations have those of any other with these rotations: they are kept.
     """
     lattice = phase.lattice
     if phase.fixed_cell:
-        return np.zeros((0, 3, 3))
-    if abs(lattice[0, 1]) + abs(lattice[0, 2]) + abs(lattice[1, 2]) > 1e-9 * lattice[0, 0]:
-        return invariant_strains(lattice, phase.rotations)
-    key = phase.rotations.tobytes()
-    if key not in _KEPT:
-        _KEPT[key] = invariant_strains(phase.lattice, phase.rotations)
-    return _KEPT[key]
+        return np.zeros((0, 3, 3)), np.zeros(0)
+    key = b""
+    if abs(lattice[0, 1]) + abs(lattice[0, 2]) + abs(lattice[1, 2]) <= 1e-9 * lattice[0, 0]:
+        key = phase.rotations.tobytes()
+        if key in _KEPT:
+            return _KEPT[key]
+    basis = invariant_strains(lattice, phase.rotations)
+    alike: Floats = np.asarray(
+        np.linalg.lstsq(basis.reshape(len(basis), 9).T, np.eye(3).ravel(), rcond=None)[0], np.float64
+    )
+    if key:
+        _KEPT[key] = basis, alike
+    return basis, alike
 
 
 def _prepare(measured: Measured, phase: Phase) -> _Prepared:
@@ -470,7 +488,7 @@ def _prepare(measured: Measured, phase: Phase) -> _Prepared:
 
 
 def _prepared(measured: Measured, phase: Phase) -> _Prepared:
-    reciprocal: Floats = np.asarray(np.linalg.inv(phase.lattice).T, np.float64)
+    reciprocal: Floats = np.ascontiguousarray(np.linalg.inv(phase.lattice).T, np.float64)
     q = ((phase.hkl @ reciprocal) ** 2).sum(axis=1)
     first = np.sin(np.radians(max(measured.levels[-1].first - 0.7, 0.3) / 2)) ** 2
     last = np.sin(np.radians(min(measured.last_deg + 0.7, 178.0) / 2)) ** 2
@@ -493,9 +511,9 @@ def _prepared(measured: Measured, phase: Phase) -> _Prepared:
     keep = np.flatnonzero(area >= WEAKEST * top)
     if len(keep) > MOST_LINES:
         keep = keep[np.argsort(-area[keep])[:MOST_LINES]]
-    basis = _strains(phase)
+    basis, alike = _strains(phase)
     in_range = int((own[keep] >= WEAKEST * top).sum())
-    return _Prepared(reciprocal, phase.lattice, basis, hkl[keep], strength[keep] / top, float(top), in_range)
+    return _Prepared(reciprocal, phase.lattice, basis, alike, hkl[keep], strength[keep] / top, float(top), in_range)
 
 
 def fit(
@@ -531,9 +549,7 @@ def fit(
     known = 0 if start is None else len(start.phases)
     for p, (one, scale) in enumerate(zip(ready, scales, strict=True)):
         o, k = offset[p], len(one.basis)
-        # The same in all directions: the amounts whose sum is nearest to the unit tensor.
-        unit, *_ = np.linalg.lstsq(one.basis.reshape(k, 9).T, np.eye(3).ravel(), rcond=None)
-        par[o + 1 : o + 1 + k] = centre[o + 1 : o + 1 + k] = (scale - 1) * unit
+        par[o + 1 : o + 1 + k] = centre[o + 1 : o + 1 + k] = (scale - 1) * one.alike
         ridge[o + 1 : o + 1 + k] = STRAIN_SD**-2
     if start is not None:
         # The prior of a cell is about what retrieval found, not about the entry.
@@ -558,7 +574,7 @@ def fit(
             par, free, centre, ridge, level.root, level.used, level.floor, load, level.first, level.step,
             lines, level.blur, last, rounds, tolerance, y, slope, normal,
         )  # fmt: skip
-    return _result(measured, ready, par, np.array(offset), lines, normal, depth)
+    return _result(measured, ready, par, y, slope, lines, normal, depth)
 
 
 def drawn_with(
@@ -613,24 +629,31 @@ def textured(measured: Measured, phase: Phase, found: Fit) -> tuple[Phase, Fit, 
     level = measured.levels[-1]
     metric = np.asarray(np.linalg.inv(found.phases[0].lattice @ found.phases[0].lattice.T))
     best, gain = None, LEAST_TEXTURE_GAIN
-    hkl = plain(phase.hkl, np.int64)
-    norm = float(np.sqrt((level.root[level.used] ** 2).sum()))
+    ready = _prepare(measured, phase)
+    lines = ready.alone(measured)
+    hkl, rotations = plain(np.rint(ready.hkl), np.int64), plain(phase.rotations, np.int64)
+    y, none = np.zeros(len(level.root)), np.zeros((0, len(level.root)))
     for axis in _distinct_axes(phase.rotations):
         for r in MARCH:
-            factor = march_dollase(hkl, metric, plain(phase.rotations, np.int64), np.array(axis, float), r)
-            other = replace(phase, strength=phase.strength * factor)
-            lines = _lines_of([_prepare(measured, other)], np.array([SHARED]), measured)
-            y, slope = np.zeros(len(level.root)), np.zeros((len(found.parameters), len(level.root)))
-            draw(found.parameters, level.first, level.step, lines, 0.0, True, y, slope)
-            y *= found.calculated.sum() / max(float(y.sum()), 1e-12)
-            root = (np.sqrt(y + level.floor) - np.sqrt(level.floor))[level.used]
-            agreement = float(root @ level.root[level.used]) / max(norm * float(np.sqrt((root**2).sum())), 1e-12)
+            factor = march_dollase(hkl, metric, rotations, np.array(axis, float), r)
+            oriented = lines._replace(strength=lines.strength * factor)
+            draw(found.parameters, level.first, level.step, oriented, 0.0, True, y, none)
+            agreement = agreement_of(level, y * (found.calculated.sum() / max(float(y.sum()), 1e-12)))
             if agreement > found.agreement + gain:
-                best, gain = (other, r), agreement - found.agreement
+                best, gain = (axis, r), agreement - found.agreement
     if best is None:
         return phase, found, 1.0
-    again = fit(measured, [best[0]], [1.0], start=found)
-    return (best[0], again, best[1]) if again.agreement > found.agreement else (phase, found, 1.0)
+    factor = march_dollase(plain(phase.hkl, np.int64), metric, rotations, np.array(best[0], float), best[1])
+    other = replace(phase, strength=phase.strength * factor)
+    again = fit(measured, [other], [1.0], start=found)
+    return (other, again, best[1]) if again.agreement > found.agreement else (phase, found, 1.0)
+
+
+def agreement_of(level: Level, calculated: Floats) -> float:
+    """Cosine of the root profiles, measured and calculated, (n,) on the grid of the level."""
+    root = np.where(level.used, np.sqrt(calculated + level.floor) - np.sqrt(level.floor), 0.0)
+    norm = float(np.sqrt((level.root @ level.root) * (root @ root)))
+    return float(level.root @ root) / norm if norm > 0 else 0.0
 
 
 def _distinct_axes(rotations: NDArray[np.int64]) -> list[tuple[int, int, int]]:
@@ -671,53 +694,57 @@ def _set_scales(
     """Scales at which the areas of calculated and measured profile agree, for phases that have none yet."""
     for o in offset[known:]:
         par[o] = 0.0
-    draw(par, level.first, level.step, lines, level.blur, False, y, slope)
-    measured = np.where(level.used, (level.root + np.sqrt(level.floor)) ** 2 - level.floor, 0.0)
+    alone = len(offset) == 1
+    draw(par, level.first, level.step, lines, level.blur, False, y, slope[:0] if alone else slope)
+    edge = np.sqrt(level.floor)
+    root = np.sqrt(np.maximum((level.root + edge) ** 2 - level.floor, 0.0)) * level.used
     for o in offset[known:]:
-        shape = slope[o]
+        shape = np.maximum(y if alone else slope[o], 0.0)
         # In root space: sum root * sqrt(shape) / sum shape, squared.
-        overlap = float((np.sqrt(np.maximum(measured, 0)) * np.sqrt(np.maximum(shape, 0)))[level.used].sum())
-        par[o] = 2 * np.log(max(overlap / max(float(shape[level.used].sum()), 1e-12), 1e-6))
+        overlap = float(root @ np.sqrt(shape))
+        par[o] = 2 * np.log(max(overlap / max(float(shape @ level.used), 1e-12), 1e-6))
 
 
 def _result(
     measured: Measured,
     ready: list[_Prepared],
     par: Floats,
-    offset: NDArray[np.int64],
+    y: Floats,
+    slope: Floats,
     lines: Lines,
     normal: Floats,
     depth: int,
 ) -> Fit:
-    level, sharp = measured.levels[depth - 1], depth == DEPTH
-    n = len(level.root)
-    y, slope = np.zeros(n), np.zeros((len(par), n))
-    draw(par, level.first, level.step, lines, level.blur, sharp, y, slope)
+    """What is kept of a fit that ended with these parameters, profile and derivatives on its last level; covariance and
+    missing lines of the finest one only.
+    """
+    level, offset = measured.levels[depth - 1], lines.offset
     used = level.used
-    root = np.sqrt(y + level.floor) - np.sqrt(level.floor)
-    norm = np.sqrt(float((level.root[used] ** 2).sum()) * float((root[used] ** 2).sum()))
-    agreement = float((level.root[used] * root[used]).sum()) / norm if norm > 0 else 0.0
     observed = np.where(used, (level.root + np.sqrt(level.floor)) ** 2 - level.floor, 0.0)
-    explained = float(np.minimum(observed, y)[used].sum()) / max(float(observed[used].sum()), 1e-12)
-    try:
-        covariance: Floats = np.asarray(np.linalg.inv(normal), np.float64)
-    except np.linalg.LinAlgError:
-        covariance = np.full_like(normal, np.nan)
-    total = float(y[used].sum())
+    seen = np.where(used, y, 0.0)
+    explained = float(np.minimum(observed, seen).sum()) / max(float(observed.sum()), 1e-12)
+    covariance = np.full_like(normal, np.nan)
+    if depth == DEPTH:
+        with contextlib.suppress(np.linalg.LinAlgError):
+            covariance = np.asarray(np.linalg.inv(normal), np.float64)
+    total = float(seen.sum())
     out = []
     for p, one in enumerate(ready):
         o, k = int(offset[p]), len(one.basis)
         amounts = par[o + 1 : o + 1 + k]
-        strain = np.einsum("k,kij->ij", amounts, one.basis)
-        own = slope[o]
-        strong = own > STRONG * own.max(initial=0.0)
-        lacking = np.maximum(own - (observed + np.maximum(own - y, 0)) / 0.5, 0.0)
+        strain = (amounts @ one.basis.reshape(k, 9)).reshape(3, 3)
+        own = np.where(used, slope[o], 0.0)
+        missing = np.nan
+        if depth == DEPTH:
+            strong = own > STRONG * slope[o].max(initial=0.0)
+            lacking = np.maximum(own - (observed + np.maximum(own - y, 0)) / 0.5, 0.0)
+            missing = float(lacking @ strong) / max(float(own @ strong), 1e-12)
         out.append(
             PhaseFit(
                 one.lattice @ (np.eye(3) + strain), strain, covariance[o + 1 : o + 1 + k, o + 1 : o + 1 + k], one.basis,
                 float(np.exp(par[o])) / one.top, float(np.sqrt(max(covariance[o, o], 0.0))),
-                float(own[used].sum()) / max(total, 1e-12),
-                float(lacking[used & strong].sum()) / max(float(own[used & strong].sum()), 1e-12),
+                float(own.sum()) / max(total, 1e-12),
+                missing,
                 one.in_range,
             )
         )  # fmt: skip
@@ -728,7 +755,7 @@ def _result(
         float(par[0] + par[1] * lever(lines.geometry, *AT_40_DEG)),
         float(np.exp(par[2])),
         float(np.exp(par[3])),
-        agreement,
+        agreement_of(level, y),
         explained,
         y,
         par,

@@ -13,7 +13,7 @@ from powderlens.crystal.same_cell import same_lattice
 from powderlens.diffraction.draw import pick_impurities, second_phases
 from powderlens.diffraction.mixture import scale_of_weight
 from powderlens.diffraction.render import render
-from powderlens.evaluate.trials.setup import ATTEMPTS, CHOICES, MAX_PHASES, Floats, Setup
+from powderlens.evaluate.trials.setup import ATTEMPTS, CHOICES, MAX_PHASES, Floats, Setup, only_once
 from powderlens.evaluate.trials.specimen import Specimen
 from powderlens.evaluate.trials.trial import Trial
 from powderlens.pattern.wavelength import Radiation
@@ -48,6 +48,7 @@ def known(setup: Setup, number: int, records: Records) -> Trial:
             specimen = setup.specimen(row, number)
         except InputError:
             continue
+        only_once(records, [specimen])
         phase, index = specimen.phase, np.array([setup.address(number)])
         others = [one for one in second_phases(setup.protocol) if one.name.casefold() != specimen.name.casefold()]
         (second,) = pick_impurities(phase, others, records[:1], setup.seed, index)
