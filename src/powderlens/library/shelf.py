@@ -143,6 +143,12 @@ class Shelf:
             raise InputError(NOTHING_LEFT)
         return out
 
+    def of_measured(self) -> Shelf:
+        """The same shelf, on which measured crystals alone are found; where there is none, the shelf as it is."""
+        out = copy.copy(self)
+        out.retrievals = [one.of_rows(one.library.measured) for one in self.retrievals]
+        return out if any(len(one.rows) for one in out.retrievals) else self
+
     @cached_property
     def measured(self) -> NDArray[np.bool_]:
         """(n,) whether a crystal was measured, not calculated."""

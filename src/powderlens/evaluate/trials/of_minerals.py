@@ -84,7 +84,7 @@ def _standard(mineral: int) -> Structure:
 
 
 def _row_of(pool: Pool, mineral: int) -> int:
-    """The library's row of a mineral: its group, elements, a measured one before all others, the nearest cell; or -1."""
+    """The library's row of a mineral: its group and elements, a measured one, the nearest cell; -1 for none."""
     structure, library = _standard(mineral), pool.library
     assert structure.space_group is not None
     rows = pool.rows_with(structure.elements, structure.space_group)

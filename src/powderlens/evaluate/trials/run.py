@@ -287,7 +287,7 @@ def _read_parts(parts: Path, made_of: str) -> dict[str, list[Judged]]:
     lines = parts.read_text(encoding="utf-8").splitlines()
     if not lines or json.loads(lines[0]).get("made_of") != made_of:
         raise InputError(
-            f"{parts}: parts of another run, by its seed, its libraries or its code; remove them, or give another output"
+            f"{parts}: parts of another run, by its seed, libraries or code; remove them, or give another output"
         )
     out: dict[str, list[Judged]] = {}
     whole = []

@@ -194,9 +194,9 @@ def summary(verdicts: Iterable[Verdict]) -> dict[str, dict[str, float]]:
 
     Returns:
         Kind -> `patterns`; of all: `flagged`, `sure`, `sure_and_wrong`; of those with phases: `system`, `group`,
-        `in_five`, `cell`, `phase_first`, `log_loss`, and of the sure ones `sure_right`; of phases over 5 % of the intensity: `named`,
-        `exact`; of all named ones with a fraction: `fraction_within` 5 %; of all phases in answers: `false_phases`; of
-        all patterns: `with_false_phase`, and `more_phases` than there are.
+        `in_five`, `cell`, `phase_first`, `log_loss`, and of the sure ones `sure_right`; of phases over 5 % of the
+        intensity: `named`, `exact`; of all named ones with a fraction: `fraction_within` 5 %; of all phases in answers:
+        `false_phases`; of all patterns: `with_false_phase`, and `more_phases` than there are.
     """
     by_kind: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
