@@ -23,7 +23,7 @@ from powderlens.identification.hypotheses import Calibration, Known, Posterior, 
 from powderlens.identification.instrument import settle
 from powderlens.identification.mixtures import mixtures
 from powderlens.identification.standard import Standard
-from powderlens.identification.wavelength import a_little_off, other_anode
+from powderlens.identification.wavelength import Tested, a_little_off, no_anode, other_anode
 from powderlens.identification.write_answer import Asked, write_answer
 from powderlens.library.shelf import ElementFilter, Shelf
 from powderlens.models.runtime import Model, load_model
@@ -341,14 +341,15 @@ class Identifier:
         reason = asked.sight.warnings[0] if asked.sight.warnings else None
         if reason is None and self.shelf is not None and found:
             shelf, weights = self.shelf, self.calibration.vector()
-            reason = other_anode(
+            test = Tested(
                 asked.measured,
                 shelf,
                 found,
                 lambda measured, some: quantities(shelf, measured, some) @ weights,
                 self.calibration.unknown,
                 deadline,
-            ) or a_little_off(shelf, found, posterior.known)
+            )
+            reason = no_anode(test) or other_anode(test) or a_little_off(shelf, found, posterior.known)
         if reason is None:
             return posterior, None
         return tempered(posterior, self.calibration, DOUBTED_SHARE), reason

@@ -8,6 +8,7 @@ its spacings, by the same share.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,11 @@ POOR = 0.93
 OTHER_ANODES = ("Cu", "Co", "Mo", "Cr", "Fe", "Ag")
 SAME = 0.03
 """An anode whose wavelength is within so much of the stated one is no other."""
-TRIED_ANODES, RETRIEVED, SHARPENED = 2, 8, 2
+ITS_OWN = 0.003
+"""Within so much of an anode's wavelength, a stated one is that."""
+NEAR_ODDS = 0.5
+"""Log-odds by which a phase under a near anode must lead where the stated wavelength is no anode's."""
+TRIED_ANODES, RETRIEVED, SHARPENED = 2, 16, 3
 ODDS = 3.0
 """Log-odds by which another anode's best phase must lead over all that was found under the stated wavelength."""
 SUSPECT_STRAIN = 0.012
@@ -38,42 +43,85 @@ EVEN = 0.6
 """Of that strain: most that may be left when its mean is taken off."""
 
 
-def other_anode(
-    measured: Measured, shelf: Shelf, found: Sequence[Candidate], weights: Weights, unknown: float, deadline: Deadline
-) -> str | None:
-    """Whether a phase fits much better with the wavelength of another anode: what to say of it, or None.
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """What wavelengths are tested with.
 
-    Args:
-        measured: the pattern.
+    Attributes:
+        measured: the pattern, with the wavelength as stated.
         shelf: the libraries.
-        found: hypotheses with phases under the stated wavelength.
-        weights: their log-weights, and those of others.
+        found: hypotheses with phases under the stated wavelength, at least one.
+        weights: log-weights of these and other hypotheses.
         unknown: log-weight of "none of these".
         deadline: when to end.
     """
-    stated = weights(measured, found)
-    best = found[int(np.argmax(stated))]
-    if _explained(measured, shelf, best):
+
+    measured: Measured
+    shelf: Shelf
+    found: Sequence[Candidate]
+    weights: Weights
+    unknown: float
+    deadline: Deadline
+
+    def under(self, anode: str) -> Measured:
+        """The pattern with the wavelength of an anode."""
+        line = ANODES[anode]
+        return self.measured.with_lines([line.ka1_A, line.ka2_A], [1.0, KA2_OVER_KA1])
+
+    def best(self, shelf: Shelf, trial: Measured) -> tuple[float, str]:
+        """Log-weight of the best phase of a shelf under another wavelength, and its name."""
+        some = single_candidates(trial, shelf, self.deadline, retrieved=RETRIEVED, sharpened=SHARPENED)
+        if not some:
+            return -np.inf, ""
+        weight = self.weights(trial, some)
+        at = int(np.argmax(weight))
+        return float(weight[at]), shelf.name(some[at].rows[0])
+
+
+def no_anode(test: Tested) -> str | None:
+    """Whether a wavelength that is no anode's, but near one, is meant to be that: what to say of it, or None.
+
+    Tubes have their few lines, and each has two: where a phase fits as well or better with an anode's doublet, it is
+    that.
+    """
+    stated = test.measured.mean_wavelength_A
+    near = [name for name, line in ANODES.items() if abs(line.mean_A / stated - 1) < SAME]
+    if not near or len(test.measured.wavelength) > 1 + len(test.measured.further):
         return None
-    everything = float(np.logaddexp.reduce(np.append(stated, unknown)))
-    poor = max(one.fit.agreement for one in found) / measured.ceiling < POOR
+    name = min(near, key=lambda one: abs(ANODES[one].mean_A - stated))
+    line = ANODES[name]
+    if min(abs(of / stated - 1) for of in (line.mean_A, line.ka1_A)) < ITS_OWN:
+        return None
+    weight, phase = test.best(test.shelf, test.under(name))
+    if weight < float(test.weights(test.measured, test.found).max()) + NEAR_ODDS:
+        return None
+    return (
+        f"{stated:.5g} A is no line of a tube, and the lines fit {phase} under {name} K-alpha ({line.mean_A:.5g} A): "
+        "is the wavelength right?"
+    )
+
+
+def other_anode(test: Tested) -> str | None:
+    """Whether a phase fits much better with the wavelength of another anode: what to say of it, or None."""
+    measured, shelf = test.measured, test.shelf
+    stated = test.weights(measured, test.found)
+    if _explained(measured, shelf, test.found[int(np.argmax(stated))]):
+        return None
+    poor = max(one.fit.agreement for one in test.found) / measured.ceiling < POOR
     library = shelf if poor else shelf.of_measured()
     moved = []
     for name in OTHER_ANODES:
-        line = ANODES[name]
-        if abs(line.mean_A / measured.mean_wavelength_A - 1) < SAME or deadline.passed():
+        if abs(ANODES[name].mean_A / measured.mean_wavelength_A - 1) < SAME or test.deadline.passed():
             continue
-        trial = measured.with_lines([line.ka1_A, line.ka2_A], [1.0, KA2_OVER_KA1])
+        trial = test.under(name)
         looked = library.retrieve(axis_of(trial), 1)
         if len(looked.row):
             moved.append((float(looked.worth[0]), name, trial))
-    told, most = None, everything + ODDS
+    told, most = None, float(np.logaddexp.reduce(np.append(stated, test.unknown))) + ODDS
     for _, name, trial in sorted(moved, key=lambda one: -one[0])[:TRIED_ANODES]:
-        some = single_candidates(trial, library, deadline, retrieved=RETRIEVED, sharpened=SHARPENED)
-        if some:
-            weight = weights(trial, some)
-            if weight.max() > most:
-                most, told = float(weight.max()), (name, shelf.name(some[int(np.argmax(weight))].rows[0]))
+        weight, phase = test.best(library, trial)
+        if weight > most:
+            most, told = weight, (name, phase)
     if told is None:
         return None
     return (
