@@ -34,7 +34,7 @@ from powderlens.identification.hypotheses import (
     told,
 )
 from powderlens.identification.identify import Identifier
-from powderlens.library.shelf import Shelf
+from powderlens.library.shelf import ElementFilter, Shelf
 from powderlens.library.store import PhaseLibrary
 
 Floats = NDArray[np.float64]
@@ -69,13 +69,17 @@ class Gathered:
 
 
 def gather(identifier: Identifier, trials: Iterator[Trial]) -> Iterator[Gathered]:
-    """Ask for the hypotheses of trials; those that are refused are left out."""
+    """Ask for the hypotheses of trials; those that are refused are left out. Of every second mixture the elements are
+    told.
+    """
     assert identifier.shelf is not None
     types = StructureTypes(identifier.shelf.structure)
     for trial in trials:
         if not trial.phases:
             continue
         asking = identifier.without(trial.hidden)
+        if trial.kind == "mixture" and trial.number % 2:
+            asking = asking.among(ElementFilter(only=trial.elements))
         try:
             asked = asking.prepare(trial.pattern)
         except PowderlensError:
@@ -169,9 +173,11 @@ class Problem:
         return float(self.weight @ (of_group - np.log(right + 1e-7)) + RIDGE * ((p - rest) ** 2 / SCALE**2).sum())
 
 
-REST = np.array([20.0, -4.0, -1.0, -1.0, -0.7, -1.0, -0.3, 0.0, -1.0, 0.3, -3.0, -4.0, -3.0, 0.6, 0.8, 0.5, 12.0, -3.0])
+REST = np.array(
+    [20.0, -4.0, -1.0, -1.0, -0.7, -1.0, -0.3, 0.0, -1.0, 0.3, -3.0, -4.0, -3.0, 1.0, -0.5, 0.6, 0.8, 0.5, 12.0, -3.0]
+)
 """Where weights are drawn to: of `QUANTITIES`, then network, alone, prior, unknown and doubt."""
-SCALE = np.array([20.0, 3.0, 1.0, 1.0, 1.0, 3.0, 1.0, 1.0, 1.5, 0.5, 3.0, 6.0, 3.0, 0.4, 0.4, 0.5, 10.0, 1.5])
+SCALE = np.array([20.0, 3.0, 1.0, 1.0, 1.0, 3.0, 1.0, 1.0, 1.5, 0.5, 3.0, 6.0, 3.0, 1.0, 0.5, 0.4, 0.4, 0.5, 10.0, 1.5])
 
 
 def choose(problem: Problem) -> Floats:

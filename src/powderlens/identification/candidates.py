@@ -46,16 +46,23 @@ class Candidate:
         fit: of them together.
         phases: their lines, with the strengths of an oriented specimen where one is.
         march: March's r of each; 1 is not oriented.
+        support: what speaks for the phases that were added to the first, see `mixtures`.
     """
 
     rows: tuple[int, ...]
     fit: Fit
     phases: tuple[Phase, ...]
     march: tuple[float, ...]
+    support: float = 0.0
 
     @classmethod
     def of(
-        cls, rows: Sequence[int], fitted: Fit, phases: Sequence[Phase], march: Sequence[float] | None = None
+        cls,
+        rows: Sequence[int],
+        fitted: Fit,
+        phases: Sequence[Phase],
+        march: Sequence[float] | None = None,
+        support: float = 0.0,
     ) -> Candidate:
         """Phases in any order, and their fit; a standard comes last. None is oriented where no March's r are given."""
         order = sorted(fitted.by_intensity, key=lambda p: phases[p].fixed_cell)
@@ -65,6 +72,7 @@ class Candidate:
             fitted.in_order(order),
             tuple(phases[p] for p in order),
             tuple(known[p] for p in order),
+            support,
         )
 
 
@@ -168,6 +176,7 @@ def _near(tried: Sequence[Tried], margin: float, most: int) -> list[Tried]:
 def quantities(library: Shelf, measured: Measured, candidates: Sequence[Candidate]) -> Floats:
     """(k, `QUANTITIES`) of each candidate."""
     out = np.zeros((len(candidates), len(QUANTITIES)))
+    choice = np.log(max(library.searched, 1) / 1e5)
     for i, one in enumerate(candidates):
         fitted = one.fit
         agreement = min(fitted.agreement / measured.ceiling, BEST)
@@ -189,6 +198,8 @@ def quantities(library: Shelf, measured: Measured, candidates: Sequence[Candidat
             len(one.rows) - 1,
             unexplained(measured, fitted),
             np.log(residual(measured, fitted)),
+            one.support,
+            choice * len(one.rows),
         )
     return out
 

@@ -38,6 +38,8 @@ QUANTITIES = (
     "more_phases",
     "unexplained",
     "residual",
+    "support",
+    "choice",
 )
 """What the log-weight of a set of phases is linear in:
 agreement, the cosine of measured and calculated square-root profiles, freed of the noise; misfit, ln(1 - agreement^2);
@@ -47,7 +49,9 @@ missing, the share of strong lines that are not there; lines, the logarithm of t
 with many fits anything); texture, |ln r|; calculated, 1 for an entry that was not measured; determinations, the
 logarithm of how many entries are this phase; more_phases, how many phases there are beside the first; unexplained, the
 share of the measured lines that are not calculated, see `candidates.unexplained`; residual, the logarithm of the mean
-square of residuals over what noise and imperfect strengths lead one to expect, see `candidates.residual`."""
+square of residuals over what noise and imperfect strengths lead one to expect, see `candidates.residual`; support, for
+each phase beside the first the logarithm of the squares that it takes away, see `mixtures`; choice, for each phase the
+logarithm of how many the library was searched for, over 100,000: of few, chance finds fewer that fit."""
 SHIFT_SD_DEG = 0.1
 
 MIRROR_OF: Mapping[int, int] = dict(ENANTIOMORPHS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from powderlens.core.errors import InputError
 from powderlens.identification.candidates import Candidate, axis_of, residual, worth_of
 from powderlens.identification.deadline import Deadline
@@ -25,6 +27,8 @@ LEFT_OVER = 5.5
 """What is left over must stand so many times out of the noise, somewhere."""
 LEAST_GAIN = 0.01
 """A further phase must lower the squares of the residuals by this share."""
+CORRELATED = 6.0
+"""Neighbouring points that share the error of a line."""
 LEAST_SHARE = 0.005
 """Of the calculated intensity; a phase with less is not there."""
 
@@ -79,7 +83,7 @@ def _oriented(measured: Measured, one: Candidate, deadline: Deadline) -> Candida
     for place, r in enumerate(one.march):
         if r == 1.0 and not phases[place].fixed_cell and not deadline.passed():
             phases, fitted, march[place] = textured(measured, phases, fitted, place)
-    return Candidate(one.rows, fitted, phases, tuple(march))
+    return Candidate(one.rows, fitted, phases, tuple(march), one.support)
 
 
 def _roots(shelf: Shelf, single: list[Candidate], weight: Callable[[Candidate], float]) -> list[_Node]:
@@ -116,14 +120,18 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) ->
     tried.sort(reverse=True)
     out = []
     phases = node.candidate.phases
-    least = (1 - LEAST_GAIN) * residual(measured, before)
+    squares, points = residual(measured, before), float(measured.levels[-1].used.sum())
     for _, row, scale in tried[:TRIED]:
         if deadline.passed():
             break
         phase = shelf.lines(row, measured.d_min_A)
         together = fit(measured, [*phases, phase], [*(1.0 for _ in phases), scale], start=before)
-        if together.phases[-1].intensity < LEAST_SHARE or residual(measured, together) > least:
+        taken = squares - residual(measured, together)
+        if together.phases[-1].intensity < LEAST_SHARE or taken < LEAST_GAIN * squares:
             continue
-        grown = Candidate.of((*node.candidate.rows, row), together, (*phases, phase), (*node.candidate.march, 1.0))
+        support = node.candidate.support + float(np.log(max(taken * points / CORRELATED, 1.0)))
+        grown = Candidate.of(
+            (*node.candidate.rows, row), together, (*phases, phase), (*node.candidate.march, 1.0), support
+        )
         out.append(_Node(grown, node.kinds | {shelf.kind(row)}))
     return out

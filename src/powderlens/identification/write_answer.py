@@ -34,7 +34,7 @@ from powderlens.pattern.prepare import Prepared
 from powderlens.refine.candidates import Fit, PhaseFit, line_shift_deg
 from powderlens.refine.measured import Measured
 from powderlens.symmetry.extinction import extinction_class
-from powderlens.symmetry.groups import SYSTEMS, symbol
+from powderlens.symmetry.groups import SYSTEM_OF, SYSTEMS, symbol
 
 Floats = NDArray[np.float64]
 
@@ -147,7 +147,7 @@ def write_answer(
         wavelength_A=float(pattern.wavelength_A),
         model=model,
         evidence=evidence,
-        crystal_system=[System(SYSTEMS[s], p) for s, p in _ranked(posterior.system)],
+        crystal_system=_systems(posterior, first),
         space_group=_groups(group) if tells_groups else [],
         extinction_class=None if known is None else (known.symbol, known.groups),
         cell=cell,
@@ -166,6 +166,13 @@ def write_answer(
         amorphous_esd=None if amorphous is None else amorphous[1],
         curve=curve,
     )
+
+
+def _systems(posterior: Posterior, first: int) -> list[System]:
+    """Crystal systems, that of the first group leading: several groups together can make another one likelier."""
+    own = int(SYSTEM_OF[first + 1])
+    ranked = sorted(_ranked(posterior.system), key=lambda of: of[0] != own)
+    return [System(SYSTEMS[s], p) for s, p in ranked]
 
 
 def _groups(ranked: Sequence[tuple[int, float]]) -> list[Group]:

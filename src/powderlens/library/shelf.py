@@ -126,6 +126,11 @@ class Shelf:
     def __len__(self) -> int:
         return int(self.offset[-1])
 
+    @property
+    def searched(self) -> int:
+        """How many phases may be found."""
+        return sum(len(one.rows) for one in self.retrievals)
+
     def without(self, rows: NDArray[np.int64]) -> Shelf:
         """The same shelf, on which some phases are not found."""
         out = copy.copy(self)

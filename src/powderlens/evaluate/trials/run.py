@@ -249,8 +249,7 @@ def _made(task: Task) -> tuple[Identifier, Pool, Judge]:
 
 def _one(identifier: Identifier, judge: Judge, trial: Trial, task: Task) -> Judged:
     if task.elements and trial.phases:
-        inside = tuple(sorted({element for phase in trial.phases for element in phase.structure.elements}))
-        identifier = identifier.among(ElementFilter(only=inside))
+        identifier = identifier.among(ElementFilter(only=trial.elements))
     asking = identifier.without(trial.hidden) if len(trial.hidden) else identifier
     start = time.perf_counter()
     try:
