@@ -161,8 +161,8 @@ def figures(found: Mapping[Kind, Sequence[Judged]]) -> dict[str, Any]:
 
     Returns:
         `kinds`: of each the figures of `score.summary`, median and 95th percentile of the seconds of an answer, and the
-        numbers of trials that went wrong: not flagged, flagged without cause, contradicting themselves; `settings`: shares flagged by what was
-        varied on purpose; `common`: see `_common`.
+        numbers of trials that went wrong: not flagged, flagged without cause, contradicting themselves; `settings`:
+        shares flagged by what was varied on purpose; `common`: see `_common`.
     """
     figured = summary(one.verdict for trials in found.values() for one in trials)
     kinds: dict[str, Any] = {}
