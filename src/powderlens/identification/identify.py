@@ -347,6 +347,7 @@ class Identifier:
                 found,
                 lambda measured, some: quantities(shelf, measured, some) @ weights,
                 self.calibration.unknown,
+                asked.sight.distinct,
                 deadline,
             )
             reason = no_anode(test) or other_anode(test) or a_little_off(shelf, found, posterior.known)

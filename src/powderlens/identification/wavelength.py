@@ -23,10 +23,11 @@ Floats = NDArray[np.float64]
 Weights = Callable[[Measured, Sequence[Candidate]], Floats]
 """Log-weights of hypotheses under a pattern, as they are weighed for the answer."""
 
-WELL, AT_REST = 0.97, 0.01
-"""Agreement of measured crystals whose spacings are all within so much of their own: the wavelength is right."""
-POOR = 0.93
-"""Agreement below which calculated crystals too are held against the pattern under other anodes."""
+WELL, AT_REST, MANY = 0.97, 0.01, 12
+"""Agreement of measured crystals whose spacings are all within so much of their own, and how many lines there must be
+for no other wavelength to suit them by chance: the one that is stated is right."""
+POOR = 5.0
+"""Log-odds against "none of these" below which calculated crystals too are looked through under other anodes."""
 OTHER_ANODES = ("Cu", "Co", "Mo", "Cr", "Fe", "Ag")
 SAME = 0.03
 """An anode whose wavelength is within so much of the stated one is no other."""
@@ -35,7 +36,7 @@ ITS_OWN = 0.003
 NEAR_ODDS = 0.5
 """Log-odds by which a phase under a near anode must lead where the stated wavelength is no anode's."""
 TRIED_ANODES, RETRIEVED, SHARPENED = 2, 16, 3
-ODDS = 3.0
+ODDS = 1.0
 """Log-odds by which another anode's best phase must lead over all that was found under the stated wavelength."""
 SUSPECT_STRAIN = 0.012
 """Mean strain against a measured crystal from which on the wavelength is asked about."""
@@ -53,6 +54,7 @@ class Tested:
         found: hypotheses with phases under the stated wavelength, at least one.
         weights: log-weights of these and other hypotheses.
         unknown: log-weight of "none of these".
+        distinct: lines that stand out.
         deadline: when to end.
     """
 
@@ -61,6 +63,7 @@ class Tested:
     found: Sequence[Candidate]
     weights: Weights
     unknown: float
+    distinct: int
     deadline: Deadline
 
     def under(self, anode: str) -> Measured:
@@ -105,10 +108,9 @@ def other_anode(test: Tested) -> str | None:
     """Whether a phase fits much better with the wavelength of another anode: what to say of it, or None."""
     measured, shelf = test.measured, test.shelf
     stated = test.weights(measured, test.found)
-    if _explained(measured, shelf, test.found[int(np.argmax(stated))]):
+    if test.distinct >= MANY and _explained(measured, shelf, test.found[int(np.argmax(stated))]):
         return None
-    poor = max(one.fit.agreement for one in test.found) / measured.ceiling < POOR
-    library = shelf if poor else shelf.of_measured()
+    library = shelf if stated.max() < test.unknown + POOR else shelf.of_measured()
     moved = []
     for name in OTHER_ANODES:
         if abs(ANODES[name].mean_A / measured.mean_wavelength_A - 1) < SAME or test.deadline.passed():

@@ -17,9 +17,10 @@ import numpy as np
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.core.pool import as_done
 from powderlens.crystal.common import common_minerals
+from powderlens.evaluate.calibrate import drawn_of
 from powderlens.evaluate.trials.draw import draw_trials
 from powderlens.evaluate.trials.of_minerals import SCANS
-from powderlens.evaluate.trials.pool import Pool, held_out
+from powderlens.evaluate.trials.pool import Pool
 from powderlens.evaluate.trials.score import SURE, Judge, Named, Verdict, summary
 from powderlens.evaluate.trials.trial import FLAGGED, KINDS, Kind, Trial
 from powderlens.identification.consistency import contradictions
@@ -29,7 +30,7 @@ from powderlens.library.shelf import ElementFilter
 BLOCK = 10
 """Trials that a worker does at a time, and of which a part is written."""
 FEW_LINES = 5
-"""With fewer lines in the range, doubt is the right answer to a common mineral."""
+"""With fewer lines in the range, doubt is the right answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,8 +162,9 @@ def figures(found: Mapping[Kind, Sequence[Judged]]) -> dict[str, Any]:
 
     Returns:
         `kinds`: of each the figures of `score.summary`, median and 95th percentile of the seconds of an answer, and the
-        numbers of trials that went wrong: not flagged, flagged without cause, contradicting themselves; `settings`:
-        shares flagged by what was varied on purpose; `common`: see `_common`.
+        numbers of trials that went wrong: not flagged, flagged without cause, contradicting themselves; of single phases
+        the share flagged of those with five lines or more, too; `settings`: shares flagged by what was varied on
+        purpose; `common`: see `_common`.
     """
     figured = summary(one.verdict for trials in found.values() for one in trials)
     kinds: dict[str, Any] = {}
@@ -176,8 +178,14 @@ def figures(found: Mapping[Kind, Sequence[Judged]]) -> dict[str, Any]:
             "seconds_95th": round(float(np.quantile(seconds, 0.95)), 3),
             "contradicting": {one.number: list(one.contradictions) for one in trials if one.contradictions},
         }
-        if kind in FLAGGED or kind == "single":
-            kinds[kind]["not_flagged" if kind in FLAGGED else "flagged_without_cause"] = wrong
+        if kind in FLAGGED:
+            kinds[kind]["not_flagged"] = wrong
+        if kind == "single":
+            rest = [one for one in trials if (one.verdict.lines or 0) >= FEW_LINES]
+            kinds[kind]["flagged_of_five_lines"] = round(
+                float(np.mean([one.verdict.flagged for one in rest] or [0])), 4
+            )
+            kinds[kind]["flagged_without_cause"] = wrong
         if kind in ("other_anode", "nanometre", "two_percent", "short_range"):
             settings[kind] = {
                 setting: round(float(np.mean([one.verdict.flagged for one in trials if one.setting == setting])), 4)
@@ -248,7 +256,7 @@ def _made(task: Task) -> tuple[Identifier, Pool, Judge]:
     )
     assert identifier.shelf is not None
     library = identifier.shelf.libraries[0]
-    return identifier, Pool.of(library, held_out(library)), Judge(library)
+    return identifier, drawn_of(library), Judge(library)
 
 
 def _one(identifier: Identifier, judge: Judge, trial: Trial, task: Task) -> Judged:

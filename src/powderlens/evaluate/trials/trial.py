@@ -71,7 +71,7 @@ class Trial:
         impurity: name of the second phase that the protocol mixed in; "" where there is none.
         hidden: rows that a reader must leave out of the library: the phase is not to be known.
         setting: what was varied on purpose, as the anode; "" where nothing was.
-        lines: that stand apart in the range and are not weak; None where they were not counted.
+        lines: how many of the one phase stand apart in the range and are not weak; None of mixtures and of nothing.
     """
 
     kind: Kind
