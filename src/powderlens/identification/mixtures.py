@@ -11,20 +11,21 @@ from powderlens.core.errors import InputError
 from powderlens.identification.candidates import Candidate, axis_of, residual, worth_of
 from powderlens.identification.deadline import Deadline
 from powderlens.library.shelf import Shelf
+from powderlens.pattern.peaks import find_lines
 from powderlens.refine.candidates import fit, textured
 from powderlens.refine.measured import Measured
 
 ROOTS = 2
 """Single phases from which mixtures start."""
-BEAM, BEHIND = 2, 2.0
+BEAM, BEHIND = 2, 3.0
 """Sets that are grown further, and by how much less log-weight than the best set so far they may have: a third phase
 may show what a second one was."""
 RETRIEVED = 48
 """Phases that are held against what a node leaves over."""
 TRIED = 4
 """The best of them, refined together with those before."""
-LEFT_OVER = 5.5
-"""What is left over must stand so many times out of the noise, somewhere."""
+LEFT_OVER, LEAST_LEFT = 7.0, 0.01
+"""Some line of what is left over must be so many times as high as the noise, and have this share of the strongest."""
 LEAST_GAIN = 0.01
 """A further phase must lower the squares of the residuals by this share."""
 CORRELATED = 6.0
@@ -60,6 +61,7 @@ def mixtures(
     out: list[Candidate] = []
     nodes = _roots(shelf, roots, weight)
     best = max((weight(node.candidate) for node in nodes), default=0.0)
+    nodes = [node for node in nodes if weight(node.candidate) > best - BEHIND]
     for _ in range(max((len(one.rows) for one in roots), default=most), most):
         found: dict[frozenset[int], _Node] = {}
         for node in nodes:
@@ -103,7 +105,8 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) ->
     before = node.candidate.fit
     rest = measured.without(before.calculated)
     profile, noise = rest.smoothed
-    if not (profile > LEFT_OVER * noise).any():
+    least = np.maximum(LEFT_OVER * noise, LEAST_LEFT * measured.unit / rest.unit)
+    if not len(find_lines(rest.two_theta_deg, profile, least)):
         return []
     tried: list[tuple[float, int, float]] = []
     found = shelf.retrieve(axis_of(rest), RETRIEVED)

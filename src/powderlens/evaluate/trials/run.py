@@ -162,8 +162,8 @@ def figures(found: Mapping[Kind, Sequence[Judged]]) -> dict[str, Any]:
 
     Returns:
         `kinds`: of each the figures of `score.summary`, median and 95th percentile of the seconds of an answer, and the
-        numbers of trials that went wrong: not flagged, flagged without cause, contradicting themselves; of single phases
-        the share flagged of those with five lines or more, too; `settings`: shares flagged by what was varied on
+        numbers of trials that went wrong: not flagged, flagged without cause, contradicting themselves; of single
+        phases the share flagged of those with five lines or more, too; `settings`: shares flagged by what was varied on
         purpose; `common`: see `_common`.
     """
     figured = summary(one.verdict for trials in found.values() for one in trials)
@@ -183,7 +183,7 @@ def figures(found: Mapping[Kind, Sequence[Judged]]) -> dict[str, Any]:
         if kind == "single":
             rest = [one for one in trials if (one.verdict.lines or 0) >= FEW_LINES]
             kinds[kind]["flagged_of_five_lines"] = round(
-                float(np.mean([one.verdict.flagged for one in rest] or [0])), 4
+                float(np.mean([one.verdict.flagged for one in rest] or [False])), 4
             )
             kinds[kind]["flagged_without_cause"] = wrong
         if kind in ("other_anode", "nanometre", "two_percent", "short_range"):
