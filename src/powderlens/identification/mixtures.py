@@ -20,7 +20,7 @@ ROOTS = 2
 BEAM, BEHIND = 2, 3.0
 """Sets that are grown further, and by how much less log-weight than the best set so far they may have: a third phase
 may show what a second one was."""
-RETRIEVED = 48
+RETRIEVED = 32
 """Phases that are held against what a node leaves over."""
 TRIED = 4
 """The best of them, refined together with those before."""
@@ -105,7 +105,7 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) ->
     before = node.candidate.fit
     rest = measured.without(before.calculated)
     profile, noise = rest.smoothed
-    least = np.maximum(LEFT_OVER * noise, LEAST_LEFT * measured.unit / rest.unit)
+    least = np.maximum(LEFT_OVER * noise, LEAST_LEFT / rest.unit)
     if not len(find_lines(rest.two_theta_deg, profile, least)):
         return []
     tried: list[tuple[float, int, float]] = []

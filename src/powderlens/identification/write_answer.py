@@ -297,12 +297,8 @@ def of_the_whole(
 def refined_cell(fitted: PhaseFit, row: int, shelf: Shelf) -> RefinedCell:
     """The cell of a fit with its standard uncertainties, by differences of the cell along the strains."""
     six = np.array(cell_from_lattice(fitted.lattice))
-    slope = np.array(
-        [
-            (np.array(cell_from_lattice(fitted.lattice @ (np.eye(3) + _STEP * strain))) - six) / _STEP
-            for strain in fitted.basis
-        ]
-    ).reshape(-1, 6)
+    moved = _cells(fitted.lattice @ (np.eye(3) + _STEP * np.array([np.zeros((3, 3)), *fitted.basis])))
+    slope = (moved[1:] - moved[0]) / _STEP
     known = np.nan_to_num(fitted.covariance)
     variance = np.einsum("ki,kl,li->i", slope, known, slope)
     volume, trace = abs(float(np.linalg.det(fitted.lattice))), np.trace(fitted.basis, axis1=1, axis2=2)
@@ -321,6 +317,15 @@ def refined_cell(fitted: PhaseFit, row: int, shelf: Shelf) -> RefinedCell:
         volume_esd_A3=volume * float(np.sqrt(max(trace @ known @ trace, 0.0))),
         source=shelf.name(row),
     )
+
+
+def _cells(lattices: Floats) -> Floats:
+    """(n, 6) cells of (n, 3, 3) lattices, A and degrees."""
+    metric = lattices @ lattices.transpose(0, 2, 1)
+    length = np.sqrt(np.diagonal(metric, axis1=1, axis2=2))
+    one, other = [1, 0, 0], [2, 2, 1]
+    cosine = metric[:, one, other] / (length[:, one] * length[:, other])
+    return np.hstack([length, np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))])
 
 
 def profile_residual(measured: Measured, fitted: Fit) -> float:

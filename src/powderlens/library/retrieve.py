@@ -40,7 +40,7 @@ PER_STRAIN, PER_LINE, NOT_MEASURED = 0.027, 0.014, 0.06
 """What is taken off the cosine: for ln(1 + (strain / sd)^2), for the logarithm of the number of lines (a phase with
 many fits anything), and for a calculated crystal: as `powderlens calibrate` weighs them. Without it isotypes of a
 simple phase, of which there are hundreds within 3 % of its cell, and cells with many lines crowd it out."""
-GLANCE_LINES, FIRST_LOOK, SECOND_LOOK = 12, 16_000, 500
+GLANCE_LINES, FIRST_LOOK, SECOND_LOOK = 12, 8_000, 500
 """All phases are compared by so many lines; so many of them by all key lines; and the best of those are drawn."""
 
 

@@ -110,6 +110,7 @@ class Shelf:
             self.retrievals.append(Retrieval(library, rows, max_strain=max_strain))
             chosen += len(self.retrievals[-1].rows)
         self._hidden: frozenset[int] = frozenset()
+        self._names: dict[int, str] = {}
         if not chosen:
             raise InputError(NOTHING_LEFT)
         self._own: Retrieval | None = None
@@ -180,8 +181,10 @@ class Shelf:
 
     def name(self, row: int) -> str:
         """What a phase is called."""
-        library, i = self._of(row)
-        return library.name(i)
+        if row not in self._names:
+            library, i = self._of(row)
+            self._names[row] = library.name(i)
+        return self._names[row]
 
     def formula(self, row: int) -> str:
         """Its formula."""
