@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core.errors import InputError
+from powderlens.core.errors import InputError, WavelengthError
 from powderlens.diffraction.instrument import polarisation_ratio
 from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.reflections import plain
@@ -238,10 +238,12 @@ class Measured:
         """Take the background off a pattern, and lay it on the grids.
 
         Raises:
-            InputError: no wavelength.
+            WavelengthError: no wavelength.
         """
         if pattern.wavelength_A is None:
-            raise InputError(f"{pattern.source or 'pattern'}: no wavelength; give one")
+            raise WavelengthError(
+                f"{pattern.source or 'pattern'}: no wavelength known; give one (angstrom, CuKa, MoKa, ...)"
+            )
         flat, _ = subtract_background(pattern)
         known = flat.measured_only()
         radiation = pattern.radiation or infer_radiation(pattern.wavelength_A)
