@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.constants import ANODES
 from powderlens.pattern.peaks import Peaks, find_lines
-from powderlens.refine.candidates import Measured, smoothed
+from powderlens.refine.measured import Measured
 
 Floats = NDArray[np.float64]
 
@@ -52,7 +52,7 @@ class Sight:
 
 def look(measured: Measured) -> Sight:
     """Look at a pattern before it is searched."""
-    profile, noise = smoothed(measured)
+    profile, noise = measured.smoothed
     top = float(profile.max())
     least = np.maximum(LEAST_HEIGHT * noise, SHARE * top)
     everything = find_lines(measured.two_theta_deg, profile, least)

@@ -33,7 +33,7 @@ from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.prepare import prepare
 from powderlens.pattern.read import read_pattern
 from powderlens.pattern.wavelength import parse_radiation
-from powderlens.refine.candidates import Instrument, Measured
+from powderlens.refine.measured import Instrument, Measured
 
 BATCH = 64
 MOST_PHASES = 4

@@ -17,7 +17,7 @@ from powderlens.core.constants import ANODES, KA2_OVER_KA1
 from powderlens.identification.candidates import Candidate, axis_of, single_candidates
 from powderlens.identification.deadline import Deadline
 from powderlens.library.shelf import Shelf
-from powderlens.refine.candidates import Measured
+from powderlens.refine.measured import Measured
 
 Floats = NDArray[np.float64]
 Weights = Callable[[Measured, Sequence[Candidate]], Floats]

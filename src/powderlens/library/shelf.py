@@ -17,6 +17,7 @@ from powderlens.crystal.structure import Structure
 from powderlens.diffraction.phase import Phase
 from powderlens.library.retrieve import Axis, Retrieval, Retrieved
 from powderlens.library.store import PhaseLibrary
+from powderlens.symmetry.groups import either_hand
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +126,11 @@ class Shelf:
     def __len__(self) -> int:
         return int(self.offset[-1])
 
+    @property
+    def searched(self) -> int:
+        """How many phases may be found."""
+        return sum(len(one.rows) for one in self.retrievals)
+
     def without(self, rows: NDArray[np.int64]) -> Shelf:
         """The same shelf, on which some phases are not found."""
         out = copy.copy(self)
@@ -167,6 +173,10 @@ class Shelf:
     def _of(self, row: int) -> tuple[PhaseLibrary, int]:
         which = int(np.searchsorted(self.offset, row, side="right")) - 1
         return self.libraries[which], int(row - self.offset[which])
+
+    def kind(self, row: int) -> tuple[str, int]:
+        """What makes two rows the same phase for a reader: name and space group, mirror images being one."""
+        return self.name(row), either_hand(int(self.space_group[row]))
 
     def name(self, row: int) -> str:
         """What a phase is called."""

@@ -23,6 +23,7 @@ from powderlens.evaluate.trials.of_minerals import SCANS
 from powderlens.evaluate.trials.pool import Pool
 from powderlens.evaluate.trials.score import SURE, Judge, Named, Verdict, summary
 from powderlens.evaluate.trials.trial import FLAGGED, KINDS, Kind, Trial
+from powderlens.identification.consistency import contradictions
 from powderlens.identification.identify import Identifier, Search
 from powderlens.library.shelf import ElementFilter
 
@@ -75,6 +76,7 @@ class Judged:
         verdict: of the answer.
         reason: why the answer abstains; "" where it does not.
         seconds: that `identify` took, of the wall clock.
+        contradictions: in the answer, see `identification.consistency`.
     """
 
     number: int
@@ -82,6 +84,7 @@ class Judged:
     verdict: Verdict
     reason: str
     seconds: float
+    contradictions: tuple[str, ...] = ()
 
 
 def tasks_of(kinds: Sequence[Kind], count: int, **common: Any) -> list[Task]:
@@ -159,9 +162,9 @@ def figures(found: Mapping[Kind, Sequence[Judged]]) -> dict[str, Any]:
 
     Returns:
         `kinds`: of each the figures of `score.summary`, median and 95th percentile of the seconds of an answer, and the
-        numbers of trials that went wrong: not flagged, or flagged without cause; of single phases the share flagged of
-        those with five lines or more, too; `settings`: shares flagged by what was
-        varied on purpose; `common`: see `_common`.
+        numbers of trials that went wrong: not flagged, flagged without cause, contradicting themselves; of single
+        phases the share flagged of those with five lines or more, too; `settings`: shares flagged by what was varied on
+        purpose; `common`: see `_common`.
     """
     figured = summary(one.verdict for trials in found.values() for one in trials)
     kinds: dict[str, Any] = {}
@@ -173,6 +176,7 @@ def figures(found: Mapping[Kind, Sequence[Judged]]) -> dict[str, Any]:
             **{name: round(value, 4) for name, value in figured[kind].items()},
             "seconds_median": round(float(np.median(seconds)), 3),
             "seconds_95th": round(float(np.quantile(seconds, 0.95)), 3),
+            "contradicting": {one.number: list(one.contradictions) for one in trials if one.contradictions},
         }
         if kind in FLAGGED:
             kinds[kind]["not_flagged"] = wrong
@@ -257,12 +261,13 @@ def _made(task: Task) -> tuple[Identifier, Pool, Judge]:
 
 def _one(identifier: Identifier, judge: Judge, trial: Trial, task: Task) -> Judged:
     if task.elements and trial.phases:
-        inside = tuple(sorted({element for phase in trial.phases for element in phase.structure.elements}))
-        identifier = identifier.among(ElementFilter(only=inside))
+        identifier = identifier.among(ElementFilter(only=trial.elements))
     asking = identifier.without(trial.hidden) if len(trial.hidden) else identifier
     start = time.perf_counter()
+    wrong: list[str] = []
     try:
-        answer = asking.identify(trial.pattern).to_dict()
+        said = asking.identify(trial.pattern)
+        answer, wrong = said.to_dict(), contradictions(said)
     except PowderlensError as error:
         answer = {"abstains": f"refused: {error}"}
     seconds = time.perf_counter() - start
@@ -273,6 +278,7 @@ def _one(identifier: Identifier, judge: Judge, trial: Trial, task: Task) -> Judg
         verdict=verdict,
         reason=str(answer.get("abstains") or ""),
         seconds=round(seconds, 4),
+        contradictions=tuple(wrong),
     )
 
 

@@ -83,3 +83,8 @@ class Trial:
     hidden: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     setting: str = ""
     lines: int | None = None
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Of its true phases."""
+        return tuple(sorted({element for phase in self.phases for element in phase.structure.elements}))
