@@ -307,6 +307,7 @@ class Identifier:
 
     def _answer(self, asked: Asked, prediction: Prediction | None) -> Answer:
         deadline = Deadline(self.search.time_limit_s)
+        bare = asked.measured
         asked, found, known = self.gathered(asked, prediction, deadline)
         remarks = list(self._remarks)
         if self.shelf is not None and asked.sight.abstains is None and not found:
@@ -325,7 +326,7 @@ class Identifier:
         if self.search.given and found:
             # What is given is there: "none of these" is no question.
             calibration = replace(calibration, unknown=-np.inf, doubt=0.0)
-        posterior, abstains = self._doubted(asked, found, weigh(known, calibration), deadline)
+        posterior, abstains = self._doubted(asked, bare, found, weigh(known, calibration), deadline)
         niggli: NDArray[np.float32] | None = None if prediction is None else prediction.niggli
         return write_answer(
             asked,
@@ -343,9 +344,11 @@ class Identifier:
         )
 
     def _doubted(
-        self, asked: Asked, found: list[Candidate], posterior: Posterior, deadline: Deadline
+        self, asked: Asked, bare: Measured, found: list[Candidate], posterior: Posterior, deadline: Deadline
     ) -> tuple[Posterior, str | None]:
-        """The belief that is left where something is wrong with a pattern, and what that is."""
+        """The belief that is left where something is wrong with a pattern, and what that is; `bare` is the pattern
+        before the instrument was known.
+        """
         if asked.sight.abstains is not None:
             return tempered(posterior, self.calibration, 0.0), asked.sight.abstains
         reason = asked.sight.warnings[0] if asked.sight.warnings else None
@@ -353,6 +356,7 @@ class Identifier:
             shelf, weights = self.shelf, self.calibration.vector()
             test = Tested(
                 asked.measured,
+                bare,
                 shelf,
                 found,
                 lambda measured, some: quantities(shelf, measured, some) @ weights,

@@ -95,7 +95,7 @@ def test_what_is_said_of_nothing_has_no_phase(asking: Identifier, common: Mappin
 def test_another_anode(asking: Identifier, common: Mapping[str, Structure], anode: str) -> None:
     answer = asking.identify(drawn(common["Forsterite"], f"{anode}Ka"))
     assert answer.abstains == (
-        f"the lines fit Forsterite under {anode} K-alpha, and nothing so well at the stated 1.5419 A: is the "
+        f"the lines fit Forsterite under {anode} K-alpha as well as anything at the stated 1.5419 A, or better: is the "
         "wavelength right?"
     )
     assert sure(answer) <= 0.5
