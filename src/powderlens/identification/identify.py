@@ -190,7 +190,19 @@ class Identifier:
         warnings: list[str] = []
         if pattern.metadata.get("probe") == "neutron":
             warnings.append("measured with neutrons: networks and library know X-ray intensities only")
-        prepared = prepare(pattern, self.grid)
+        measured = Measured.of(pattern, self.search.instrument)
+        sight = look(measured)
+        try:
+            prepared = prepare(pattern, self.grid)
+            reads = None
+            if self.evidence != "library":
+                of = self.model.weights
+                reads = prepared.for_network(floor=of.floor, mask=of.mask, name=self.model.card.id)
+        except InputError:
+            if sight.abstains is None:
+                raise
+            # A wavelength in nanometres puts a pattern where the network sees nothing: that is to be said.
+            return Asked(pattern, None, measured, sight, None, warnings)
         if prepared.background:
             warnings.append("a background was estimated and subtracted")
         mask = prepared.mask
@@ -200,22 +212,20 @@ class Identifier:
                 f"only {low:.1f} to {high:.1f} degrees (as with copper) of {self.grid.start_deg:g} to "
                 f"{self.grid.end_deg:g} are measured: the answer is less sure than it says"
             )
-        reads = None
-        if self.evidence != "library":
-            of = self.model.weights
-            reads = prepared.for_network(floor=of.floor, mask=of.mask, name=self.model.card.id)
-        measured = Measured.of(pattern, self.search.instrument)
-        return Asked(pattern, prepared, measured, look(measured), reads, warnings)
+        return Asked(pattern, prepared, measured, sight, reads, warnings)
 
     def predictions(self, asked: Sequence[Asked]) -> list[Prediction | None]:
-        """What the network says of each pattern."""
-        if self.evidence == "library" or not asked:
-            return [None] * len(asked)
+        """What the network says of each pattern; None where it is not asked, or sees nothing."""
         of = self.model.weights
-        x = np.stack([one.network_reads for one in asked if one.network_reads is not None])
-        mask = np.stack([one.prepared.mask for one in asked])
+        read = [
+            (one.network_reads, one.prepared.mask) for one in asked if one.network_reads is not None and one.prepared
+        ]
+        if not read:
+            return [None] * len(asked)
+        x, mask = (np.stack(part) for part in zip(*read, strict=True))
         said = Prediction.of(of.tasks, self.model(x, mask if of.mask else None))
-        return [said.take(slice(i, i + 1)) for i in range(len(asked))]
+        each = iter([said.take(slice(i, i + 1)) for i in range(len(read))])
+        return [None if one.network_reads is None else next(each) for one in asked]
 
     def candidates(self, asked: Asked, deadline: Deadline | None = None) -> tuple[Asked, list[Candidate]]:
         """Phases, alone and mixed, refined against the pattern, and the pattern as it is once the instrument is known;
@@ -297,6 +307,7 @@ class Identifier:
 
     def _answer(self, asked: Asked, prediction: Prediction | None) -> Answer:
         deadline = Deadline(self.search.time_limit_s)
+        bare = asked.measured
         asked, found, known = self.gathered(asked, prediction, deadline)
         remarks = list(self._remarks)
         if self.shelf is not None and asked.sight.abstains is None and not found:
@@ -315,7 +326,7 @@ class Identifier:
         if self.search.given and found:
             # What is given is there: "none of these" is no question.
             calibration = replace(calibration, unknown=-np.inf, doubt=0.0)
-        posterior, abstains = self._doubted(asked, found, weigh(known, calibration), deadline)
+        posterior, abstains = self._doubted(asked, bare, found, weigh(known, calibration), deadline)
         niggli: NDArray[np.float32] | None = None if prediction is None else prediction.niggli
         return write_answer(
             asked,
@@ -333,9 +344,11 @@ class Identifier:
         )
 
     def _doubted(
-        self, asked: Asked, found: list[Candidate], posterior: Posterior, deadline: Deadline
+        self, asked: Asked, bare: Measured, found: list[Candidate], posterior: Posterior, deadline: Deadline
     ) -> tuple[Posterior, str | None]:
-        """The belief that is left where something is wrong with a pattern, and what that is."""
+        """The belief that is left where something is wrong with a pattern, and what that is; `bare` is the pattern
+        before the instrument was known.
+        """
         if asked.sight.abstains is not None:
             return tempered(posterior, self.calibration, 0.0), asked.sight.abstains
         reason = asked.sight.warnings[0] if asked.sight.warnings else None
@@ -343,6 +356,7 @@ class Identifier:
             shelf, weights = self.shelf, self.calibration.vector()
             test = Tested(
                 asked.measured,
+                bare,
                 shelf,
                 found,
                 lambda measured, some: quantities(shelf, measured, some) @ weights,

@@ -26,7 +26,7 @@ Weights = Callable[[Measured, Sequence[Candidate]], Floats]
 WELL, AT_REST, MANY = 0.97, 0.01, 12
 """Agreement of measured crystals whose spacings are all within so much of their own, and how many lines there must be
 for no other wavelength to suit them by chance: the one that is stated is right."""
-POOR = 5.0
+POOR = 8.0
 """Log-odds against "none of these" below which calculated crystals too are looked through under other anodes."""
 OTHER_ANODES = ("Cu", "Co", "Mo", "Cr", "Fe", "Ag")
 SAME = 0.03
@@ -36,8 +36,9 @@ ITS_OWN = 0.003
 NEAR_ODDS = 0.5
 """Log-odds by which a phase under a near anode must lead where the stated wavelength is no anode's."""
 TRIED_ANODES, RETRIEVED, SHARPENED = 2, 16, 3
-ODDS = 1.0
-"""Log-odds by which another anode's best phase must lead over all that was found under the stated wavelength."""
+ODDS = -0.5
+"""Log-odds of another anode's best phase against all that was found under the stated wavelength, above which that is
+doubted."""
 SUSPECT_STRAIN = 0.012
 """Mean strain against a measured crystal from which on the wavelength is asked about."""
 EVEN = 0.6
@@ -50,6 +51,7 @@ class Tested:
 
     Attributes:
         measured: the pattern, with the wavelength as stated.
+        bare: the same before lines of holders and tubes were looked for, which are others under another wavelength.
         shelf: the libraries.
         found: hypotheses with phases under the stated wavelength, at least one.
         weights: log-weights of these and other hypotheses.
@@ -59,6 +61,7 @@ class Tested:
     """
 
     measured: Measured
+    bare: Measured
     shelf: Shelf
     found: Sequence[Candidate]
     weights: Weights
@@ -69,7 +72,7 @@ class Tested:
     def under(self, anode: str) -> Measured:
         """The pattern with the wavelength of an anode."""
         line = ANODES[anode]
-        return self.measured.with_lines([line.ka1_A, line.ka2_A], [1.0, KA2_OVER_KA1])
+        return self.bare.with_lines([line.ka1_A, line.ka2_A], [1.0, KA2_OVER_KA1])
 
     def best(self, shelf: Shelf, trial: Measured) -> tuple[float, str]:
         """Log-weight of the best phase of a shelf under another wavelength, and its name."""
@@ -127,8 +130,8 @@ def other_anode(test: Tested) -> str | None:
     if told is None:
         return None
     return (
-        f"the lines fit {told[1]} under {told[0]} K-alpha, and nothing so well at the stated "
-        f"{measured.mean_wavelength_A:.5g} A: is the wavelength right?"
+        f"the lines fit {told[1]} under {told[0]} K-alpha as well as anything at the stated "
+        f"{measured.mean_wavelength_A:.5g} A, or better: is the wavelength right?"
     )
 
 

@@ -56,7 +56,7 @@ class Asked:
 
     Attributes:
         pattern: as it came.
-        prepared: on the network's grid.
+        prepared: on the network's grid; None where nothing lies on it, and the answer abstains.
         measured: ready to be fitted.
         sight: what stands out.
         network_reads: (points,) what the network reads of it; None where it is not asked.
@@ -64,7 +64,7 @@ class Asked:
     """
 
     pattern: Pattern
-    prepared: Prepared
+    prepared: Prepared | None
     measured: Measured
     sight: Sight
     network_reads: NDArray[np.float32] | None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core.errors import InputError
+from powderlens.core.errors import InputError, WavelengthError
 from powderlens.diffraction.instrument import polarisation_ratio
 from powderlens.pattern.background import noise_sigma, subtract_background
 from powderlens.pattern.pattern import Pattern
@@ -242,10 +242,12 @@ class Measured:
         """Take the background off a pattern, and lay it on the grids.
 
         Raises:
-            InputError: no wavelength.
+            WavelengthError: no wavelength.
         """
         if pattern.wavelength_A is None:
-            raise InputError(f"{pattern.source or 'pattern'}: no wavelength; give one")
+            raise WavelengthError(
+                f"{pattern.source or 'pattern'}: no wavelength known; give one (angstrom, CuKa, MoKa, ...)"
+            )
         flat, _ = subtract_background(pattern)
         known = flat.measured_only()
         radiation = pattern.radiation or infer_radiation(pattern.wavelength_A)

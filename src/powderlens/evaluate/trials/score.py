@@ -155,7 +155,7 @@ class Judge:
             answered=len(said),
             first=leading is not None and any(self._is(leading, answer, true) for true in trial.phases),
             named_first=leading is not None and any(_has_name(leading, true) for true in trial.phases),
-            first_probability=0.0 if leading is None else float(leading["probability"]),
+            first_probability=0.0 if leading is None else float(leading.get("probability") or 0.0),
             false=sum(strangers),
             flagged=bool(answer.get("abstains")) and probability <= SURE,
             lines=trial.lines,
