@@ -93,8 +93,8 @@ def gather(identifier: Identifier, trials: Iterator[Trial]) -> Iterator[Gathered
 
 
 def _named(one: Candidate, trial: Trial, shelf: Shelf, types: StructureTypes) -> float:
-    """Share of the intensity of the strong true phases that are there; 0 where there is anything else but weak true ones
-    and the trace that the protocol added.
+    """Share of the intensity of the strong true phases that are there; 0 where there is anything else but weak true
+    ones and the trace that the protocol added.
     """
     said = list(range(len(one.rows)))
     share = 0.0
