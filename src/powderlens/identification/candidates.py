@@ -15,7 +15,8 @@ from powderlens.identification.deadline import Deadline
 from powderlens.identification.hypotheses import LOWER, QUANTITIES, SHIFT_SD_DEG
 from powderlens.library.retrieve import Axis, against, on_axis, surprise
 from powderlens.library.shelf import Shelf
-from powderlens.refine.candidates import Fit, Measured, fit, textured
+from powderlens.refine.candidates import Fit, fit, textured
+from powderlens.refine.measured import Measured
 
 Floats = NDArray[np.float64]
 
@@ -28,6 +29,10 @@ NEAR, AT_LEAST = (0.12, 0.09), 14
 of 60 simulated patterns none had its phase more than 0.062 behind. So many go on in any case."""
 ORIENTED = 8
 """The best of those, for which an oriented specimen is tried."""
+IMPERFECT = 0.15
+"""Relative error of a square root of an intensity as it is calculated."""
+MOST_SQUARE = 400.0
+"""A point counts as at most twenty standard deviations."""
 BEST = 0.998
 """Agreements are not taken to be better than this: sizes, asymmetry and background are no matter of the crystal."""
 
@@ -41,16 +46,23 @@ class Candidate:
         fit: of them together.
         phases: their lines, with the strengths of an oriented specimen where one is.
         march: March's r of each; 1 is not oriented.
+        support: what speaks for the phases that were added to the first, see `mixtures`.
     """
 
     rows: tuple[int, ...]
     fit: Fit
     phases: tuple[Phase, ...]
     march: tuple[float, ...]
+    support: float = 0.0
 
     @classmethod
     def of(
-        cls, rows: Sequence[int], fitted: Fit, phases: Sequence[Phase], march: Sequence[float] | None = None
+        cls,
+        rows: Sequence[int],
+        fitted: Fit,
+        phases: Sequence[Phase],
+        march: Sequence[float] | None = None,
+        support: float = 0.0,
     ) -> Candidate:
         """Phases in any order, and their fit; a standard comes last. None is oriented where no March's r are given."""
         order = sorted(fitted.by_intensity, key=lambda p: phases[p].fixed_cell)
@@ -60,6 +72,7 @@ class Candidate:
             fitted.in_order(order),
             tuple(phases[p] for p in order),
             tuple(known[p] for p in order),
+            support,
         )
 
 
@@ -143,10 +156,11 @@ def single_candidates(
         sharp.append(one._replace(fit=fit(measured, [one.phase], [1.0], start=one.fit)))
     out = []
     for place, one in enumerate(_near(sharp, np.inf, sharpened)):
-        phase, fitted, r = one.phase, one.fit, 1.0
+        phases: tuple[Phase, ...] = (one.phase,)
+        fitted, r = one.fit, 1.0
         if place < ORIENTED and not deadline.passed():
-            phase, fitted, r = textured(measured, phase, fitted)
-        out.append(Candidate((one.row,), fitted, (phase,), (r,)))
+            phases, fitted, r = textured(measured, phases, fitted)
+        out.append(Candidate((one.row,), fitted, phases, (r,)))
     return sorted(out, key=lambda one: -one.fit.agreement)
 
 
@@ -162,6 +176,7 @@ def _near(tried: Sequence[Tried], margin: float, most: int) -> list[Tried]:
 def quantities(library: Shelf, measured: Measured, candidates: Sequence[Candidate]) -> Floats:
     """(k, `QUANTITIES`) of each candidate."""
     out = np.zeros((len(candidates), len(QUANTITIES)))
+    choice = np.log(max(library.searched, 1) / 1e5)
     for i, one in enumerate(candidates):
         fitted = one.fit
         agreement = min(fitted.agreement / measured.ceiling, BEST)
@@ -181,8 +196,31 @@ def quantities(library: Shelf, measured: Measured, candidates: Sequence[Candidat
             calculated.sum(),
             np.log(library.determinations[list(one.rows)].astype(float)).sum(),
             len(one.rows) - 1,
+            unexplained(measured, fitted),
+            np.log(residual(measured, fitted)),
+            one.support,
+            choice * len(one.rows),
         )
     return out
+
+
+def unexplained(measured: Measured, fitted: Fit) -> float:
+    """Share of the measured lines that a fit does not calculate; a line counts by the square root of its height, as
+    weak ones tell of a further phase.
+    """
+    root = np.sqrt(measured.lines.height)
+    return float(root @ measured.uncalculated(fitted.calculated)) / max(float(root.sum()), 1e-12)
+
+
+def residual(measured: Measured, fitted: Fit) -> float:
+    """Mean square of the residuals of square-root profiles over their expected variance: of the noise s of a point,
+    s^2 / 4 (y + floor), and of strengths that are known to `IMPERFECT`.
+    """
+    fine = measured.levels[-1]
+    calculated = np.sqrt(fitted.calculated + fine.floor) - np.sqrt(fine.floor)
+    variance = measured.sigma**2 / (4 * (fitted.calculated + fine.floor)) + (IMPERFECT * calculated) ** 2
+    square = (fine.root - calculated) ** 2 / np.maximum(variance, 1e-12)
+    return float(np.minimum(square, MOST_SQUARE) @ fine.used) / max(float(fine.used.sum()), 1.0) + 1e-3
 
 
 def groups(library: Shelf, candidates: Sequence[Candidate]) -> NDArray[np.int64]:

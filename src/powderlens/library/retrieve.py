@@ -8,6 +8,7 @@ that a phase has and the pattern lacks count against it, and so do strong lines 
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,6 +130,12 @@ class Retrieval:
         self.rows = np.arange(len(library)) if rows is None else np.asarray(rows, np.int64)
         self.reach = max(1, round(max_strain / STEP))
         self._share = overlapped(library.key_start, library.key_log_d, library.key_amplitude)
+
+    def of_rows(self, keep: NDArray[np.bool_]) -> Retrieval:
+        """The same, which looks at some of its phases alone; (phases,) whether a phase of the library may be."""
+        out = copy.copy(self)
+        out.rows = self.rows[keep[self.rows]]
+        return out
 
     def __call__(self, axis: Axis, keep: int) -> Retrieved:
         """The best phases: those that look most like the pattern, less what speaks against them beforehand.

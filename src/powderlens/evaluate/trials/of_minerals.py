@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from powderlens.evaluate.trials.of_phases import nothing_shows, of_one
 from powderlens.evaluate.trials.pool import NEAR_ANGLE_DEG, NEAR_LENGTH, Pool, reduced_of
 from powderlens.evaluate.trials.setup import Setup, over_the_grid, with_radiation
 from powderlens.evaluate.trials.specimen import Specimen, prepared_phase
+from powderlens.evaluate.trials.spoilt import seen_lines
 from powderlens.evaluate.trials.trial import Trial
 from powderlens.pattern.wavelength import parse_radiation
 
@@ -72,7 +74,8 @@ def radiations(setup: Setup, number: int, records: NDArray[np.void]) -> Trial:
     trial = of_one(setup, number, records, specimen, told=radiation, setting=setting)
     if trial is None:
         raise nothing_shows(setup, number)
-    return trial
+    first, last = trial.pattern.two_theta_deg[[0, -1]].tolist()
+    return replace(trial, lines=len(seen_lines(specimen, records[0], (first, last)).area))
 
 
 @cache
@@ -81,7 +84,7 @@ def _standard(mineral: int) -> Structure:
 
 
 def _row_of(pool: Pool, mineral: int) -> int:
-    """The library's row of a mineral: its group, elements, a cell near it, a measured one before all others; or -1."""
+    """The library's row of a mineral: its group and elements, a measured one, the nearest cell; -1 for none."""
     structure, library = _standard(mineral), pool.library
     assert structure.space_group is not None
     rows = pool.rows_with(structure.elements, structure.space_group)
@@ -89,6 +92,8 @@ def _row_of(pool: Pool, mineral: int) -> int:
         return -1
     reduced = reduced_of(structure.cell, structure.space_group)
     cells = np.array([pool.reduced(row) for row in rows.tolist()])
-    near = rows[same_lattice(reduced, cells, length=NEAR_LENGTH, angle_deg=NEAR_ANGLE_DEG)]
-    first = sorted(near.tolist(), key=lambda row: (not library.measured[row], -int(library.determinations[row]), row))
-    return int(first[0]) if first else -1
+    near = np.flatnonzero(same_lattice(reduced, cells, length=NEAR_LENGTH, angle_deg=NEAR_ANGLE_DEG))
+    if not len(near):
+        return -1
+    off = np.abs(cells[near, :3] / np.array(reduced[:3]) - 1).max(axis=1)
+    return int(rows[near[np.lexsort((off, ~library.measured[rows[near]]))[0]]])
