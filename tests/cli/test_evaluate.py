@@ -133,7 +133,8 @@ def test_a_record_of_trials(
     text = record.read_text()
     written = json.loads(text)
     assert written["command"] == (
-        "powderlens evaluate trials --kinds noise,single --count 2 --seed 3 --library common.phases --output trials.json"
+        "powderlens evaluate trials --kinds noise,single --count 2 --seed 3 --library common.phases "
+        "--output trials.json"
     )
     assert written["kinds"]["noise"]["flagged"] == 1.0
     assert written["kinds"]["noise"]["not_flagged"] == []
@@ -144,4 +145,4 @@ def test_a_record_of_trials(
     assert str(tmp_path) not in text
     assert [path.name for path in record.parent.iterdir()] == ["trials.json"], "parts go when the record is there"
     wrong = run(*asked, "--kinds", "fog")
-    assert (wrong.code, "kinds fog: choose of known, removed" in wrong.complaint) == (2, True)
+    assert (wrong.code, "kinds 'fog': choose of known, removed" in wrong.complaint) == (2, True)
