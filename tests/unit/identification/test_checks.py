@@ -17,7 +17,7 @@ from powderlens.identification.checks import Sight, look
 from powderlens.identification.identify import Identifier, Search
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.wavelength import parse_radiation
-from powderlens.refine.candidates import Measured
+from powderlens.refine.measured import Measured
 
 X = np.arange(15.0, 75.0, 0.03)
 NOISE = 0.3 * np.random.default_rng(3).standard_normal(len(X))
@@ -66,7 +66,7 @@ def test_few_lines_and_one_family() -> None:
     assert three.warnings == ("3 lines in the range: too few to tell cells and phases apart",)
     # Five orders of 10 A.
     angles = [2 * np.degrees(np.arcsin(0.5 * 1.5419 * n / 10)) for n in (2, 3, 4, 5, 6)]
-    orders = seen(sum(line(float(at), 100 / n) for n, at in enumerate(angles, start=1)))
+    orders = seen(np.sum([line(float(at), 100 / n) for n, at in enumerate(angles, start=1)], axis=0))
     assert orders.warnings[0].startswith("one line and its orders carry nearly everything")
 
 
