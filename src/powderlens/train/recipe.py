@@ -20,17 +20,21 @@ from powderlens.train.recipe_parts import (
     CLASS_LOSSES,
     NUMBER_OF,
     AveragingRecipe,
+    CellLikelihood,
     CellLoss,
+    ClassLoss,
     CorpusData,
     CrossEntropy,
     DataRecipe,
     Gemd,
     GridRecipe,
     Limits,
+    MixedData,
     OneCycle,
     OptimiserRecipe,
     OwnLoss,
     ScheduleRecipe,
+    SpacingGridRecipe,
     SquaredCell,
     TaskRecipe,
 )
@@ -63,7 +67,9 @@ class Recipe(Part):
     network: NetworkRecipe
     tasks: dict[str, TaskRecipe] = Field(min_length=1, description="a head each")
     data: DataRecipe
-    grid: GridRecipe | None = Field(None, description="of endless data; left out, the protocol's. A corpus has its own")
+    grid: GridRecipe | SpacingGridRecipe | None = Field(
+        None, description="of endless data; left out, the protocol's. A corpus has its own"
+    )
     optimiser: OptimiserRecipe
     schedule: ScheduleRecipe
     batch: int = Field(gt=1, description="patterns per step, of all devices together; some networks need two")
@@ -93,6 +99,12 @@ class Recipe(Part):
             )
         if self.min_delta is not None and self.patience is None:
             raise ValueError("min_delta: has no effect without patience; leave it out, or give a patience")
+        if isinstance(self.data, MixedData) != isinstance(self.grid, SpacingGridRecipe):
+            raise ValueError(
+                "grid: one of spacings (d_max_A, log_step, points) goes with data of kind mixed, and only so"
+            )
+        if isinstance(self.data, MixedData) and not (self.data.floor and self.network.mask):
+            raise ValueError("data.floor and network.mask: patterns on a grid of spacings need both; set them to true")
         if isinstance(self.data, CorpusData):
             if self.grid is not None:
                 raise ValueError("grid: has no effect, a corpus has its own; leave it out")
@@ -175,12 +187,14 @@ def with_choices(
         for name in tasks:
             if name not in TASKS:
                 raise InputError(f"no task {name!r}; there are {', '.join(TASKS)}")
-            default = SquaredCell(kind="squared") if name == "lattice" else CrossEntropy(kind="cross_entropy")
+            default = {"lattice": SquaredCell(kind="squared"), "cell_mixture": CellLikelihood(kind="likelihood")}.get(
+                name, CrossEntropy(kind="cross_entropy")
+            )
             kept[name] = content["tasks"].get(name, {"loss": default.model_dump()})
         content["tasks"] = kept
     if loss is not None:
         wanted = _parse_loss(loss)
-        with_classes = [name for name in content["tasks"] if name != "lattice"]
+        with_classes = [name for name in content["tasks"] if name not in ("lattice", "cell_mixture")]
         if not with_classes:
             raise InputError(f"loss {loss}: has no effect, there is no head with classes; leave it out")
         for name in with_classes:
@@ -212,8 +226,10 @@ def _parse_loss(text: str) -> dict[str, Any]:
 def _check_task(name: str, task: TaskRecipe) -> None:
     if name not in TASKS:
         raise ValueError(f"tasks.{name}: no such task; there are {', '.join(TASKS)}")
-    if not isinstance(task.loss, OwnLoss) and (name == "lattice") != isinstance(task.loss, CellLoss):
-        kinds = ", ".join(CELL_LOSSES) if name == "lattice" else ", ".join(CLASS_LOSSES)
+    kinds_of = {"lattice": (CellLoss, CELL_LOSSES), "cell_mixture": (CellLikelihood, ("likelihood",))}
+    wanted, there = kinds_of.get(name, (ClassLoss, CLASS_LOSSES))
+    if not isinstance(task.loss, (OwnLoss, wanted)):  # type: ignore[arg-type]
+        kinds = ", ".join(there)
         raise ValueError(f"tasks.{name}.loss: {task.loss.kind} does not fit; there are {kinds}")
     if isinstance(task.loss, Gemd) and name != "space_group":
         raise ValueError(f"tasks.{name}.loss: graph distances are between space groups; take another loss")

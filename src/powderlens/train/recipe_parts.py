@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from powderlens.core.checked import Part
 from powderlens.generate.distance import Distances
 from powderlens.pattern.grid import Grid
+from powderlens.pattern.spacing import SpacingGrid
 
 Share = Annotated[float, Field(gt=0)]
 Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
@@ -46,6 +47,7 @@ class Gemd(Part):
 
     kind: Literal["gemd"]
     mu: float = Field(1.0, ge=0, description="weight of the expected graph distance")
+    smoothing: float = Field(0.0, ge=0, lt=1, description="share of the truth that is spread over all classes")
 
 
 class SquaredCell(Part):
@@ -60,6 +62,12 @@ class LogHuberCell(Part):
     kind: Literal["log_huber"]
 
 
+class CellLikelihood(Part):
+    """Negative logarithm of the density at the true Niggli cell."""
+
+    kind: Literal["likelihood"]
+
+
 class OwnLoss(Part):
     """A loss from outside the package, see docs/TRAINING.md."""
 
@@ -72,7 +80,7 @@ class OwnLoss(Part):
 
 ClassLoss = CrossEntropy | Weighted | Smoothed | Focal | Gemd
 CellLoss = SquaredCell | LogHuberCell
-LossRecipe = ClassLoss | CellLoss | OwnLoss
+LossRecipe = ClassLoss | CellLoss | CellLikelihood | OwnLoss
 
 
 def _kinds(losses: object) -> tuple[str, ...]:
@@ -151,6 +159,35 @@ class CrystalData(_Endless):
     )
 
 
+class InstrumentsRecipe(Part):
+    """How crystals are measured, see `corpus.stream.view.View`."""
+
+    others: float = Field(0.5, ge=0, le=1, description="share of patterns of other instruments than the protocol's")
+    loosened: float = Field(0.5, ge=0, le=1, description="share with another cell and other strengths of lines")
+    strain: tuple[Annotated[float, Field(ge=0, le=0.05)], Annotated[float, Field(ge=0, le=0.05)]] = Field(
+        (0.02, 0.04), description="the spread of the strain of those is drawn evenly between these"
+    )
+    jitter: float = Field(0.5, ge=0, le=2, description="spread of the log strengths of families of those")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> InstrumentsRecipe:
+        if self.strain[0] > self.strain[1]:
+            raise ValueError(f"strain {self.strain[0]:g} to {self.strain[1]:g}: the first must not be above the second")
+        return self
+
+
+class MixedData(_Endless):
+    """Crystals of reflection tables by share, each in its turn, on many instruments, read on a grid of spacings."""
+
+    kind: Literal["mixed"]
+    shares: dict[str, Share] = Field(
+        min_length=1,
+        description="databases (prefixes of the crystal ids, joined by +) -> share of the draws, positive; inside one "
+        "every crystal is drawn once before any is drawn again",
+    )
+    instruments: InstrumentsRecipe
+
+
 class SyntheticData(_Endless):
     """Synthetic crystals that never repeat."""
 
@@ -161,7 +198,7 @@ class SyntheticData(_Endless):
     )
 
 
-DataRecipe = Annotated[CorpusData | CrystalData | SyntheticData, Field(discriminator="kind")]
+DataRecipe = Annotated[CorpusData | CrystalData | MixedData | SyntheticData, Field(discriminator="kind")]
 
 
 class GridRecipe(Part):
@@ -175,6 +212,18 @@ class GridRecipe(Part):
     def grid(self) -> Grid:
         """As the package's own noun."""
         return Grid(**self.model_dump())
+
+
+class SpacingGridRecipe(Part):
+    """Where patterns of many instruments are read: equally spaced in the logarithm of d."""
+
+    d_max_A: float = Field(gt=0, description="first spacing, A")
+    log_step: float = Field(gt=0, lt=0.1, description="distance of two positions in ln d")
+    points: int = Field(gt=100, description="number of positions")
+
+    def grid(self) -> SpacingGrid:
+        """As the package's own noun."""
+        return SpacingGrid(**self.model_dump())
 
 
 class OptimiserRecipe(Part):

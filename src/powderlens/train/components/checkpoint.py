@@ -15,14 +15,14 @@ from powderlens.core.errors import InputError
 from powderlens.models.network import Network
 from powderlens.models.registry import build
 from powderlens.models.task import Task
-from powderlens.pattern.grid import Grid
+from powderlens.pattern.spacing import AnyGrid, grid_of
 from powderlens.train.recipe import NetworkRecipe, Recipe
 
 FORMAT = 1
 """Of what a checkpoint says about itself; raised when an older program could misread a newer one."""
 
 
-def describe(recipe: Recipe, tasks: Sequence[Task], grid: Grid) -> dict[str, Any]:
+def describe(recipe: Recipe, tasks: Sequence[Task], grid: AnyGrid) -> dict[str, Any]:
     """What goes into a checkpoint so that its network can be built again, and asked as it was trained."""
     return {
         "format": FORMAT,
@@ -57,7 +57,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def load_network(path: Path, *, averaged: float = 1.0) -> tuple[Network, Grid, dict[str, Any]]:
+def load_network(path: Path, *, averaged: float = 1.0) -> tuple[Network, AnyGrid, dict[str, Any]]:
     """The network of a checkpoint in evaluation mode, its grid, and what the checkpoint says about itself.
 
     Args:
@@ -95,4 +95,4 @@ def load_network(path: Path, *, averaged: float = 1.0) -> tuple[Network, Grid, d
             f"{', '.join(f'{task.outputs} outputs of {task.name}' for task in tasks)} ({said[-1].strip()})"
         ) from None
     told = {"floor": False, **about, "network": chosen.model_dump(mode="json"), "step": int(content["global_step"])}
-    return network.eval(), Grid(**about["grid"]), told
+    return network.eval(), grid_of(about["grid"]), told
