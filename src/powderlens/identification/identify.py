@@ -27,10 +27,12 @@ from powderlens.identification.write_answer import Asked, write_answer
 from powderlens.library.shelf import ElementFilter, Shelf
 from powderlens.models.runtime import Model, load_model
 from powderlens.models.weights import DEFAULT_MODEL, find_weights
+from powderlens.pattern.background import subtract_background
 from powderlens.pattern.grid import Grid
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.prepare import prepare
 from powderlens.pattern.read import read_pattern
+from powderlens.pattern.spacing import COPPER_A, SpacingGrid
 from powderlens.pattern.wavelength import parse_radiation
 from powderlens.refine.candidates import Instrument, Measured
 
@@ -39,6 +41,9 @@ MOST_PHASES = 4
 """That can be told apart in one pattern."""
 LITTLE_COVER = 0.4
 """A range below this share of the network's grid is warned of."""
+
+COPPER = Grid(start_deg=5.0, step_deg=0.02, points=4250, wavelength_A=COPPER_A)
+"""Where the pattern is looked at where the network's grid is one of spacings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +125,8 @@ class Identifier:
         self.evidence: Evidence = evidence
         self.search = search or Search()
         self.model: Model = load_model(model, threads=threads)
-        self.grid: Grid = self.model.grid
+        own = self.model.grid
+        self.grid: Grid = COPPER if isinstance(own, SpacingGrid) else own
         self._knows = {task.name for task in self.model.weights.tasks}
         if evidence == "network" and self._knows == {"lattice"}:
             raise InputError(
@@ -189,7 +195,8 @@ class Identifier:
         warnings: list[str] = []
         if pattern.metadata.get("probe") == "neutron":
             warnings.append("measured with neutrons: networks and library know X-ray intensities only")
-        prepared = prepare(pattern, self.grid)
+        flat, removed = subtract_background(pattern)
+        prepared = replace(prepare(flat, self.grid, background=False), background=removed)
         if prepared.background:
             warnings.append("a background was estimated and subtracted")
         mask = prepared.mask
@@ -199,12 +206,14 @@ class Identifier:
                 f"only {low:.1f} to {high:.1f} degrees (as with copper) of {self.grid.start_deg:g} to "
                 f"{self.grid.end_deg:g} are measured: the answer is less sure than it says"
             )
-        reads = None
+        reads = seen = None
         if self.evidence != "library":
             of = self.model.weights
-            reads = prepared.for_network(floor=of.floor, mask=of.mask, name=self.model.card.id)
+            own = prepared if of.grid == self.grid else prepare(flat, of.grid, background=False)
+            reads = own.for_network(floor=of.floor, mask=of.mask, name=self.model.card.id)
+            seen = own.seen
         measured = Measured.of(pattern, self.search.instrument)
-        return Asked(pattern, prepared, measured, look(measured), reads, warnings)
+        return Asked(pattern, prepared, measured, look(measured), reads, seen, warnings)
 
     def predictions(self, asked: Sequence[Asked]) -> list[Prediction | None]:
         """What the network says of each pattern."""
@@ -212,7 +221,7 @@ class Identifier:
             return [None] * len(asked)
         of = self.model.weights
         x = np.stack([one.network_reads for one in asked if one.network_reads is not None])
-        mask = np.stack([one.prepared.mask for one in asked])
+        mask = np.stack([one.network_sees for one in asked if one.network_sees is not None])
         said = Prediction.of(of.tasks, self.model(x, mask if of.mask else None))
         return [said.take(slice(i, i + 1)) for i in range(len(asked))]
 

@@ -93,7 +93,7 @@ def to_grid(pattern: Pattern, grid: Grid) -> tuple[NDArray[np.float64], NDArray[
     if pattern.mask is not None:
         reached &= pattern.mask
     x, y = x[reached], pattern.intensity[reached]
-    edges = grid.start_deg + grid.step_deg * (np.arange(grid.points + 1) - 0.5)
+    edges = np.asarray(grid.start_deg + grid.step_deg * (np.arange(grid.points + 1) - 0.5), np.float64)
     inside = cells_inside(x, edges)
     if inside.any():
         inside &= ~_in_gap(x, grid)

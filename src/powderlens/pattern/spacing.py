@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.constants import ANODES
 from powderlens.core.elementary import exp
+from powderlens.core.errors import InputError
 from powderlens.pattern.grid import Grid
 from powderlens.pattern.spacing_kernel import angles_deg
 
@@ -81,6 +82,30 @@ def _copper(grid: SpacingGrid) -> NDArray[np.float64]:
 
 
 AnyGrid = Grid | SpacingGrid
+
+
+def angles_of(grid: AnyGrid, what: str) -> Grid:
+    """The grid, where it is one of angles.
+
+    Args:
+        grid: any.
+        what: needs angles, for the message.
+
+    Raises:
+        InputError: one of spacings.
+    """
+    if isinstance(grid, SpacingGrid):
+        raise InputError(f"{what}: needs a grid of angles at one wavelength, not one of spacings; take another network")
+    return grid
+
+
+def words_of(grid: AnyGrid) -> str:
+    """Where a grid lies."""
+    if isinstance(grid, SpacingGrid):
+        return (
+            f"{grid.points} points, spacings from {grid.d_max_A:g} to {grid.d_min_A:.4g} A by {grid.log_step:g} in ln d"
+        )
+    return f"{grid.points} points, {grid.start_deg:g} to {grid.end_deg:g} degrees at {grid.wavelength_A:g} A"
 
 
 def grid_of(content: Mapping[str, Any]) -> AnyGrid:

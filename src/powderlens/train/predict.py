@@ -23,7 +23,7 @@ from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.corpus.stream.stream import measured_points
 from powderlens.models.network import Network
 from powderlens.models.task import Task
-from powderlens.pattern.grid import Grid
+from powderlens.pattern.spacing import AnyGrid, SpacingGrid, angles_of, words_of
 from powderlens.train.components.batches import Measured, mask_of
 from powderlens.train.components.checkpoint import load_network
 from powderlens.train.components.drawn import FEW, batches_by, draw_part, draw_stored, part_stream
@@ -149,7 +149,7 @@ def predict_part(
     return {"patterns": len(numbers), "predicted": int(said.sum()), "missing": missing}
 
 
-def open_corpus(path: Path, grid: Grid) -> Corpus:
+def open_corpus(path: Path, grid: AnyGrid) -> Corpus:
     """A corpus whose patterns lie on a network's grid.
 
     Raises:
@@ -164,7 +164,9 @@ def open_corpus(path: Path, grid: Grid) -> Corpus:
     return corpus
 
 
-def _words(grid: Grid) -> str:
+def _words(grid: AnyGrid) -> str:
+    if isinstance(grid, SpacingGrid):
+        return words_of(grid)
     return (
         f"{grid.points} points from {grid.start_deg:g} in steps of {grid.step_deg:g} degrees, {grid.wavelength_A:g} A"
     )
@@ -262,7 +264,11 @@ def _draw(
     if machine.cache is not None:
         held = draw_part(corpus, part, "float32", machine, floor=floor)
         for rows in batches:
-            yield rows, np.array(held[rows]), measured_points(corpus.conditions(numbers[rows]), corpus.grid)
+            yield (
+                rows,
+                np.array(held[rows]),
+                measured_points(corpus.conditions(numbers[rows]), angles_of(corpus.grid, str(corpus.path))),
+            )
         return
     stream = part_stream(corpus, part, size=BATCH, floor=floor)
     if machine.workers and len(numbers) > FEW:

@@ -100,9 +100,7 @@ class Recipe(Part):
         if self.min_delta is not None and self.patience is None:
             raise ValueError("min_delta: has no effect without patience; leave it out, or give a patience")
         if isinstance(self.data, MixedData) != isinstance(self.grid, SpacingGridRecipe):
-            raise ValueError(
-                "grid: one of spacings (d_max_A, log_step, points) goes with data of kind mixed, and only so"
-            )
+            raise ValueError("grid: one of spacings (d_max_A, log_step, points) goes with data of kind mixed, no other")
         if isinstance(self.data, MixedData) and not (self.data.floor and self.network.mask):
             raise ValueError("data.floor and network.mask: patterns on a grid of spacings need both; set them to true")
         if isinstance(self.data, CorpusData):
@@ -156,6 +154,7 @@ def with_choices(
     averaging: float | None = None,
     precision: str | None = None,
     seed: int | None = None,
+    patterns: int | None = None,
 ) -> Recipe:
     """The recipe with what the command line chooses.
 
@@ -171,6 +170,7 @@ def with_choices(
         averaging: average the weights with this decay.
         precision: a key or value of `PRECISIONS`.
         seed: another seed.
+        patterns: end after so many, in place of all limits; a schedule that knows its end ends there.
 
     Raises:
         InputError: no such network, task, loss or precision, or a loss that does not fit.
@@ -205,6 +205,8 @@ def with_choices(
         content["precision"] = PRECISIONS.get(precision, precision)
     if seed is not None:
         content["seed"] = seed
+    if patterns is not None:
+        content["limits"] = {"patterns": patterns}
     return parse_recipe(content, recipe.name)
 
 

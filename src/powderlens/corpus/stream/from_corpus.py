@@ -15,6 +15,7 @@ from powderlens.corpus.store.corpus import MEASURED, Corpus
 from powderlens.corpus.stream.from_crystals import Balance
 from powderlens.corpus.stream.order import shuffled
 from powderlens.corpus.stream.stream import Batch, Stream, StreamPurpose, digest, group_labels, measured_points
+from powderlens.pattern.spacing import angles_of
 
 
 class CorpusStream(Stream):
@@ -105,8 +106,9 @@ class CorpusStream(Stream):
         out = Batch.zeros(len(numbers), self.shape)
         labels, records = self.corpus.labels(own), self.corpus.conditions(own)
         out.patterns[:] = self.corpus.draw(own, records=records)
-        out.numbers[:], out.wavelength_A[:] = numbers, self.corpus.grid.wavelength_A
-        out.measured[:] = measured_points(records, self.grid)
+        grid = angles_of(self.corpus.grid, "a stream of a corpus")
+        out.numbers[:], out.wavelength_A[:] = numbers, grid.wavelength_A
+        out.measured[:] = measured_points(records, grid)
         out.crystal[:] = self.corpus.crystal_of(own)
         out.cell[:], out.niggli[:] = labels.cell, labels.niggli
         for name, values in group_labels(np.asarray(labels.space_group)).items():

@@ -269,6 +269,15 @@ def measured_points(records: NDArray[np.void], grid: Grid) -> NDArray[np.int32]:
     return np.stack([first, np.maximum(first, end)], axis=1).astype(np.int32)
 
 
+def seen_of(batch: Batch, grid: AnyGrid) -> NDArray[np.bool_] | NDArray[np.float32]:
+    """(b, points) what a network reads as the mask of a batch: True, or on a grid of spacings the sine of theta, where
+    something was measured.
+    """
+    at = np.arange(grid.points)
+    inside = (at >= batch.measured[:, :1]) & (at < batch.measured[:, 1:])
+    return inside if isinstance(grid, Grid) else np.where(inside, grid.sines(batch.wavelength_A), np.float32(0))
+
+
 def digest(parts: Mapping[str, Any]) -> str:
     """Short sha256 of arrays, texts and numbers by name."""
     made = hashlib.sha256()

@@ -118,8 +118,8 @@ class View:
         at_home = np.flatnonzero(~other)
         drawn: list[tuple[int, Grid, NDArray[np.float64]]] = []
         if len(at_home):
-            some = [phases[i] for i in at_home], records[at_home], self.home
-            second = [seconds[i] for i in at_home]
+            some = [phases[i] for i in at_home.tolist()], records[at_home], self.home
+            second = [seconds[i] for i in at_home.tolist()]
             patterns = render(*some, seed=seed, index=index[at_home], impurities=second)
             drawn += [(int(i), self.home, y) for i, y in zip(at_home, patterns, strict=True)]
         for i, grid in zip(np.flatnonzero(other).tolist(), grids, strict=True):

@@ -4,7 +4,8 @@ Its answers cannot contradict each other. It gives log P(extinction class) and l
 a group is their product, that of a crystal system the sum over its groups. The cell is a mixture density, see
 `powderlens.models.mixture`; the cell that it tells is the centre of the likeliest component.
 
-Shapes: B patterns, C channels, L points, F hidden features, G = 230 groups, E extinction classes, M numbers of the mixture.
+Shapes: B patterns, C channels, L points, F hidden features, G = 230 groups, E extinction classes, M numbers of the
+mixture.
 """
 
 from __future__ import annotations
@@ -96,9 +97,9 @@ class LensBody(nn.Module):
         )
         classes = extinction_class().classes
         place = {one: at for at, one in enumerate(classes)}
-        of_group = torch.tensor([place[class_of_group(number).id] for number in range(1, GROUPS + 1)])
-        self.register_buffer("of_group", of_group, persistent=False)
-        members = [torch.flatnonzero(of_group == at).tolist() for at in range(len(classes))]
+        of_group = [place[class_of_group(number).id] for number in range(1, GROUPS + 1)]
+        self.register_buffer("of_group", torch.tensor(of_group), persistent=False)
+        members = [[group for group in range(GROUPS) if of_group[group] == at] for at in range(len(classes))]
         most = max(map(len, members))
         filled = [[*some, *[some[0]] * (most - len(some))] for some in members]
         self.register_buffer("members", torch.tensor(filled), persistent=False)

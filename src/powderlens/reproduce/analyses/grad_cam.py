@@ -174,7 +174,7 @@ def analyse(inputs: Inputs) -> Result:
     notes = []
     for one in asked_networks(inputs):
         at, window = unit_positions(one.network)
-        grid = one.corpus.grid
+        grid = angles_of(one.corpus.grid, one.label)
         angle = grid.start_deg + grid.step_deg * at
         notes.append(
             f"{one.label}: {len(at)} units in the last convolutional stage, one every "

@@ -20,10 +20,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from powderlens.corpus.stream.from_corpus import CorpusStream
-from powderlens.corpus.stream.stream import Batch, Stream
+from powderlens.corpus.stream.stream import Batch, Stream, seen_of
 from powderlens.models.task import Task
-from powderlens.pattern.grid import Grid
-from powderlens.pattern.spacing import AnyGrid
 from powderlens.train.components.drawn import batches_by
 from powderlens.train.components.machine import Machine
 from powderlens.train.components.noise import add_noise
@@ -59,15 +57,6 @@ class Noise:
             return x_BL
         x_BL = add_noise(x_BL, self.how, self.seed, index)
         return x_BL if mask_BL is None else torch.where(mask_BL, x_BL, 0.0)
-
-
-def mask_of_batch(batch: Batch, grid: AnyGrid) -> Measured:
-    """What a network reads as the mask of a batch: the sine of theta on a grid of spacings, else what was measured."""
-    if isinstance(grid, Grid):
-        return batch.measured
-    at, sines = np.arange(grid.points), grid.sines(batch.wavelength_A)
-    inside = (at >= batch.measured[:, :1]) & (at < batch.measured[:, 1:])
-    return np.where(inside, sines, np.float32(0))
 
 
 def mask_of(measured: Measured | None, points: int) -> Tensor | None:
@@ -174,7 +163,7 @@ class DrawnBatches(IterableDataset[Item]):
         stream = self.stream if m.devices == 1 else _Share(self.stream, m)
         for i, batch in enumerate(batches_by(m, stream, first=self.first, stop=self.stop), start=self.first):
             x_BL = torch.from_numpy(batch.patterns.astype(self.precision)).float()
-            mask_BL = mask_of(mask_of_batch(batch, stream.grid) if self.mask else None, x_BL.shape[1])
+            mask_BL = mask_of(seen_of(batch, stream.grid) if self.mask else None, x_BL.shape[1])
             yield self.noise(x_BL, mask_BL, m.batch(i)), mask_BL, targets(self.tasks, batch)
 
 

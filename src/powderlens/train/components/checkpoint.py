@@ -12,9 +12,12 @@ import torch
 
 from powderlens import __version__
 from powderlens.core.errors import InputError
+from powderlens.core.files import file_sha256
+from powderlens.models.load_torch import read_safetensors
 from powderlens.models.network import Network
 from powderlens.models.registry import build
 from powderlens.models.task import Task
+from powderlens.models.weights import TORCH
 from powderlens.pattern.spacing import AnyGrid, grid_of
 from powderlens.train.recipe import NetworkRecipe, Recipe
 
@@ -55,6 +58,34 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
             f"powderlens {__version__} reads {FORMAT}; use the version that wrote it, or train again"
         )
     return dict(content)
+
+
+def begin_with(network: Network, path: Path) -> dict[str, str]:
+    """Give a fresh network the weights of a checkpoint, or of an exported `.safetensors` file.
+
+    Args:
+        network: of the same architecture, grid and tasks.
+        path: of the checkpoint, whose averaged weights are taken where its run has any, or of the file.
+
+    Returns:
+        Name and sha256 of the file, for `run.json`.
+
+    Raises:
+        InputError: no such file, another kind of file, or weights that do not fit the network.
+    """
+    if path.suffix == TORCH:
+        state = read_safetensors(path)
+    else:
+        whole = read_checkpoint(path)["state_dict"]
+        state = {name.removeprefix("network."): v for name, v in whole.items() if name.startswith("network.")}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(
+            f"{path}: its weights do not fit {network.card.name} as the recipe builds it "
+            f"({str(error).splitlines()[-1].strip()}); take weights of the same network, grid and tasks"
+        ) from None
+    return {"file": path.name, "sha256": file_sha256(path)}
 
 
 def load_network(path: Path, *, averaged: float = 1.0) -> tuple[Network, AnyGrid, dict[str, Any]]:

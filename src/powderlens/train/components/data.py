@@ -22,7 +22,7 @@ from powderlens.corpus.stream.from_corpus import CorpusStream
 from powderlens.corpus.stream.from_crystals import CrystalStream, origin, sampling_weights
 from powderlens.corpus.stream.from_synthetic import SyntheticStream
 from powderlens.corpus.stream.mixture import MixtureStream
-from powderlens.corpus.stream.stream import FloorStream, Stream, measured_points
+from powderlens.corpus.stream.stream import FloorStream, Stream, measured_points, seen_of
 from powderlens.corpus.stream.view import View
 from powderlens.diffraction.protocol import Protocol, load_protocol
 from powderlens.generate.statistics import CrystalStatistics, shipped_statistics
@@ -35,7 +35,6 @@ from powderlens.train.components.batches import (
     HeldBatches,
     Item,
     Noise,
-    mask_of_batch,
 )
 from powderlens.train.components.drawn import draw_part, draw_stored, size_bytes
 from powderlens.train.components.machine import Machine, Report
@@ -239,7 +238,7 @@ def _endless(recipe: Recipe, tables: Sequence[Path], machine: Machine) -> Traini
         epoch_patterns=data.epoch_patterns,
         batches=partial(DrawnBatches, stream=streams[0], tasks=tasks, mask=mask, **how),
         validation=FixedBatches(
-            fixed.patterns, mask_of_batch(fixed, streams[1].grid) if mask else None, targets(tasks, fixed), noise
+            fixed.patterns, seen_of(fixed, streams[1].grid) if mask else None, targets(tasks, fixed), noise
         ),
         counts=None,
         about=about,

@@ -21,6 +21,7 @@ from powderlens.corpus.stream.from_corpus import CorpusStream
 from powderlens.corpus.stream.stream import Batch, FloorStream, Stream, digest, measured_points
 from powderlens.pattern.grid import Grid
 from powderlens.pattern.prepare import above_floor
+from powderlens.pattern.spacing import angles_of
 from powderlens.train.components.machine import Machine, Report
 from powderlens.train.datasets import StreamDataset, same
 
@@ -152,7 +153,7 @@ def network_reads(
     else:
         records = corpus.conditions(numbers)
         patterns = corpus.draw(numbers, records=records)
-        at, ends = np.arange(corpus.grid.points), measured_points(records, corpus.grid)
+        at, ends = np.arange(corpus.grid.points), measured_points(records, angles_of(corpus.grid, "a drawn corpus"))
         masks = (at >= ends[:, :1]) & (at < ends[:, 1:])
         if floor:
             patterns = np.array(

@@ -75,9 +75,8 @@ def gemd(logits_BC: Tensor, labels_B: Tensor, distance_CC: Tensor, *, mu: float,
 
     Source: AlphaDiffract, arXiv:2603.23367, section 2.2; mu = 1 there.
     """
-    return cross_entropy(logits_BC, labels_B, smoothing=smoothing) + mu * expected_distance(
-        logits_BC, labels_B, distance_CC
-    )
+    expected = expected_distance(logits_BC, labels_B, distance_CC)
+    return cross_entropy(logits_BC, labels_B, smoothing=smoothing) + mu * expected
 
 
 def squared_cell_loss(predicted_B6: Tensor, true_B6: Tensor) -> Tensor:
