@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -221,7 +222,7 @@ class Identifier:
             return [None] * len(asked)
         of = self.model.weights
         x = np.stack([one.network_reads for one in asked if one.network_reads is not None])
-        mask = np.stack([one.network_sees for one in asked if one.network_sees is not None])
+        mask: Any = np.stack([one.network_sees for one in asked if one.network_sees is not None])
         said = Prediction.of(of.tasks, self.model(x, mask if of.mask else None))
         return [said.take(slice(i, i + 1)) for i in range(len(asked))]
 

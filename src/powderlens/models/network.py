@@ -133,11 +133,6 @@ class Network(nn.Module):
             raise InputError(
                 f"{self.card.name}: a mask of shape {tuple(mask_BL.shape)} for patterns {tuple(x_BL.shape)}"
             )
-        if self.reads_sine and (mask_BL is None or not self.mask or not mask_BL.is_floating_point()):
-            raise InputError(
-                f"{self.card.name}: reads the sine of theta at each point, 0 where nothing was measured, as its mask; "
-                "put patterns on a grid of spacings, and build it with mask = true"
-            )
         measured_BL = None if mask_BL is None else mask_BL > 0
         if measured_BL is not None and not self.mask:
             if not bool(measured_BL.all()):
@@ -165,8 +160,8 @@ class Network(nn.Module):
 
         Args:
             x_BL: (B, L) float32 intensities, non-negative, at any scale.
-            mask_BL: (B, L) bool or number, True or above 0 where measured; None is everywhere. The sine of theta for
-                bodies that read it.
+            mask_BL: (B, L) bool or number, True or above 0 where measured; None is everywhere. For bodies that
+                read it the sine of theta; 1 says that the angle is not known.
 
         Returns:
             By task name: logits (B, outputs), for the lattice the Niggli cell (B, 6) in A and degrees, for a mixture

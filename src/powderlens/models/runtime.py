@@ -63,8 +63,8 @@ class Model:
         """
         if isinstance(self.grid, SpacingGrid) and (mask is None or mask.dtype == bool):
             raise InputError(
-                f"{self.card.id}: reads the sine of theta where something was measured as its mask; prepare the pattern "
-                "on its grid, see powderlens.pattern.prepare"
+                f"{self.card.id}: reads the sine of theta where something was measured as its mask; prepare the "
+                "pattern on its grid, see powderlens.pattern.prepare"
             )
         if mask is not None and not self.weights.mask and not mask.all():
             raise InputError(

@@ -102,9 +102,8 @@ def angles_of(grid: AnyGrid, what: str) -> Grid:
 def words_of(grid: AnyGrid) -> str:
     """Where a grid lies."""
     if isinstance(grid, SpacingGrid):
-        return (
-            f"{grid.points} points, spacings from {grid.d_max_A:g} to {grid.d_min_A:.4g} A by {grid.log_step:g} in ln d"
-        )
+        ends = f"{grid.d_max_A:g} to {grid.d_min_A:.4g} A"
+        return f"{grid.points} points, spacings from {ends} by {grid.log_step:g} in ln d"
     return f"{grid.points} points, {grid.start_deg:g} to {grid.end_deg:g} degrees at {grid.wavelength_A:g} A"
 
 

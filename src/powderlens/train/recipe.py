@@ -34,7 +34,6 @@ from powderlens.train.recipe_parts import (
     OptimiserRecipe,
     OwnLoss,
     ScheduleRecipe,
-    SpacingGridRecipe,
     SquaredCell,
     TaskRecipe,
 )
@@ -67,9 +66,7 @@ class Recipe(Part):
     network: NetworkRecipe
     tasks: dict[str, TaskRecipe] = Field(min_length=1, description="a head each")
     data: DataRecipe
-    grid: GridRecipe | SpacingGridRecipe | None = Field(
-        None, description="of endless data; left out, the protocol's. A corpus has its own"
-    )
+    grid: GridRecipe | None = Field(None, description="of endless data; left out, the protocol's. A corpus has its own")
     optimiser: OptimiserRecipe
     schedule: ScheduleRecipe
     batch: int = Field(gt=1, description="patterns per step, of all devices together; some networks need two")
@@ -99,7 +96,7 @@ class Recipe(Part):
             )
         if self.min_delta is not None and self.patience is None:
             raise ValueError("min_delta: has no effect without patience; leave it out, or give a patience")
-        if isinstance(self.data, MixedData) != isinstance(self.grid, SpacingGridRecipe):
+        if isinstance(self.data, MixedData) != (self.grid is not None and self.grid.of_spacings):
             raise ValueError("grid: one of spacings (d_max_A, log_step, points) goes with data of kind mixed, no other")
         if isinstance(self.data, MixedData) and not (self.data.floor and self.network.mask):
             raise ValueError("data.floor and network.mask: patterns on a grid of spacings need both; set them to true")

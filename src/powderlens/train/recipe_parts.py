@@ -8,8 +8,7 @@ from pydantic import Field, model_validator
 
 from powderlens.core.checked import Part
 from powderlens.generate.distance import Distances
-from powderlens.pattern.grid import Grid
-from powderlens.pattern.spacing import SpacingGrid
+from powderlens.pattern.spacing import AnyGrid, grid_of
 
 Share = Annotated[float, Field(gt=0)]
 Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
@@ -121,6 +120,8 @@ class NoiseRecipe(Part):
         return self
 
 
+ANGLES, SPACINGS = ("start_deg", "step_deg", "wavelength_A"), ("d_max_A", "log_step")
+"""What a grid of angles, and one of spacings, needs besides its points."""
 FLOOR = "subtract the pedestal under the lines and scale to 1, as is done with a measured pattern that is asked about"
 
 
@@ -202,28 +203,30 @@ DataRecipe = Annotated[CorpusData | CrystalData | MixedData | SyntheticData, Fie
 
 
 class GridRecipe(Part):
-    """Where patterns lie."""
+    """Where patterns lie: equally spaced in the angle at one wavelength, or in ln d, where any instrument is read."""
 
-    start_deg: float = Field(ge=0, lt=180, description="first 2theta, degrees")
-    step_deg: float = Field(gt=0, description="spacing, degrees")
+    start_deg: float | None = Field(None, ge=0, lt=180, description="first 2theta, degrees")
+    step_deg: float | None = Field(None, gt=0, description="spacing, degrees")
     points: int = Field(gt=100, description="number of positions")
-    wavelength_A: float = Field(gt=0, description="wavelength at which the angles are meant, A")
+    wavelength_A: float | None = Field(None, gt=0, description="wavelength at which the angles are meant, A")
+    d_max_A: float | None = Field(None, gt=0, description="first spacing, A")
+    log_step: float | None = Field(None, gt=0, lt=0.1, description="distance of two positions in ln d")
 
-    def grid(self) -> Grid:
+    @model_validator(mode="after")
+    def _whole(self) -> GridRecipe:
+        given = {name for name in (*ANGLES, *SPACINGS) if getattr(self, name) is not None}
+        if given not in (set(ANGLES), set(SPACINGS)):
+            raise ValueError(f"give points with {', '.join(ANGLES)}, or with {' and '.join(SPACINGS)}; nothing else")
+        return self
+
+    @property
+    def of_spacings(self) -> bool:
+        """Whether it is one of spacings."""
+        return self.d_max_A is not None
+
+    def grid(self) -> AnyGrid:
         """As the package's own noun."""
-        return Grid(**self.model_dump())
-
-
-class SpacingGridRecipe(Part):
-    """Where patterns of many instruments are read: equally spaced in the logarithm of d."""
-
-    d_max_A: float = Field(gt=0, description="first spacing, A")
-    log_step: float = Field(gt=0, lt=0.1, description="distance of two positions in ln d")
-    points: int = Field(gt=100, description="number of positions")
-
-    def grid(self) -> SpacingGrid:
-        """As the package's own noun."""
-        return SpacingGrid(**self.model_dump())
+        return grid_of(self.model_dump(exclude_none=True))
 
 
 class OptimiserRecipe(Part):

@@ -11,6 +11,7 @@ mixture.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +69,7 @@ class LensBody(nn.Module):
 
     channels = 2
     reads_sine = True
-    """The second plane is the sine of theta, 0 where nothing was measured; a mask of ones is refused."""
+    """The second plane is the sine of theta, 0 where nothing was measured, 1 where the angle is not known."""
     features = 0
 
     def __init__(self, points: int, widths: Sequence[int], hidden: int, dropout: float) -> None:
@@ -120,7 +121,8 @@ class LensBody(nn.Module):
         """Logarithms of the probabilities of groups and of classes, and the numbers of the mixture: (B, G + E + M)."""
         hidden_BF = self.shared(self.trunk(four_channels(x_B2L)))
         # More digits than bf16 has: sums of probabilities are told.
-        with torch.autocast(device_type=hidden_BF.device.type, enabled=False):
+        kind = hidden_BF.device.type
+        with nullcontext() if kind == "meta" else torch.autocast(device_type=kind, enabled=False):
             hidden_BF = hidden_BF.float()
             class_BE = self.of_class(hidden_BF).log_softmax(dim=1)
             within_BG = self.within(hidden_BF)
@@ -130,15 +132,19 @@ class LensBody(nn.Module):
 
 
 def four_channels(x_B2L: Tensor) -> Tensor:
-    """Root of the intensity, weak lines, what was measured, tangent of theta: (B, 2, L) to (B, 4, L)."""
+    """Root of the intensity, weak lines, what was measured, tangent of theta (0 where it is not known).
+
+    (B, 2, L) to (B, 4, L).
+    """
     intensity_BL, sine_BL = x_B2L[:, 0].clamp(min=0), x_B2L[:, 1]
-    cosine_BL = (1 - sine_BL * sine_BL).clamp(min=1e-3).sqrt()
+    known_BL = torch.where(sine_BL < 1, sine_BL, 0.0)
+    tangent_BL = known_BL / (1 - known_BL * known_BL).clamp(min=1e-3).sqrt()
     return torch.stack(
         [
             intensity_BL.sqrt(),
             intensity_BL.clamp(max=WEAK) / WEAK,
             (sine_BL > 0).to(x_B2L.dtype),
-            (sine_BL / cosine_BL).clamp(max=STEEPEST),
+            tangent_BL.clamp(max=STEEPEST),
         ],
         dim=1,
     )

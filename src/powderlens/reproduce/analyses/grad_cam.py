@@ -21,6 +21,7 @@ from torch.nn import functional
 from powderlens.core.errors import InputError
 from powderlens.models.network import Network
 from powderlens.models.task import Task
+from powderlens.pattern.spacing import angles_of
 from powderlens.reproduce.analyses.asked_networks import AskedNetwork, asked_networks
 from powderlens.reproduce.analyses.base import Inputs, Result, grouped
 from powderlens.reproduce.analyses.drawing import canvas, name_panel

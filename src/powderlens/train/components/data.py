@@ -27,7 +27,7 @@ from powderlens.corpus.stream.view import View
 from powderlens.diffraction.protocol import Protocol, load_protocol
 from powderlens.generate.statistics import CrystalStatistics, shipped_statistics
 from powderlens.models.task import Task
-from powderlens.pattern.spacing import AnyGrid
+from powderlens.pattern.spacing import AnyGrid, SpacingGrid
 from powderlens.train.components.batches import (
     VALIDATION_FIRST,
     DrawnBatches,
@@ -40,7 +40,7 @@ from powderlens.train.components.drawn import draw_part, draw_stored, size_bytes
 from powderlens.train.components.machine import Machine, Report
 from powderlens.train.components.targets import class_counts, known, make_tasks, targets
 from powderlens.train.recipe import Recipe
-from powderlens.train.recipe_parts import CorpusData, CrystalData, MixedData, SpacingGridRecipe
+from powderlens.train.recipe_parts import CorpusData, CrystalData, MixedData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,7 +195,7 @@ def _of_corpus(recipe: Recipe, folder: Path, machine: Machine, report: Report) -
 def _endless(recipe: Recipe, tables: Sequence[Path], machine: Machine) -> TrainingData:
     data, mask = recipe.data, recipe.network.mask
     assert not isinstance(data, CorpusData)
-    grid = None if recipe.grid is None else recipe.grid.grid()
+    grid = None if recipe.grid is None or isinstance(data, MixedData) else recipe.grid.grid()
     protocol = load_protocol(data.protocol)
     drawing: dict[str, Any] = {"size": recipe.batch // machine.devices, "seed": recipe.seed, "grid": grid}
     about: dict[str, Any] = {"protocol": protocol.name, "patterns": {"validation": data.validation_patterns}}
@@ -249,11 +249,12 @@ def _mixed(
     data: MixedData, recipe: Recipe, tables: Sequence[Path], protocol: Protocol, size: int
 ) -> tuple[list[Stream], list[int], dict[str, Any]]:
     """Streams of training and validation, the groups in training, and what identifies the data."""
-    assert isinstance(recipe.grid, SpacingGridRecipe)
+    grid = None if recipe.grid is None else recipe.grid.grid()
+    assert isinstance(grid, SpacingGrid)
     table = ReflectionTable.load(*tables)
     how = data.instruments
     view = View(
-        grid=recipe.grid.grid(),
+        grid=grid,
         home=protocol.grid,
         instruments=how.others,
         loosened=how.loosened,
