@@ -19,6 +19,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 import argparse
 import json
 import platform
+import resource
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,11 +34,15 @@ import onnxruntime
 
 import powderlens
 from powderlens.diffraction.simulate import simulate
+from powderlens.identification.candidates import RETRIEVED, axis_of
 from powderlens.identification.identify import Identifier
+from powderlens.library.shelf import Shelf
 from powderlens.pattern.pattern import Pattern
+from powderlens.refine.measured import Measured
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGET_PER_S = 200.0
+TARGETS = {"identify_s": 0.4, "retrieval_ms": 60.0, "cold_start_s": 3.0, "resident_MB": 700.0}
+"""At most so much, for all evidence."""
 WIDTHS = ((400.0, 0.002), (150.0, 0.005), (60.0, 0.008), (25.0, 0.012))
 """Crystallite size in nm and Caglioti W in degrees^2."""
 
@@ -84,6 +91,25 @@ def measure(patterns: list[Pattern], evidence: str) -> dict[str, float]:
     }
 
 
+def retrieval_ms(patterns: list[Pattern]) -> float:
+    """Median time of looking through the whole shipped library for one pattern."""
+    shelf, taken = Shelf(), []
+    for pattern in patterns:
+        axis = axis_of(Measured.of(pattern))
+        start = time.perf_counter()
+        shelf.retrieve(axis, RETRIEVED)
+        taken.append(time.perf_counter() - start)
+    return round(1e3 * float(np.median(taken[2:])), 1)
+
+
+def cold_start_s() -> float:
+    """From the command line to the first answer and out again."""
+    command = [sys.executable, "-m", "powderlens.cli.main", "identify", str(ROOT / "examples" / "quartz.txt"), "--json"]
+    start = time.perf_counter()
+    subprocess.run([*command, "--wavelength", "CuKa"], check=True, capture_output=True)
+    return round(time.perf_counter() - start, 2)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--output", type=Path, required=True)
@@ -94,16 +120,27 @@ def main() -> int:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     patterns = make_patterns(arguments.count, arguments.seed)
     found = {}
-    for evidence in ("network", "library", "all"):
+    for evidence in ("all", "library", "network"):
         found[evidence] = measure(patterns, evidence)
         print(f"{evidence:8}", found[evidence])
+        if evidence == "all":
+            resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    cold_start_s()
+    reached = {
+        "identify_s": round(found["all"]["wall_s"] / len(patterns), 3),
+        "retrieval_ms": retrieval_ms(patterns[:42]),
+        "cold_start_s": cold_start_s(),
+        "resident_MB": round(resident),
+    }
+    print(reached)
     record: dict[str, Any] = {
         "what": "patterns already read, identified in one process on one core",
         "command": f"python benchmarks/identify_speed.py --output results/{arguments.output.name}",
         "patterns": arguments.count,
         "seed": arguments.seed,
         "points_each": len(patterns[0].two_theta_deg),
-        "target_per_s": TARGET_PER_S,
+        "targets": TARGETS,
+        "reached": reached,
         "by_evidence": found,
         "hardware": {"processor": processor(), "cores_used": 1, "machine": platform.machine()},
         "load_average_1_min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
@@ -117,7 +154,7 @@ def main() -> int:
         "date": datetime.now(UTC).date().isoformat(),
     }
     arguments.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return 0 if found["all"]["patterns_per_s"] >= TARGET_PER_S else 1
+    return 0 if all(reached[name] <= most for name, most in TARGETS.items()) else 1
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 from powderlens.cli.console import command_line, print_json
 from powderlens.cli.evaluate_network import evaluate_network
 from powderlens.cli.evaluate_search_match import search_match
+from powderlens.cli.evaluate_trials import trials
 from powderlens.cli.extras import need
 
 NETWORK = "network"
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 app.command(NETWORK)(evaluate_network)
 app.command()(search_match)
+app.command()(trials)
 
 Output = Annotated[Path, typer.Option(help="The record, .json.")]
 

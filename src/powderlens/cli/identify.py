@@ -215,7 +215,7 @@ def _search(asked: Mapping[str, Any], wavelength: str | None) -> Search:
     from powderlens.identification.standard import parse_standard, with_width_of
     from powderlens.library.shelf import ElementFilter
     from powderlens.pattern.read import read_pattern
-    from powderlens.refine.candidates import Instrument
+    from powderlens.refine.measured import Instrument
 
     if asked["--only-library"] and not asked["--library"]:
         raise InputError("--only-library without a library of your own; give --library FILE too")

@@ -36,6 +36,10 @@ QUANTITIES = (
     "calculated",
     "determinations",
     "more_phases",
+    "unexplained",
+    "residual",
+    "support",
+    "choice",
 )
 """What the log-weight of a set of phases is linear in:
 agreement, the cosine of measured and calculated square-root profiles, freed of the noise; misfit, ln(1 - agreement^2);
@@ -43,7 +47,11 @@ scale and shape, the strain against the entry's cell, its mean and the rest, eac
 of measured (0.3 %) or calculated (1.5 %) crystals; shift, as ln(1 + (shift / 0.1 degrees)^2);
 missing, the share of strong lines that are not there; lines, the logarithm of the number of lines in the range (a phase
 with many fits anything); texture, |ln r|; calculated, 1 for an entry that was not measured; determinations, the
-logarithm of how many entries are this phase; more_phases, how many phases there are beside the first."""
+logarithm of how many entries are this phase; more_phases, how many phases there are beside the first; unexplained, the
+share of the measured lines that are not calculated, see `candidates.unexplained`; residual, the logarithm of the mean
+square of residuals over what noise and imperfect strengths lead one to expect, see `candidates.residual`; support, for
+each phase beside the first the logarithm of the squares that it takes away, see `mixtures`; choice, for each phase the
+logarithm of how many the library was searched for, over 100,000: of few, chance finds fewer that fit."""
 SHIFT_SD_DEG = 0.1
 
 MIRROR_OF: Mapping[int, int] = dict(ENANTIOMORPHS)
@@ -57,7 +65,8 @@ class Calibration:
 
     Attributes:
         weights: by `QUANTITIES`.
-        network: exponent of the network's opinion of the group of a known phase.
+        network: exponent of the network's opinion of the group of a known phase, where it is quite sure of a group; it
+            falls with the network's highest probability, see `told`.
         alone: the same for a phase that is not known.
         prior: exponent of mineral share over training share of a group, with which the network's opinion is corrected.
         unknown: log-weight of "none of these", which the pattern's own `noise` does not change.
@@ -150,7 +159,7 @@ def weigh(evidence: Known, calibration: Calibration) -> Posterior:
     if not len(evidence.group):
         group = np.exp(none[0])
         return Posterior(np.zeros(0), group, group, group @ GROUP_TO_SYSTEM)
-    known = evidence.quantities @ calibration.vector() + exponent * folded[0, evidence.group]
+    known = evidence.quantities @ calibration.vector() + exponent * told(folded, evidence.group[None])[0]
     found, nothing, group = (
         part[0] for part in shared_out(known[None], evidence.group[None], none, calibration.unknown, calibration.doubt)
     )
@@ -180,6 +189,18 @@ def of_groups(opinion: Floats, alone: float) -> tuple[Floats, Floats]:
     for group, lower in enumerate(LOWER.tolist()):
         folded[:, lower] = np.logaddexp(folded[:, lower], opinion[:, group])
     return folded, log_softmax(np.where(np.isfinite(folded), alone * folded, -np.inf))
+
+
+def told(folded: Floats, group: NDArray[np.int64]) -> Floats:
+    """(n, k) what an opinion says of the groups of hypotheses: its log-probabilities times its highest probability, for
+    an opinion that is sure of nothing says little.
+
+    Args:
+        folded: (n, 230) log-probabilities, mirror images being one group.
+        group: (n, k) index of the group of each hypothesis.
+    """
+    sure = np.exp(folded.max(axis=1, keepdims=True))
+    return np.asarray(sure * np.take_along_axis(folded, group, axis=1))
 
 
 def shared_out(

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,13 +16,14 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError, PowderlensError
 from powderlens.identification.answer import Answer
 from powderlens.identification.candidates import Candidate, given_candidates, groups, quantities, single_candidates
-from powderlens.identification.checks import DOUBTED_SHARE, doubts, look
+from powderlens.identification.checks import DOUBTED_SHARE, look
 from powderlens.identification.deadline import Deadline
 from powderlens.identification.evidence import EVIDENCE, Evidence, Prediction, network_opinion
 from powderlens.identification.hypotheses import Calibration, Known, Posterior, tempered, weigh
 from powderlens.identification.instrument import settle
 from powderlens.identification.mixtures import mixtures
 from powderlens.identification.standard import Standard
+from powderlens.identification.wavelength import Tested, a_little_off, no_anode, other_anode
 from powderlens.identification.write_answer import Asked, write_answer
 from powderlens.library.shelf import ElementFilter, Shelf
 from powderlens.models.runtime import Model, load_model
@@ -35,7 +35,7 @@ from powderlens.pattern.prepare import prepare
 from powderlens.pattern.read import read_pattern
 from powderlens.pattern.spacing import COPPER_A, SpacingGrid
 from powderlens.pattern.wavelength import parse_radiation
-from powderlens.refine.candidates import Instrument, Measured
+from powderlens.refine.measured import Instrument, Measured
 
 BATCH = 64
 MOST_PHASES = 4
@@ -196,8 +196,22 @@ class Identifier:
         warnings: list[str] = []
         if pattern.metadata.get("probe") == "neutron":
             warnings.append("measured with neutrons: networks and library know X-ray intensities only")
-        flat, removed = subtract_background(pattern)
-        prepared = replace(prepare(flat, self.grid, background=False), background=removed)
+        measured = Measured.of(pattern, self.search.instrument)
+        sight = look(measured)
+        try:
+            flat, removed = subtract_background(pattern)
+            prepared = replace(prepare(flat, self.grid, background=False), background=removed)
+            reads = seen = None
+            if self.evidence != "library":
+                of = self.model.weights
+                own = prepared if of.grid == self.grid else prepare(flat, of.grid, background=False)
+                reads = own.for_network(floor=of.floor, mask=of.mask, name=self.model.card.id)
+                seen = own.seen
+        except InputError:
+            if sight.abstains is None:
+                raise
+            # A wavelength in nanometres puts a pattern where the network sees nothing: that is to be said.
+            return Asked(pattern, None, measured, sight, None, None, warnings)
         if prepared.background:
             warnings.append("a background was estimated and subtracted")
         mask = prepared.mask
@@ -207,33 +221,31 @@ class Identifier:
                 f"only {low:.1f} to {high:.1f} degrees (as with copper) of {self.grid.start_deg:g} to "
                 f"{self.grid.end_deg:g} are measured: the answer is less sure than it says"
             )
-        reads = seen = None
-        if self.evidence != "library":
-            of = self.model.weights
-            own = prepared if of.grid == self.grid else prepare(flat, of.grid, background=False)
-            reads = own.for_network(floor=of.floor, mask=of.mask, name=self.model.card.id)
-            seen = own.seen
-        measured = Measured.of(pattern, self.search.instrument)
-        return Asked(pattern, prepared, measured, look(measured), reads, seen, warnings)
+        return Asked(pattern, prepared, measured, sight, reads, seen, warnings)
 
     def predictions(self, asked: Sequence[Asked]) -> list[Prediction | None]:
-        """What the network says of each pattern."""
-        if self.evidence == "library" or not asked:
-            return [None] * len(asked)
+        """What the network says of each pattern; None where it is not asked, or sees nothing."""
         of = self.model.weights
-        x = np.stack([one.network_reads for one in asked if one.network_reads is not None])
-        mask: Any = np.stack([one.network_sees for one in asked if one.network_sees is not None])
+        read = [
+            (one.network_reads, one.network_sees)
+            for one in asked
+            if one.network_reads is not None and one.network_sees is not None
+        ]
+        if not read:
+            return [None] * len(asked)
+        x, mask = (np.stack(part) for part in zip(*read, strict=True))
         said = Prediction.of(of.tasks, self.model(x, mask if of.mask else None))
-        return [said.take(slice(i, i + 1)) for i in range(len(asked))]
+        each = iter([said.take(slice(i, i + 1)) for i in range(len(read))])
+        return [None if one.network_reads is None else next(each) for one in asked]
 
     def candidates(self, asked: Asked, deadline: Deadline | None = None) -> tuple[Asked, list[Candidate]]:
         """Phases, alone and mixed, refined against the pattern, and the pattern as it is once the instrument is known;
-        no phase where nothing stands out.
+        no phase where nothing stands out, or nothing can be said.
 
         Raises:
             InputError: more phases are asked for than there are lines; or one that is given has none in the range.
         """
-        if self.shelf is None or not asked.sight.lines:
+        if self.shelf is None or asked.sight.abstains is not None:
             return asked, []
         most, until = self._most_phases(asked), deadline or Deadline()
         shelf, weights = self.shelf, self.calibration.vector()
@@ -276,6 +288,17 @@ class Identifier:
         out.shelf = None if self.shelf is None else self.shelf.without(rows)
         return out
 
+    def among(self, elements: ElementFilter) -> Identifier:
+        """The same, of phases with certain elements alone.
+
+        Raises:
+            InputError: the elements exclude every phase.
+        """
+        out = copy.copy(self)
+        out.search = replace(self.search, elements=elements)
+        out.shelf = None if self.shelf is None else self.shelf.among(elements)
+        return out
+
     def gathered(
         self, asked: Asked, prediction: Prediction | None, deadline: Deadline | None = None
     ) -> tuple[Asked, list[Candidate], Known]:
@@ -295,9 +318,10 @@ class Identifier:
 
     def _answer(self, asked: Asked, prediction: Prediction | None) -> Answer:
         deadline = Deadline(self.search.time_limit_s)
+        bare = asked.measured
         asked, found, known = self.gathered(asked, prediction, deadline)
         remarks = list(self._remarks)
-        if self.shelf is not None and asked.sight.lines and not found:
+        if self.shelf is not None and asked.sight.abstains is None and not found:
             first, last = asked.measured.levels[-1].first, asked.measured.last_deg
             nothing = f"no phase of the library has its lines between {first:g} and {last:g} degrees"
             if self.evidence == "library":
@@ -313,7 +337,7 @@ class Identifier:
         if self.search.given and found:
             # What is given is there: "none of these" is no question.
             calibration = replace(calibration, unknown=-np.inf, doubt=0.0)
-        posterior, abstains = self._doubted(asked, found, weigh(known, calibration))
+        posterior, abstains = self._doubted(asked, bare, found, weigh(known, calibration), deadline)
         niggli: NDArray[np.float32] | None = None if prediction is None else prediction.niggli
         return write_answer(
             asked,
@@ -330,16 +354,31 @@ class Identifier:
             standard_weight=None if self.search.standard is None else self.search.standard.weight_fraction,
         )
 
-    def _doubted(self, asked: Asked, found: list[Candidate], posterior: Posterior) -> tuple[Posterior, str | None]:
-        """The belief that is left where something is wrong with a pattern, and what that is."""
+    def _doubted(
+        self, asked: Asked, bare: Measured, found: list[Candidate], posterior: Posterior, deadline: Deadline
+    ) -> tuple[Posterior, str | None]:
+        """The belief that is left where something is wrong with a pattern, and what that is; `bare` is the pattern
+        before the instrument was known.
+        """
         if asked.sight.abstains is not None:
             return tempered(posterior, self.calibration, 0.0), asked.sight.abstains
-        if asked.sight.warnings:
-            return tempered(posterior, self.calibration, DOUBTED_SHARE), asked.sight.warnings[0]
-        if self.shelf is None:
+        reason = asked.sight.warnings[0] if asked.sight.warnings else None
+        if reason is None and self.shelf is not None and found:
+            shelf, weights = self.shelf, self.calibration.vector()
+            test = Tested(
+                asked.measured,
+                bare,
+                shelf,
+                found,
+                lambda measured, some: quantities(shelf, measured, some) @ weights,
+                self.calibration.unknown,
+                asked.sight.distinct,
+                deadline,
+            )
+            reason = no_anode(test) or other_anode(test) or a_little_off(shelf, found, posterior.known)
+        if reason is None:
             return posterior, None
-        reason, share = doubts(asked.measured, self.shelf, found, posterior)
-        return (posterior, None) if reason is None else (tempered(posterior, self.calibration, share), reason)
+        return tempered(posterior, self.calibration, DOUBTED_SHARE), reason
 
 
 def _remarks(model: Model, evidence: Evidence, *, calibrated: bool) -> list[str]:

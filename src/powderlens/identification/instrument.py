@@ -21,7 +21,8 @@ from powderlens.diffraction.phase import Phase, phase_of
 from powderlens.identification.candidates import Candidate
 from powderlens.library.shelf import Shelf
 from powderlens.pattern.peaks import find_lines
-from powderlens.refine.candidates import Fit, FurtherLine, Measured, drawn_with, fit, smooth_of, smoothed
+from powderlens.refine.candidates import Fit, drawn_with, fit
+from powderlens.refine.measured import FurtherLine, Measured
 
 Floats = NDArray[np.float64]
 
@@ -333,7 +334,7 @@ def _holder_profile(measured: Measured, best: Candidate, phase: Phase, unlike: f
     if len(inside) < 2:
         return None
     left = np.where(measured.levels[-1].used, measured.intensity - best.fit.calculated, 0.0)
-    smooth, (_, noise) = smooth_of(measured, left), smoothed(measured)
+    smooth, (_, noise) = measured.smooth_of(left), measured.smoothed
     least = np.maximum(LEAST_HEIGHT, 5 * noise)
     lines = find_lines(x, smooth, least)
     theta = np.arcsin(sine[inside[:ASKED_FAMILIES]])
@@ -350,7 +351,7 @@ def _holder_profile(measured: Measured, best: Candidate, phase: Phase, unlike: f
     if profile is None:
         return None
     at = np.rint((lines.two_theta_deg - x[0]) / measured.levels[-1].step).astype(int)
-    mine = smooth_of(measured, profile)[at] > 0.5 * smooth[at]
+    mine = measured.smooth_of(profile)[at] > 0.5 * smooth[at]
     return profile if lines.height[mine].sum() > LEAST_OF_REST * lines.height.sum() else None
 
 
@@ -367,12 +368,12 @@ def _free_families(
     used, rest = measured.levels[-1].used, measured.intensity - specimen
     root = used / np.sqrt(measured.sigma**2 + (FIGURES_OFF * both.calculated) ** 2 + 1e-12)
     strength, _ = nnls(families * root[:, None], rest * root)
-    alone = np.array([smooth_of(measured, one).max(initial=0.0) for one in families.T])
+    alone = np.array([measured.smooth_of(one).max(initial=0.0) for one in families.T])
     first = np.arange(len(inside)) < ASKED_FAMILIES
     height, expected = strength * alone, np.median(strength[first]) * alone
     at = families.argmax(axis=0)
     # Under a line of the specimen nothing is sure.
-    free = smooth_of(measured, specimen)[at] < np.maximum(height, expected)
+    free = measured.smooth_of(specimen)[at] < np.maximum(height, expected)
     asked = free & (first | (expected > unlike * least[at]))
     if (free & first).sum() < 2 or (height < least[at])[free & first].any():
         return None

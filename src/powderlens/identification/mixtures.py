@@ -8,33 +8,36 @@ from dataclasses import dataclass
 import numpy as np
 
 from powderlens.core.errors import InputError
-from powderlens.identification.candidates import Candidate, axis_of, worth_of
-from powderlens.identification.checks import LEAST_HEIGHT
+from powderlens.identification.candidates import Candidate, axis_of, residual, worth_of
 from powderlens.identification.deadline import Deadline
 from powderlens.library.shelf import Shelf
 from powderlens.pattern.peaks import find_lines
-from powderlens.refine.candidates import Measured, fit, smooth_of, smoothed
+from powderlens.refine.candidates import fit, textured
+from powderlens.refine.measured import Measured
 
 ROOTS = 2
 """Single phases from which mixtures start."""
-RETRIEVED = 16
+BEAM, BEHIND = 2, 3.0
+"""Sets that are grown further, and by how much less log-weight than the best set so far they may have: a third phase
+may show what a second one was."""
+RETRIEVED = 32
 """Phases that are held against what a node leaves over."""
-TRIED = 3
+TRIED = 4
 """The best of them, refined together with those before."""
-LEAST_REST = 0.03
-"""Lines below this share of the strongest measured line are not searched for partners."""
-LEFT_OVER = 0.5
-"""A line of which less than this is calculated has another reason too."""
-LEAST_GAIN = 0.004
-"""A further phase must raise the agreement by this."""
-LEAST_SHARE = 0.01
+LEFT_OVER, LEAST_LEFT = 7.0, 0.01
+"""Some line of what is left over must be so many times as high as the noise, and have this share of the strongest."""
+LEAST_GAIN = 0.01
+"""A further phase must lower the squares of the residuals by this share."""
+CORRELATED = 6.0
+"""Neighbouring points that share the error of a line."""
+LEAST_SHARE = 0.005
 """Of the calculated intensity; a phase with less is not there."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Node:
     candidate: Candidate
-    names: frozenset[str]
+    kinds: frozenset[tuple[str, int]]
 
 
 def mixtures(
@@ -57,6 +60,8 @@ def mixtures(
     """
     out: list[Candidate] = []
     nodes = _roots(shelf, roots, weight)
+    best = max((weight(node.candidate) for node in nodes), default=0.0)
+    nodes = [node for node in nodes if weight(node.candidate) > best - BEHIND]
     for _ in range(max((len(one.rows) for one in roots), default=most), most):
         found: dict[frozenset[int], _Node] = {}
         for node in nodes:
@@ -64,21 +69,32 @@ def mixtures(
                 known = found.get(frozenset(one.candidate.rows))
                 if known is None or one.candidate.fit.agreement > known.candidate.fit.agreement:
                     found[frozenset(one.candidate.rows)] = one
-        following = sorted(found.values(), key=lambda one: -weight(one.candidate))
-        out += [one.candidate for one in following]
-        nodes = [one for one in following[:1] if weight(one.candidate) > max(weight(node.candidate) for node in nodes)]
+        following = sorted(((weight(one.candidate), at, one) for at, one in enumerate(found.values())), reverse=True)
+        out += [one.candidate for _, _, one in following]
+        nodes = [one for gained, _, one in following[:BEAM] if gained > best - BEHIND]
+        best = max([best, *(gained for gained, _, _ in following)])
         if not nodes:
             break
-    return out
+    out.sort(key=lambda one: -weight(one))
+    return [one if place else _oriented(measured, one, deadline) for place, one in enumerate(out)]
+
+
+def _oriented(measured: Measured, one: Candidate, deadline: Deadline) -> Candidate:
+    """The best set, its phases oriented where that pays, the strongest first."""
+    phases, fitted, march = one.phases, one.fit, list(one.march)
+    for place, r in enumerate(one.march):
+        if r == 1.0 and not phases[place].fixed_cell and not deadline.passed():
+            phases, fitted, march[place] = textured(measured, phases, fitted, place)
+    return Candidate(one.rows, fitted, phases, tuple(march), one.support)
 
 
 def _roots(shelf: Shelf, single: list[Candidate], weight: Callable[[Candidate], float]) -> list[_Node]:
-    """The best of the single phases, each name once."""
-    found: dict[str, _Node] = {}
+    """The best of the single phases, each kind once."""
+    found: dict[tuple[str, int], _Node] = {}
     for one in sorted(single, key=lambda one: -weight(one)):
-        name = shelf.name(one.rows[0])
-        if name not in found:
-            found[name] = _Node(one, frozenset(map(shelf.name, one.rows)))
+        kind = shelf.kind(one.rows[0])
+        if kind not in found:
+            found[kind] = _Node(one, frozenset(map(shelf.kind, one.rows)))
         if len(found) == ROOTS:
             break
     return list(found.values())
@@ -87,16 +103,15 @@ def _roots(shelf: Shelf, single: list[Candidate], weight: Callable[[Candidate], 
 def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) -> list[_Node]:
     """A node with each of the phases that suit best what it leaves over."""
     before = node.candidate.fit
-    profile, noise = smoothed(measured)
-    lines = find_lines(measured.two_theta_deg, profile, np.maximum(LEAST_REST, LEAST_HEIGHT * noise))
-    drawn = np.interp(lines.two_theta_deg, measured.two_theta_deg, smooth_of(measured, before.calculated))
-    if not (drawn < LEFT_OVER * lines.height).any():
-        return []
     rest = measured.without(before.calculated)
+    profile, noise = rest.smoothed
+    least = np.maximum(LEFT_OVER * noise, LEAST_LEFT / rest.unit)
+    if not len(find_lines(rest.two_theta_deg, profile, least)):
+        return []
     tried: list[tuple[float, int, float]] = []
     found = shelf.retrieve(axis_of(rest), RETRIEVED)
     for row, scale in zip(found.row.tolist(), found.scale.tolist(), strict=True):
-        if shelf.name(row) in node.names:
+        if shelf.kind(row) in node.kinds:
             continue
         if deadline.passed():
             break
@@ -108,13 +123,18 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) ->
     tried.sort(reverse=True)
     out = []
     phases = node.candidate.phases
+    squares, points = residual(measured, before), float(measured.levels[-1].used.sum())
     for _, row, scale in tried[:TRIED]:
         if deadline.passed():
             break
         phase = shelf.lines(row, measured.d_min_A)
         together = fit(measured, [*phases, phase], [*(1.0 for _ in phases), scale], start=before)
-        if together.agreement < before.agreement + LEAST_GAIN or together.phases[-1].intensity < LEAST_SHARE:
+        taken = squares - residual(measured, together)
+        if together.phases[-1].intensity < LEAST_SHARE or taken < LEAST_GAIN * squares:
             continue
-        grown = Candidate.of((*node.candidate.rows, row), together, (*phases, phase), (*node.candidate.march, 1.0))
-        out.append(_Node(grown, node.names | {shelf.name(row)}))
+        support = node.candidate.support + float(np.log(max(taken * points / CORRELATED, 1.0)))
+        grown = Candidate.of(
+            (*node.candidate.rows, row), together, (*phases, phase), (*node.candidate.march, 1.0), support
+        )
+        out.append(_Node(grown, node.kinds | {shelf.kind(row)}))
     return out

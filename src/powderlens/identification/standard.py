@@ -13,7 +13,8 @@ from powderlens.crystal.common import common_minerals
 from powderlens.crystal.structure import Structure, lattice_from_cell
 from powderlens.diffraction.phase import phase_of
 from powderlens.pattern.pattern import Pattern
-from powderlens.refine.candidates import Instrument, Measured, fit
+from powderlens.refine.candidates import fit
+from powderlens.refine.measured import Instrument, Measured
 from powderlens.symmetry.wyckoff import wyckoff_positions
 
 _CELLS = {

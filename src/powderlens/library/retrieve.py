@@ -8,6 +8,7 @@ that a phase has and the pattern lacks count against it, and so do strong lines 
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,7 +40,7 @@ PER_STRAIN, PER_LINE, NOT_MEASURED = 0.027, 0.014, 0.06
 """What is taken off the cosine: for ln(1 + (strain / sd)^2), for the logarithm of the number of lines (a phase with
 many fits anything), and for a calculated crystal: as `powderlens calibrate` weighs them. Without it isotypes of a
 simple phase, of which there are hundreds within 3 % of its cell, and cells with many lines crowd it out."""
-GLANCE_LINES, FIRST_LOOK, SECOND_LOOK = 12, 16_000, 500
+GLANCE_LINES, FIRST_LOOK, SECOND_LOOK = 12, 8_000, 500
 """All phases are compared by so many lines; so many of them by all key lines; and the best of those are drawn."""
 
 
@@ -129,6 +130,12 @@ class Retrieval:
         self.rows = np.arange(len(library)) if rows is None else np.asarray(rows, np.int64)
         self.reach = max(1, round(max_strain / STEP))
         self._share = overlapped(library.key_start, library.key_log_d, library.key_amplitude)
+
+    def of_rows(self, keep: NDArray[np.bool_]) -> Retrieval:
+        """The same, which looks at some of its phases alone; (phases,) whether a phase of the library may be."""
+        out = copy.copy(self)
+        out.rows = self.rows[keep[self.rows]]
+        return out
 
     def __call__(self, axis: Axis, keep: int) -> Retrieved:
         """The best phases: those that look most like the pattern, less what speaks against them beforehand.

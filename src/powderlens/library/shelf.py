@@ -17,6 +17,7 @@ from powderlens.crystal.structure import Structure
 from powderlens.diffraction.phase import Phase
 from powderlens.library.retrieve import Axis, Retrieval, Retrieved
 from powderlens.library.store import PhaseLibrary
+from powderlens.symmetry.groups import either_hand
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,9 @@ def _mask(elements: Sequence[str]) -> NDArray[np.uint64]:
     return np.array(words, np.uint64)
 
 
+NOTHING_LEFT = "the elements that are given exclude every phase of the library; give more, or none"
+
+
 class Shelf:
     """Several libraries, whose phases are numbered one after the other.
 
@@ -106,8 +110,9 @@ class Shelf:
             self.retrievals.append(Retrieval(library, rows, max_strain=max_strain))
             chosen += len(self.retrievals[-1].rows)
         self._hidden: frozenset[int] = frozenset()
+        self._names: dict[int, str] = {}
         if not chosen:
-            raise InputError("the elements that are given exclude every phase of the library; give more, or none")
+            raise InputError(NOTHING_LEFT)
         self._own: Retrieval | None = None
         count = len(given) + (standard is not None)
         if count:
@@ -122,11 +127,34 @@ class Shelf:
     def __len__(self) -> int:
         return int(self.offset[-1])
 
+    @property
+    def searched(self) -> int:
+        """How many phases may be found."""
+        return sum(len(one.rows) for one in self.retrievals)
+
     def without(self, rows: NDArray[np.int64]) -> Shelf:
         """The same shelf, on which some phases are not found."""
         out = copy.copy(self)
         out._hidden = self._hidden | frozenset(rows.tolist())
         return out
+
+    def among(self, elements: ElementFilter) -> Shelf:
+        """The same shelf, on which phases with certain elements alone are found, of those that it has now.
+
+        Raises:
+            InputError: the elements exclude every phase.
+        """
+        out = copy.copy(self)
+        out.retrievals = [one.of_rows(elements.keep(one.library.elements_mask())) for one in self.retrievals]
+        if not any(len(one.rows) for one in out.retrievals):
+            raise InputError(NOTHING_LEFT)
+        return out
+
+    def of_measured(self) -> Shelf:
+        """The same shelf, on which measured crystals alone are found; where there is none, the shelf as it is."""
+        out = copy.copy(self)
+        out.retrievals = [one.of_rows(one.library.measured) for one in self.retrievals]
+        return out if any(len(one.rows) for one in out.retrievals) else self
 
     @cached_property
     def measured(self) -> NDArray[np.bool_]:
@@ -147,10 +175,16 @@ class Shelf:
         which = int(np.searchsorted(self.offset, row, side="right")) - 1
         return self.libraries[which], int(row - self.offset[which])
 
+    def kind(self, row: int) -> tuple[str, int]:
+        """What makes two rows the same phase for a reader: name and space group, mirror images being one."""
+        return self.name(row), either_hand(int(self.space_group[row]))
+
     def name(self, row: int) -> str:
         """What a phase is called."""
-        library, i = self._of(row)
-        return library.name(i)
+        if row not in self._names:
+            library, i = self._of(row)
+            self._names[row] = library.name(i)
+        return self._names[row]
 
     def formula(self, row: int) -> str:
         """Its formula."""

@@ -19,6 +19,8 @@ STRAINS = 6
 REACH_GAUSS = 3.3
 REACH_LORENTZ = 4.0
 """How far a line is drawn, in standard deviations of a Gaussian and in FWHM of a pseudo-Voigt."""
+REACH_BELL = 5.0
+"""How far the Gaussian part of a pseudo-Voigt is, in its standard deviations (4e-6 of its height)."""
 ETA = 0.5
 """Lorentzian share of a line."""
 TO_FWHM = 2.3548200450309493
@@ -116,10 +118,10 @@ def draw(par, first, step, lines, blur, sharp, y, slope):  # type: ignore[no-unt
         blur: standard deviation that is added to every line, degrees.
         sharp: draw pseudo-Voigts and their derivatives by width; else Gaussians of `blur` and the width.
         y: (n,) is filled.
-        slope: (p, n) is filled.
+        slope: (p, n) is filled; with (0, n) no derivatives are asked for.
     """
     hkl, strength, owner, reciprocal, basis, strains, offset, wavelength, share, geometry, polarised = lines
-    n, phases = len(y), len(strains)
+    n, phases, wanted = len(y), len(strains), len(slope) > 0
     y[:] = 0.0
     slope[:, :] = 0.0
     zero, displacement = par[0], par[1]
@@ -128,6 +130,7 @@ def draw(par, first, step, lines, blur, sharp, y, slope):  # type: ignore[no-unt
     for p in range(phases):
         cells[p] = deformed(reciprocal[p], basis[p], par[offset[p] + 1 : offset[p] + 1 + strains[p]])
     moves = np.empty(STRAINS)
+    value, by_place, by_width = np.empty(n), np.empty(n), np.empty(n)
     for i in range(len(hkl)):
         p = owner[i]
         r = cells[p]
@@ -135,19 +138,17 @@ def draw(par, first, step, lines, blur, sharp, y, slope):  # type: ignore[no-unt
         g1 = hkl[i, 0] * r[0, 1] + hkl[i, 1] * r[1, 1] + hkl[i, 2] * r[2, 1]
         g2 = hkl[i, 0] * r[0, 2] + hkl[i, 1] * r[1, 2] + hkl[i, 2] * r[2, 2]
         q = g0 * g0 + g1 * g1 + g2 * g2
-        for s in range(strains[p]):
-            b = basis[p, s]
-            moves[s] = (
-                -2.0
-                * DEG
-                * (
+        if wanted:
+            for s in range(strains[p]):
+                b = basis[p, s]
+                along = (
                     g0 * (b[0, 0] * g0 + b[0, 1] * g1 + b[0, 2] * g2)
                     + g1 * (b[1, 0] * g0 + b[1, 1] * g1 + b[1, 2] * g2)
                     + g2 * (b[2, 0] * g0 + b[2, 1] * g1 + b[2, 2] * g2)
                 )
-                / q
-            )
-        scale = np.exp(par[offset[p]]) * strength[i]
+                moves[s] = -2.0 * DEG * along / q
+        o = offset[p]
+        scale = np.exp(par[o]) * strength[i]
         for e in range(len(wavelength)):
             sine = 0.5 * wavelength[e] * np.sqrt(q)
             if sine >= 0.9995:
@@ -159,50 +160,81 @@ def draw(par, first, step, lines, blur, sharp, y, slope):  # type: ignore[no-unt
             arm = lever(geometry, sine, cosine)
             place = 2.0 * DEG * np.arcsin(sine) + zero + displacement * arm
             width = constant + rising * tangent
-            at = (place - first) / step
-            o = offset[p]
             if sharp:
-                half = REACH_LORENTZ * width / step
-                low, high = max(int(np.ceil(at - half)), 0), min(int(np.floor(at + half)), n - 1)
-                sigma = width / TO_FWHM
-                for k in range(low, high + 1):
-                    u = first + k * step - place
-                    bell = (1.0 - ETA) * 0.3989422804014327 / sigma * np.exp(-0.5 * (u / sigma) ** 2)
-                    w = 2.0 * u / width
-                    tail = ETA * 0.6366197723675814 / width / (1.0 + w * w)
-                    value = area * (bell + tail)
-                    y[k] += value
-                    slope[o, k] += value
-                    by_place = area * (bell * u / (sigma * sigma) + tail * 4.0 * w / width / (1.0 + w * w))
-                    slope[0, k] += by_place
-                    slope[1, k] += by_place * arm
-                    by_width = area * (
-                        bell * ((u / sigma) ** 2 - 1.0) / width + tail * (2.0 * w * w / (1.0 + w * w) - 1.0) / width
-                    )
-                    slope[2, k] += by_width * constant
-                    slope[3, k] += by_width * rising * tangent
-                    by_strain = by_place * tangent
-                    for s in range(strains[p]):
-                        slope[o + 1 + s, k] += by_strain * moves[s]
+                low, high = _pseudo_voigt(area, place, width, first, step, wanted, value, by_place, by_width)
             else:
                 sigma = np.sqrt(blur * blur + (width / TO_FWHM) ** 2)
-                half = REACH_GAUSS * sigma / step
-                low, high = max(int(np.ceil(at - half)), 0), min(int(np.floor(at + half)), n - 1)
-                u = first + low * step - place
-                value = area * 0.3989422804014327 / sigma * np.exp(-0.5 * (u / sigma) ** 2)
-                ratio = np.exp(-(2.0 * u * step + step * step) / (2.0 * sigma * sigma))
-                ratio2 = np.exp(-step * step / (sigma * sigma))
-                for k in range(low, high + 1):
-                    y[k] += value
-                    slope[o, k] += value
-                    by_place = value * (first + k * step - place) / (sigma * sigma)
-                    slope[0, k] += by_place
-                    slope[1, k] += by_place * arm
-                    by_strain = by_place * tangent
-                    for s in range(strains[p]):
-                        slope[o + 1 + s, k] += by_strain * moves[s]
-                    value *= ratio
-                    ratio *= ratio2
+                low, high = _gaussian(area, place, sigma, first, step, value, by_place)
+            for k in range(low, high):
+                y[k] += value[k]
+            if not wanted:
+                continue
+            for k in range(low, high):
+                slope[o, k] += value[k]
+                slope[0, k] += by_place[k]
+                slope[1, k] += arm * by_place[k]
+            if sharp:
+                for k in range(low, high):
+                    slope[2, k] += constant * by_width[k]
+                    slope[3, k] += rising * tangent * by_width[k]
+            for s in range(strains[p]):
+                by_strain = tangent * moves[s]
+                for k in range(low, high):
+                    slope[o + 1 + s, k] += by_strain * by_place[k]
+
+
+@njit(cache=True, fastmath=True, error_model="numpy")
+def _gaussian(area, place, sigma, first, step, value, by_place):  # type: ignore[no-untyped-def]
+    """A line and its derivative by its place, where it matters; from and to which point that is."""
+    at, half = (place - first) / step, REACH_GAUSS * sigma / step
+    low, high = max(int(np.ceil(at - half)), 0), min(int(np.floor(at + half)) + 1, len(value))
+    u = first + low * step - place
+    bell = area * 0.3989422804014327 / sigma * np.exp(-0.5 * (u / sigma) ** 2)
+    ratio = np.exp(-(2.0 * u * step + step * step) / (2.0 * sigma * sigma))
+    ratio2 = np.exp(-step * step / (sigma * sigma))
+    for k in range(low, high):
+        value[k] = bell
+        bell *= ratio
+        ratio *= ratio2
+    for k in range(low, high):
+        by_place[k] = value[k] * (first + k * step - place) / (sigma * sigma)
+    return low, high
+
+
+@njit(cache=True, fastmath=True, error_model="numpy")
+def _pseudo_voigt(area, place, width, first, step, slopes, value, by_place, by_width):  # type: ignore[no-untyped-def]
+    """A line and its derivatives by its place and its FWHM, where it matters; from and to which point that is."""
+    at, half = (place - first) / step, REACH_LORENTZ * width / step
+    low, high = max(int(np.ceil(at - half)), 0), min(int(np.floor(at + half)) + 1, len(value))
+    per_width = 1.0 / width
+    top = area * ETA * 0.6366197723675814 * per_width
+    if slopes:
+        for k in range(low, high):
+            w = 2.0 * (first + k * step - place) * per_width
+            under = 1.0 / (1.0 + w * w)
+            value[k] = top * under
+            by_place[k] = top * under * under * 4.0 * w * per_width
+            by_width[k] = top * under * (2.0 * w * w * under - 1.0) * per_width
+    else:
+        for k in range(low, high):
+            w = 2.0 * (first + k * step - place) * per_width
+            value[k] = top / (1.0 + w * w)
+    sigma = width / TO_FWHM
+    half = REACH_BELL * sigma / step
+    inner, outer = max(int(np.ceil(at - half)), 0), min(int(np.floor(at + half)) + 1, len(value))
+    u = first + inner * step - place
+    bell = area * (1.0 - ETA) * 0.3989422804014327 / sigma * np.exp(-0.5 * (u / sigma) ** 2)
+    ratio = np.exp(-(2.0 * u * step + step * step) / (2.0 * sigma * sigma))
+    ratio2 = np.exp(-step * step / (sigma * sigma))
+    for k in range(inner, outer):
+        value[k] += bell
+        if slopes:
+            u = (first + k * step - place) / sigma
+            by_place[k] += bell * u / sigma
+            by_width[k] += bell * (u * u - 1.0) * per_width
+        bell *= ratio
+        ratio *= ratio2
+    return low, high
 
 
 @njit(cache=True, fastmath=True, error_model="numpy")

@@ -7,46 +7,32 @@ to most of a degree, where lines find their partners from afar, and ends on the 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
-from powderlens.diffraction.instrument import polarisation_ratio
 from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.reflections import plain
 from powderlens.diffraction.specimen import march_dollase
-from powderlens.pattern.background import noise_sigma, subtract_background
-from powderlens.pattern.pattern import Pattern
-from powderlens.pattern.wavelength import infer_radiation
 from powderlens.refine.candidate_kernel import (
-    CAPILLARY,
-    REFLECTION,
     SHARED,
     STRAINS,
-    TRANSMISSION,
     Lines,
     draw,
     lever,
     refine,
 )
+from powderlens.refine.measured import DEPTH, GEOMETRIES, FurtherLine, Level, Measured
 from powderlens.refine.model import invariant_strains
 
 Floats = NDArray[np.float64]
 
-STEP_DEG = 0.04
-LEVELS = ((0.8, 0.2), (0.3, 0.08))
-"""FWHM that is added to every line, and step of the grid, degrees; the last level is the profile as measured."""
-DEPTH = len(LEVELS) + 1
-POINTS = 2600
-"""Most points of the finest grid."""
 WIDTH_DEG = 0.12
 """FWHM at which a fit starts."""
-FLOOR = 0.002
-"""Least share of the strongest point that is added under the root; noise raises it."""
 EVIDENCE = 400.0
 """Weight of the squares of a root profile of norm 1 against priors: some 60 independent values, known to about a tenth
 of the whole."""
@@ -60,297 +46,12 @@ AXES = ((0, 0, 1), (1, 0, 0), (0, 1, 0), (1, 1, 0), (1, 1, 1))
 MARCH = (0.4, 0.6, 0.8, 1.25, 1.6)
 LEAST_TEXTURE_GAIN = 0.01
 """Of the agreement; with less a specimen counts as not oriented."""
-MOST_NOISE = 0.6
-"""Of the squares of a root profile; patterns with more are taken to have no more."""
-SURROUNDINGS_DEG, LEAST_NOISE = 5.0, 0.7
-"""The noise of a point is that of so many degrees about it, and at least this share of that of the whole."""
 MOST_LINES = 400
 WEAKEST = 0.001
 AT_40_DEG = (0.3420201433256687, 0.9396926207859084)
 """Sine and cosine of theta where the shift of a fit is stated."""
 STRONG = 0.1
 """Lines of at least this share of the strongest are asked for: are they there?"""
-
-
-GEOMETRIES = {"reflection": REFLECTION, "transmission": TRANSMISSION, "capillary": CAPILLARY}
-"""How the beam meets the specimen, and the number that the kernels know it by."""
-
-
-@dataclass(frozen=True)
-class Instrument:
-    """What a diffractometer does to the strength and the place of lines.
-
-    Attributes:
-        geometry: "reflection" (a flat specimen), "transmission" (a flat specimen, met symmetrically) or "capillary".
-            Absorption is left to the freedom of a fit: that of a plate of the best thickness, 1 / mu, changes with the
-            angle in second order only.
-        monochromator_two_theta_deg: 2theta of a crystal monochromator, before or behind the specimen; None for none.
-        width_deg: FWHM that the instrument alone gives a line, as constant and rising width of a `Fit`, from which fits
-            start; None where it is not known.
-    """
-
-    geometry: str = "reflection"
-    monochromator_two_theta_deg: float | None = None
-    width_deg: tuple[float, float] | None = None
-
-    def __post_init__(self) -> None:
-        if self.geometry not in GEOMETRIES:
-            raise InputError(f"geometry {self.geometry!r}: choose one of {', '.join(GEOMETRIES)}")
-        angle = self.monochromator_two_theta_deg
-        if angle is not None and not 0 < angle < 180:
-            raise InputError(
-                f"monochromator {angle:g} degrees: give its 2theta, above 0 and below 180, such as 26.6 for graphite "
-                "and copper"
-            )
-
-    @property
-    def polarised(self) -> float:
-        """Strength of the beam in the plane of diffraction over that across it, see `instrument.polarisation_ratio`."""
-        return polarisation_ratio(self.monochromator_two_theta_deg or 0.0)
-
-
-@dataclass(frozen=True)
-class FurtherLine:
-    """A line of the tube that is not the one wanted.
-
-    Attributes:
-        name: such as "K-beta of copper".
-        wavelength_A: A.
-        share: of the strength of the radiation that is wanted.
-    """
-
-    name: str
-    wavelength_A: float
-    share: float
-
-
-@dataclass(frozen=True, eq=False)
-class Level:
-    """A measured profile on one grid.
-
-    Attributes:
-        first, step: degrees; blur: standard deviation that was added to every line, degrees.
-        root: (n,) sqrt(y + floor) - sqrt(floor), norm 1 for a floor of the same scale.
-        used: (n,) whether it was measured.
-        floor: under the root.
-    """
-
-    first: float
-    step: float
-    blur: float
-    root: Floats
-    used: NDArray[np.bool_]
-    floor: float
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """A pattern ready for many candidates.
-
-    Attributes:
-        levels: the profile from the coarsest grid to the finest.
-        intensity: (n,) on the finest grid, without background and floor, strongest 1.
-        sigma: noise of a point there.
-        unit: intensity of the pattern where `intensity` is 1.
-        background: (n,) what was taken off, in units of the pattern.
-        wavelength, share: lines of the radiation, A, those that are wanted first, shares summing to 1; then `further`.
-        last_deg: end of the range.
-        instrument: how it was measured.
-        further: lines of the tube that are not wanted.
-        holder: (n,) lines of holder or window, which were taken off `intensity`, in the same units; None for none.
-    """
-
-    levels: tuple[Level, ...]
-    intensity: Floats
-    sigma: float
-    unit: float
-    background: Floats
-    wavelength: Floats
-    share: Floats
-    last_deg: float
-    instrument: Instrument = Instrument()
-    further: tuple[FurtherLine, ...] = ()
-    holder: Floats | None = None
-
-    @property
-    def mean_wavelength_A(self) -> float:
-        """Of the radiation that is wanted, its lines weighted by their strength."""
-        wanted = len(self.wavelength) - len(self.further)
-        return float((self.wavelength * self.share)[:wanted].sum() / self.share[:wanted].sum())
-
-    @property
-    def two_theta_deg(self) -> Floats:
-        """(n,) the finest grid."""
-        fine = self.levels[-1]
-        return np.asarray(fine.first + fine.step * np.arange(len(fine.root)))
-
-    @cached_property
-    def prepared(self) -> dict[int, tuple[Phase, _Prepared]]:
-        """Phases that were made ready for this pattern, by their identity."""
-        return {}
-
-    @cached_property
-    def ceiling(self) -> float:
-        """The agreement that a perfect model would reach in spite of the noise.
-
-        Noise of deviation s moves a root by s / (2 sqrt(y + floor)). What it holds of the squares of the root profile
-        no model explains.
-        """
-        fine = self.levels[-1]
-        y = np.maximum(self.intensity[fine.used], 0.0) + fine.floor
-        noise = float((self.sigma**2 / (4 * y)).sum())
-        whole = float((fine.root[fine.used] ** 2).sum())
-        return float(np.sqrt(1 - min(noise / max(whole, 1e-12), MOST_NOISE)))
-
-    @property
-    def d_min_A(self) -> float:
-        """Smallest spacing in the range, with a margin for cells that shrink."""
-        return float(0.96 * self.wavelength.min() / (2 * np.sin(np.radians(min(self.last_deg + 0.5, 178.0) / 2))))
-
-    def with_lines(self, wavelength_A: Sequence[float], share: Sequence[float]) -> Measured:
-        """The same with another radiation, and no further lines; shares of any scale."""
-        part = np.array(share, float)
-        return replace(self, wavelength=np.array(wavelength_A, float), share=part / part.sum(), further=())
-
-    def with_further(self, lines: Sequence[FurtherLine]) -> Measured:
-        """The same with further lines of the tube."""
-        return replace(
-            self,
-            wavelength=np.append(self.wavelength, [line.wavelength_A for line in lines]),
-            share=np.append(self.share, [line.share for line in lines]),
-            further=(*self.further, *lines),
-        )
-
-    def line_strength(self, sine: Floats) -> Floats:
-        """Lorentz and polarisation factor at sines of theta, up to a constant."""
-        s2 = np.asarray(sine) ** 2
-        return np.asarray((1 + self.instrument.polarised * (1 - 2 * s2) ** 2) / (s2 * np.sqrt(1 - s2)))
-
-    def line_shift_deg(self, fitted: Fit, sine: Floats) -> Floats:
-        """How far lines stand from their Bragg angles in a fit, by their sines of theta."""
-        s = np.asarray(sine, float)
-        arm = lever(GEOMETRIES[self.instrument.geometry], s, np.sqrt(1 - s * s))
-        return np.asarray(fitted.zero_shift_deg + fitted.displacement_deg * arm)
-
-    @classmethod
-    def of(cls, pattern: Pattern, instrument: Instrument | None = None) -> Measured:
-        """Take the background off a pattern, and lay it on the grids.
-
-        Raises:
-            InputError: no wavelength.
-        """
-        if pattern.wavelength_A is None:
-            raise InputError(f"{pattern.source or 'pattern'}: no wavelength; give one")
-        flat, _ = subtract_background(pattern)
-        known = flat.measured_only()
-        radiation = pattern.radiation or infer_radiation(pattern.wavelength_A)
-        if radiation.ka2_A is None:
-            wavelength, share = np.array([radiation.ka1_A]), np.array([1.0])
-        else:
-            wavelength, share = np.array([radiation.ka1_A, radiation.ka2_A]), np.array([1.0, radiation.ka2_ratio])
-        under = pattern.measured_only().intensity - known.intensity
-        measured = cls.on_grids(known.two_theta_deg, known.intensity, wavelength, share / share.sum(), under)
-        return measured if instrument is None else replace(measured, instrument=instrument)
-
-    @classmethod
-    def on_grids(
-        cls, x: Floats, y: Floats, wavelength: Floats, share: Floats, background: Floats | None = None
-    ) -> Measured:
-        """From (n,) measured points without background, and the background that was taken off."""
-        median = float(np.median(np.diff(x)))
-        step = max(STEP_DEG, median, (x[-1] - x[0]) / POINTS)
-        count = int((x[-1] - x[0]) / step) + 1
-        grid = x[0] + step * np.arange(count)
-        if len(x) == count and np.abs(x - grid).max() < 1e-6 * step:
-            fine, used = y, np.ones(count, bool)  # it is on this grid already
-        else:
-            fine, used = _binned(x, y, grid, step, median)
-        under = np.zeros(count) if background is None else np.interp(grid, x, background)
-        return cls._levelled(grid, step, fine, used, wavelength, share, under)
-
-    @classmethod
-    def _levelled(
-        cls,
-        grid: Floats,
-        step: float,
-        fine: Floats,
-        used: NDArray[np.bool_],
-        wavelength: Floats,
-        share: Floats,
-        under: Floats,
-    ) -> Measured:
-        """From the profile on the finest grid."""
-        floor = _floor(fine[used])
-        fine = np.where(used, fine - floor, 0.0)
-        top = float(fine.max())
-        unit = top if top > 0 else 1.0
-        fine = fine / unit
-        # Neighbours on the grid share measured points.
-        sigma = noise_sigma(fine[used], lag=2)
-        levels = []
-        for fwhm, coarse in LEVELS:
-            every = max(1, round(coarse / step))
-            sd = fwhm / 2.354820045
-            smooth = _blurred(np.maximum(fine, -3 * sigma), used, sd / step)
-            part = slice(every // 2, None, every)
-            levels.append(
-                _level(grid[part][0], step * every, sd, smooth[part], used[part], sigma * np.sqrt(step / (3.545 * sd)))
-            )
-        levels.append(_level(grid[0], step, 0.0, fine, used, sigma))
-        return cls(tuple(levels), fine, sigma, unit, under + floor, wavelength, share, float(grid[-1]))
-
-    def cleared(self, holder: Floats) -> Measured:
-        """The same without the lines of holder or window, (n,) on the finest grid, which it keeps beside it."""
-        bare = Measured._levelled(
-            self.two_theta_deg,
-            self.levels[-1].step,
-            self.unit * (self.intensity - holder),
-            self.levels[-1].used,
-            self.wavelength,
-            self.share,
-            self.background,
-        )
-        return replace(bare, instrument=self.instrument, further=self.further, holder=holder * self.unit / bare.unit)
-
-    def without(self, calculated: Floats) -> Measured:
-        """What is left of the profile when a calculated one, (n,) on the finest grid, is taken off."""
-        fine = self.levels[-1]
-        rest = np.where(fine.used, np.maximum(self.intensity - calculated, -2 * self.sigma), 0.0)
-        bare = Measured.on_grids(self.two_theta_deg[fine.used], rest[fine.used], self.wavelength, self.share)
-        return replace(bare, instrument=self.instrument, further=self.further)
-
-
-def _binned(x: Floats, y: Floats, grid: Floats, step: float, median: float) -> tuple[Floats, NDArray[np.bool_]]:
-    """Mean of the joined profile over each cell of a grid, and whether anything was measured there."""
-    edges = np.concatenate([grid - step / 2, [grid[-1] + step / 2]])
-    total = np.concatenate([[0.0], np.cumsum(np.diff(x) * (y[1:] + y[:-1]) / 2)])
-    inside = np.clip(edges, x[0], x[-1])
-    width = np.diff(inside)
-    mean = np.diff(np.interp(inside, x, total)) / np.maximum(width, 1e-9)
-    near = np.minimum(np.searchsorted(x, grid), len(x) - 1)
-    gap = np.minimum(np.abs(x[near] - grid), np.abs(x[np.maximum(near - 1, 0)] - grid))
-    return mean, (width > 0.25 * step) & (gap <= max(step, 3 * median))
-
-
-def _floor(y: Floats) -> float:
-    """The pedestal that noise stands on: the 30th percentile, where it is above zero."""
-    return float(np.quantile(y, 0.3)) if len(y) else 0.0
-
-
-def _blurred(y: Floats, used: NDArray[np.bool_], sd_points: float) -> Floats:
-    reach = int(np.ceil(3.3 * sd_points))
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sd_points) ** 2)
-    kernel /= kernel.sum()
-    middle = slice(reach, reach + len(y))  # of the whole: where the kernel is longer than y, "same" is not y's length
-    weight = np.convolve(used.astype(float), kernel)[middle]
-    out: Floats = np.convolve(np.where(used, y, 0.0), kernel)[middle] / np.maximum(weight, 0.3)
-    return out
-
-
-def _level(first: float, step: float, blur: float, y: Floats, used: NDArray[np.bool_], sigma: float) -> Level:
-    floor = max(FLOOR * float(y.max(initial=1e-9)), 2.0 * sigma)
-    root = np.where(used, np.sqrt(np.maximum(y, 0.0) + floor) - np.sqrt(floor), 0.0)
-    return Level(float(first), float(step), float(blur), root, np.asarray(used), float(floor))
 
 
 @dataclass(frozen=True, eq=False)
@@ -364,7 +65,8 @@ class PhaseFit:
         basis: (k, 3, 3) invariant strains.
         scale: of multiplicity * |F|^2 * LP, area in degrees; ln_scale_sd, standard deviation of its logarithm.
         intensity: share of this phase in the calculated intensity.
-        missing: share (by intensity) of its strong lines that the measured profile lacks.
+        missing: share (by intensity) of its strong lines that the measured profile lacks. Like both of the former, it
+            is NaN where a fit has not seen the last level.
         lines: how many families are in the range, the weakest left out.
     """
 
@@ -434,31 +136,47 @@ class Fit:
 
 @dataclass(frozen=True, eq=False)
 class _Prepared:
+    """A phase ready for a pattern: its cell, its invariant strains and the amounts of them that stretch all directions
+    alike, its lines in the range, what their strengths were divided by, how many are not from further lines of the
+    tube.
+    """
+
     reciprocal: Floats
     lattice: Floats
     basis: Floats
+    alike: Floats
     hkl: Floats
     strength: Floats
     top: float
     in_range: int
 
+    def alone(self, measured: Measured) -> Lines:
+        """What the kernels read of this phase and the radiation."""
+        return _lines_of([self], np.array([SHARED]), measured)
 
-_KEPT: dict[bytes, Floats] = {}
+
+_KEPT: dict[bytes, tuple[Floats, Floats]] = {}
 
 
-def _strains(phase: Phase) -> Floats:
-    """Invariant strains. Cells in the usual orientation (a along x, b in the xy plane) that obey their rotations have
-    those of any other with these rotations: they are kept.
+def _strains(phase: Phase) -> tuple[Floats, Floats]:
+    """Invariant strains, and the amounts whose sum is nearest to the unit tensor. Cells in the usual orientation (a
+    along x, b in the xy plane) that obey their rotations have those of any other with these rotations: they are kept.
     """
     lattice = phase.lattice
     if phase.fixed_cell:
-        return np.zeros((0, 3, 3))
-    if abs(lattice[0, 1]) + abs(lattice[0, 2]) + abs(lattice[1, 2]) > 1e-9 * lattice[0, 0]:
-        return invariant_strains(lattice, phase.rotations)
-    key = phase.rotations.tobytes()
-    if key not in _KEPT:
-        _KEPT[key] = invariant_strains(phase.lattice, phase.rotations)
-    return _KEPT[key]
+        return np.zeros((0, 3, 3)), np.zeros(0)
+    key = b""
+    if abs(lattice[0, 1]) + abs(lattice[0, 2]) + abs(lattice[1, 2]) <= 1e-9 * lattice[0, 0]:
+        key = phase.rotations.tobytes()
+        if key in _KEPT:
+            return _KEPT[key]
+    basis = invariant_strains(lattice, phase.rotations)
+    alike: Floats = np.asarray(
+        np.linalg.lstsq(basis.reshape(len(basis), 9).T, np.eye(3).ravel(), rcond=None)[0], np.float64
+    )
+    if key:
+        _KEPT[key] = basis, alike
+    return basis, alike
 
 
 def _prepare(measured: Measured, phase: Phase) -> _Prepared:
@@ -470,7 +188,7 @@ def _prepare(measured: Measured, phase: Phase) -> _Prepared:
 
 
 def _prepared(measured: Measured, phase: Phase) -> _Prepared:
-    reciprocal: Floats = np.asarray(np.linalg.inv(phase.lattice).T, np.float64)
+    reciprocal: Floats = np.ascontiguousarray(np.linalg.inv(phase.lattice).T, np.float64)
     q = ((phase.hkl @ reciprocal) ** 2).sum(axis=1)
     first = np.sin(np.radians(max(measured.levels[-1].first - 0.7, 0.3) / 2)) ** 2
     last = np.sin(np.radians(min(measured.last_deg + 0.7, 178.0) / 2)) ** 2
@@ -493,9 +211,9 @@ def _prepared(measured: Measured, phase: Phase) -> _Prepared:
     keep = np.flatnonzero(area >= WEAKEST * top)
     if len(keep) > MOST_LINES:
         keep = keep[np.argsort(-area[keep])[:MOST_LINES]]
-    basis = _strains(phase)
+    basis, alike = _strains(phase)
     in_range = int((own[keep] >= WEAKEST * top).sum())
-    return _Prepared(reciprocal, phase.lattice, basis, hkl[keep], strength[keep] / top, float(top), in_range)
+    return _Prepared(reciprocal, phase.lattice, basis, alike, hkl[keep], strength[keep] / top, float(top), in_range)
 
 
 def fit(
@@ -531,9 +249,7 @@ def fit(
     known = 0 if start is None else len(start.phases)
     for p, (one, scale) in enumerate(zip(ready, scales, strict=True)):
         o, k = offset[p], len(one.basis)
-        # The same in all directions: the amounts whose sum is nearest to the unit tensor.
-        unit, *_ = np.linalg.lstsq(one.basis.reshape(k, 9).T, np.eye(3).ravel(), rcond=None)
-        par[o + 1 : o + 1 + k] = centre[o + 1 : o + 1 + k] = (scale - 1) * unit
+        par[o + 1 : o + 1 + k] = centre[o + 1 : o + 1 + k] = (scale - 1) * one.alike
         ridge[o + 1 : o + 1 + k] = STRAIN_SD**-2
     if start is not None:
         # The prior of a cell is about what retrieval found, not about the entry.
@@ -558,7 +274,7 @@ def fit(
             par, free, centre, ridge, level.root, level.used, level.floor, load, level.first, level.step,
             lines, level.blur, last, rounds, tolerance, y, slope, normal,
         )  # fmt: skip
-    return _result(measured, ready, par, np.array(offset), lines, normal, depth)
+    return _result(measured, ready, par, y, slope, lines, normal, depth)
 
 
 def drawn_with(
@@ -598,39 +314,56 @@ def drawn_with(
     return y
 
 
-def textured(measured: Measured, phase: Phase, found: Fit) -> tuple[Phase, Fit, float]:
-    """Orientation of the crystallites along one axis, where it pays: March-Dollase, a few axes and strengths tried.
+def textured(
+    measured: Measured, phases: Sequence[Phase], found: Fit, place: int = 0
+) -> tuple[tuple[Phase, ...], Fit, float]:
+    """Orientation of the crystallites of one phase along one axis, where it pays: March-Dollase, a few axes and
+    strengths tried.
 
     Args:
         measured: the pattern.
-        phase: the lines of the one phase.
-        found: its fit.
+        phases: the lines of the phases of
+        found: a fit.
+        place: of the phase among them.
 
     Returns:
-        The phase with the strengths of an oriented specimen, the fit of that, and March's r; what was given, and 1,
-        where no orientation raises the agreement by `LEAST_TEXTURE_GAIN`.
+        The phases, that one with the strengths of an oriented specimen, the fit of them, and March's r; what was given,
+        and 1, where no orientation raises the agreement by `LEAST_TEXTURE_GAIN` of the phase's share.
     """
+    phase, own = phases[place], found.phases[place]
     level = measured.levels[-1]
-    metric = np.asarray(np.linalg.inv(found.phases[0].lattice @ found.phases[0].lattice.T))
-    best, gain = None, LEAST_TEXTURE_GAIN
-    hkl = plain(phase.hkl, np.int64)
-    norm = float(np.sqrt((level.root[level.used] ** 2).sum()))
+    metric = np.asarray(np.linalg.inv(own.lattice @ own.lattice.T))
+    best, gain = None, LEAST_TEXTURE_GAIN * own.intensity
+    ready = _prepare(measured, phase)
+    lines = ready.alone(measured)
+    start = SHARED + sum(1 + len(one.basis) for one in found.phases[:place])
+    block = found.parameters[start : start + 1 + len(own.basis)]
+    parameters = np.concatenate([found.parameters[:SHARED], block])
+    hkl, rotations = plain(np.rint(ready.hkl), np.int64), plain(phase.rotations, np.int64)
+    y, none = np.zeros(len(level.root)), np.zeros((0, len(level.root)))
+    draw(parameters, level.first, level.step, lines, 0.0, True, y, none)
+    total, others = float(y.sum()), found.calculated - y
     for axis in _distinct_axes(phase.rotations):
         for r in MARCH:
-            factor = march_dollase(hkl, metric, plain(phase.rotations, np.int64), np.array(axis, float), r)
-            other = replace(phase, strength=phase.strength * factor)
-            lines = _lines_of([_prepare(measured, other)], np.array([SHARED]), measured)
-            y, slope = np.zeros(len(level.root)), np.zeros((len(found.parameters), len(level.root)))
-            draw(found.parameters, level.first, level.step, lines, 0.0, True, y, slope)
-            y *= found.calculated.sum() / max(float(y.sum()), 1e-12)
-            root = (np.sqrt(y + level.floor) - np.sqrt(level.floor))[level.used]
-            agreement = float(root @ level.root[level.used]) / max(norm * float(np.sqrt((root**2).sum())), 1e-12)
+            factor = march_dollase(hkl, metric, rotations, np.array(axis, float), r)
+            oriented = lines._replace(strength=lines.strength * factor)
+            draw(parameters, level.first, level.step, oriented, 0.0, True, y, none)
+            agreement = agreement_of(level, others + y * (total / max(float(y.sum()), 1e-12)))
             if agreement > found.agreement + gain:
-                best, gain = (other, r), agreement - found.agreement
+                best, gain = (axis, r), agreement - found.agreement
     if best is None:
-        return phase, found, 1.0
-    again = fit(measured, [best[0]], [1.0], start=found)
-    return (best[0], again, best[1]) if again.agreement > found.agreement else (phase, found, 1.0)
+        return tuple(phases), found, 1.0
+    factor = march_dollase(plain(phase.hkl, np.int64), metric, rotations, np.array(best[0], float), best[1])
+    oriented_ones = (*phases[:place], replace(phase, strength=phase.strength * factor), *phases[place + 1 :])
+    again = fit(measured, oriented_ones, [1.0] * len(phases), start=found)
+    return (oriented_ones, again, best[1]) if again.agreement > found.agreement else (tuple(phases), found, 1.0)
+
+
+def agreement_of(level: Level, calculated: Floats) -> float:
+    """Cosine of the root profiles, measured and calculated, (n,) on the grid of the level."""
+    root = np.where(level.used, np.sqrt(calculated + level.floor) - np.sqrt(level.floor), 0.0)
+    norm = float(np.sqrt((level.root @ level.root) * (root @ root)))
+    return float(level.root @ root) / norm if norm > 0 else 0.0
 
 
 def _distinct_axes(rotations: NDArray[np.int64]) -> list[tuple[int, int, int]]:
@@ -671,53 +404,57 @@ def _set_scales(
     """Scales at which the areas of calculated and measured profile agree, for phases that have none yet."""
     for o in offset[known:]:
         par[o] = 0.0
-    draw(par, level.first, level.step, lines, level.blur, False, y, slope)
-    measured = np.where(level.used, (level.root + np.sqrt(level.floor)) ** 2 - level.floor, 0.0)
+    alone = len(offset) == 1
+    draw(par, level.first, level.step, lines, level.blur, False, y, slope[:0] if alone else slope)
+    edge = np.sqrt(level.floor)
+    root = np.sqrt(np.maximum((level.root + edge) ** 2 - level.floor, 0.0)) * level.used
     for o in offset[known:]:
-        shape = slope[o]
+        shape = np.maximum(y if alone else slope[o], 0.0)
         # In root space: sum root * sqrt(shape) / sum shape, squared.
-        overlap = float((np.sqrt(np.maximum(measured, 0)) * np.sqrt(np.maximum(shape, 0)))[level.used].sum())
-        par[o] = 2 * np.log(max(overlap / max(float(shape[level.used].sum()), 1e-12), 1e-6))
+        overlap = float(root @ np.sqrt(shape))
+        par[o] = 2 * np.log(max(overlap / max(float(shape @ level.used), 1e-12), 1e-6))
 
 
 def _result(
     measured: Measured,
     ready: list[_Prepared],
     par: Floats,
-    offset: NDArray[np.int64],
+    y: Floats,
+    slope: Floats,
     lines: Lines,
     normal: Floats,
     depth: int,
 ) -> Fit:
-    level, sharp = measured.levels[depth - 1], depth == DEPTH
-    n = len(level.root)
-    y, slope = np.zeros(n), np.zeros((len(par), n))
-    draw(par, level.first, level.step, lines, level.blur, sharp, y, slope)
+    """What is kept of a fit that ended with these parameters, profile and derivatives on its last level; covariance and
+    missing lines of the finest one only.
+    """
+    level, offset = measured.levels[depth - 1], lines.offset
     used = level.used
-    root = np.sqrt(y + level.floor) - np.sqrt(level.floor)
-    norm = np.sqrt(float((level.root[used] ** 2).sum()) * float((root[used] ** 2).sum()))
-    agreement = float((level.root[used] * root[used]).sum()) / norm if norm > 0 else 0.0
     observed = np.where(used, (level.root + np.sqrt(level.floor)) ** 2 - level.floor, 0.0)
-    explained = float(np.minimum(observed, y)[used].sum()) / max(float(observed[used].sum()), 1e-12)
-    try:
-        covariance: Floats = np.asarray(np.linalg.inv(normal), np.float64)
-    except np.linalg.LinAlgError:
-        covariance = np.full_like(normal, np.nan)
-    total = float(y[used].sum())
+    seen = np.where(used, y, 0.0)
+    explained = float(np.minimum(observed, seen).sum()) / max(float(observed.sum()), 1e-12)
+    covariance = np.full_like(normal, np.nan)
+    if depth == DEPTH:
+        with contextlib.suppress(np.linalg.LinAlgError):
+            covariance = np.asarray(np.linalg.inv(normal), np.float64)
+    total = float(seen.sum())
     out = []
     for p, one in enumerate(ready):
         o, k = int(offset[p]), len(one.basis)
         amounts = par[o + 1 : o + 1 + k]
-        strain = np.einsum("k,kij->ij", amounts, one.basis)
-        own = slope[o]
-        strong = own > STRONG * own.max(initial=0.0)
-        lacking = np.maximum(own - (observed + np.maximum(own - y, 0)) / 0.5, 0.0)
+        strain = (amounts @ one.basis.reshape(k, 9)).reshape(3, 3)
+        own = np.where(used, slope[o], 0.0)
+        missing = np.nan
+        if depth == DEPTH:
+            strong = own > STRONG * slope[o].max(initial=0.0)
+            lacking = np.maximum(own - (observed + np.maximum(own - y, 0)) / 0.5, 0.0)
+            missing = float(lacking @ strong) / max(float(own @ strong), 1e-12)
         out.append(
             PhaseFit(
                 one.lattice @ (np.eye(3) + strain), strain, covariance[o + 1 : o + 1 + k, o + 1 : o + 1 + k], one.basis,
                 float(np.exp(par[o])) / one.top, float(np.sqrt(max(covariance[o, o], 0.0))),
-                float(own[used].sum()) / max(total, 1e-12),
-                float(lacking[used & strong].sum()) / max(float(own[used & strong].sum()), 1e-12),
+                float(own.sum()) / max(total, 1e-12),
+                missing,
                 one.in_range,
             )
         )  # fmt: skip
@@ -728,7 +465,7 @@ def _result(
         float(par[0] + par[1] * lever(lines.geometry, *AT_40_DEG)),
         float(np.exp(par[2])),
         float(np.exp(par[3])),
-        agreement,
+        agreement_of(level, y),
         explained,
         y,
         par,
@@ -736,27 +473,8 @@ def _result(
     )
 
 
-def smoothed(measured: Measured) -> tuple[Floats, Floats]:
-    """(n,) the profile after a mean of about 0.1 degrees, and (n,) the noise that is left in it.
-
-    Counts are noisier where there are more of them, as on an amorphous hump: the noise is that of the surroundings.
-    """
-    used = measured.levels[-1].used
-    profile = smooth_of(measured, np.where(used, measured.intensity, 0.0))
-    known = np.flatnonzero(used)
-    parts = np.array_split(known, max(1, round(len(known) * measured.levels[-1].step / SURROUNDINGS_DEG)))
-    lag = _smooth_points(measured) + 1
-    noise = [noise_sigma(profile[part], lag) for part in parts]
-    least = LEAST_NOISE * noise_sigma(profile[known], lag)
-    local = np.interp(np.arange(len(profile)), [float(part.mean()) for part in parts], noise)
-    return np.where(used, profile, 0.0), np.maximum(local, least)
-
-
-def smooth_of(measured: Measured, profile: Floats) -> Floats:
-    """Another profile, (n,) on the finest grid, after the same mean."""
-    count = _smooth_points(measured)
-    return np.asarray(np.convolve(profile, np.full(count, 1.0 / count), mode="same"))
-
-
-def _smooth_points(measured: Measured) -> int:
-    return max(1, 2 * round(0.05 / measured.levels[-1].step) + 1)
+def line_shift_deg(measured: Measured, fitted: Fit, sine: Floats) -> Floats:
+    """How far lines stand from their Bragg angles in a fit, by their sines of theta."""
+    s = np.asarray(sine, float)
+    arm = lever(GEOMETRIES[measured.instrument.geometry], s, np.sqrt(1 - s * s))
+    return np.asarray(fitted.zero_shift_deg + fitted.displacement_deg * arm)

@@ -210,7 +210,7 @@ def _state(output: Path, newest: Path, run: dict[str, Any], stops: Stops, *, res
     if "began_with" not in run and "began_with" in before:  # it need not be said again
         run["began_with"] = before["began_with"]
     for what in ("recipe", "data", "measured", "classes", "grid", "began_with"):
-        if before.get(what) != run[what]:
+        if before.get(what) != run.get(what):
             raise InputError(f"{output}: this run began with other {what}; --resume goes on with the same only")
     content = read_checkpoint(newest)
     stood = content["callbacks"]["Stops"]

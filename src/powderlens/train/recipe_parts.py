@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
@@ -10,6 +11,7 @@ from powderlens.core.checked import Part
 from powderlens.generate.distance import Distances
 from powderlens.pattern.spacing import AnyGrid, grid_of
 
+SHARED = re.compile(r"[\w.-]+(\+[\w.-]+)*(/\d{1,3}-\d{1,3})?")
 Share = Annotated[float, Field(gt=0)]
 Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
 
@@ -183,10 +185,24 @@ class MixedData(_Endless):
     kind: Literal["mixed"]
     shares: dict[str, Share] = Field(
         min_length=1,
-        description="databases (prefixes of the crystal ids, joined by +) -> share of the draws, positive; inside one "
-        "every crystal is drawn once before any is drawn again",
+        description="databases (prefixes of the crystal ids, joined by +; behind a slash the space groups, as "
+        "synthetic/1-15) -> share of the draws, positive; inside one every crystal is drawn once before any again",
     )
     instruments: InstrumentsRecipe
+
+    @model_validator(mode="after")
+    def _names(self) -> MixedData:
+        for key in self.shares:
+            if not SHARED.fullmatch(key):
+                raise ValueError(f"shares.{key}: name databases as amcsd+triclinic-minerals or synthetic/1-15")
+        return self
+
+    @staticmethod
+    def names_and_groups(key: str) -> tuple[list[str], int, int]:
+        """Of a key of the shares: the databases, and the first and last space group."""
+        names, _, span = key.partition("/")
+        first, _, last = (span or "1-230").partition("-")
+        return names.split("+"), int(first), int(last)
 
 
 class SyntheticData(_Endless):

@@ -302,7 +302,7 @@ def test_noise_alone_gets_no_confident_answer(identifiers: Identifiers) -> None:
         assert (answer.phases, answer.cell, answer.explained) == ([], None, None)
     peak = noise + 100 * np.exp(-(((x - 30) / 0.1) ** 2))
     answer = identifiers("all").identify(Pattern(x, peak, CUKA_A))
-    assert any("lines in the range" in warning for warning in answer.warnings)
+    assert any("1 line in the range" in warning for warning in answer.warnings)
 
 
 def test_neutrons_are_warned_of(identifiers: Identifiers, rutile: Pattern) -> None:

@@ -27,7 +27,8 @@ from powderlens.identification.instrument import (
 from powderlens.library.shelf import Shelf
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.wavelength import Radiation
-from powderlens.refine.candidates import Fit, Measured, fit
+from powderlens.refine.candidates import Fit, fit
+from powderlens.refine.measured import Measured
 
 Part = tuple[object, str | float, float]
 NOISE = 0.003

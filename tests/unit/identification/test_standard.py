@@ -19,7 +19,8 @@ from powderlens.identification.standard import parse_standard, standards, with_w
 from powderlens.identification.write_answer import crystallite_size_nm, of_the_whole, refined_cell, weight_fractions
 from powderlens.library.shelf import Shelf
 from powderlens.pattern.pattern import Pattern
-from powderlens.refine.candidates import Instrument, Measured, fit
+from powderlens.refine.candidates import fit
+from powderlens.refine.measured import Instrument, Measured
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from powderlens.diffraction.simulate import simulate
 from powderlens.identification.candidates import axis_of
 from powderlens.library.given import given_phases
 from powderlens.library.shelf import ElementFilter, Shelf
-from powderlens.refine.candidates import Measured
+from powderlens.refine.measured import Measured
 
 MINERALS = {one.name: one for one in common_minerals()}
 

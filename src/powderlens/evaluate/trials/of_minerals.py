@@ -81,7 +81,7 @@ def _standard(mineral: int) -> Structure:
 
 
 def _row_of(pool: Pool, mineral: int) -> int:
-    """The library's row of a mineral: its group, elements, a cell near it, a measured one before all others; or -1."""
+    """The library's row of a mineral: its group and elements, a measured one, the nearest cell; -1 for none."""
     structure, library = _standard(mineral), pool.library
     assert structure.space_group is not None
     rows = pool.rows_with(structure.elements, structure.space_group)
@@ -89,6 +89,8 @@ def _row_of(pool: Pool, mineral: int) -> int:
         return -1
     reduced = reduced_of(structure.cell, structure.space_group)
     cells = np.array([pool.reduced(row) for row in rows.tolist()])
-    near = rows[same_lattice(reduced, cells, length=NEAR_LENGTH, angle_deg=NEAR_ANGLE_DEG)]
-    first = sorted(near.tolist(), key=lambda row: (not library.measured[row], -int(library.determinations[row]), row))
-    return int(first[0]) if first else -1
+    near = np.flatnonzero(same_lattice(reduced, cells, length=NEAR_LENGTH, angle_deg=NEAR_ANGLE_DEG))
+    if not len(near):
+        return -1
+    off = np.abs(cells[near, :3] / np.array(reduced[:3]) - 1).max(axis=1)
+    return int(rows[near[np.lexsort((off, ~library.measured[rows[near]]))[0]]])

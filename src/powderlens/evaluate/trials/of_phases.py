@@ -13,9 +13,11 @@ from powderlens.crystal.same_cell import same_lattice
 from powderlens.diffraction.draw import pick_impurities, second_phases
 from powderlens.diffraction.mixture import scale_of_weight
 from powderlens.diffraction.render import render
-from powderlens.evaluate.trials.setup import ATTEMPTS, CHOICES, MAX_PHASES, Floats, Setup
+from powderlens.evaluate.trials.lines import seen_lines
+from powderlens.evaluate.trials.setup import ATTEMPTS, CHOICES, MAX_PHASES, Floats, Setup, only_once
 from powderlens.evaluate.trials.specimen import Specimen
 from powderlens.evaluate.trials.trial import Trial
+from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.wavelength import Radiation
 from powderlens.symmetry.groups import either_hand
 
@@ -48,6 +50,7 @@ def known(setup: Setup, number: int, records: Records) -> Trial:
             specimen = setup.specimen(row, number)
         except InputError:
             continue
+        only_once(records, [specimen])
         phase, index = specimen.phase, np.array([setup.address(number)])
         others = [one for one in second_phases(setup.protocol) if one.name.casefold() != specimen.name.casefold()]
         (second,) = pick_impurities(phase, others, records[:1], setup.seed, index)
@@ -55,14 +58,16 @@ def known(setup: Setup, number: int, records: Records) -> Trial:
             [phase], records[:1], setup.protocol.grid, seed=setup.seed, index=index, impurities=[second]
         )  # fmt: skip
         if y.any():
+            pattern = setup.pattern(y, records, number)
             return Trial(
                 kind=setup.kind,
                 seed=setup.seed,
                 number=number,
-                pattern=setup.pattern(y, records, number),
+                pattern=pattern,
                 phases=(specimen.truth(records[0], weight_fraction=1.0, intensity_share=1.0),),
                 impurity="" if second is None else second.name,
                 hidden=setup.pool.hidden_with(row) if setup.kind == "removed" else np.empty(0, np.int64),
+                lines=_lines(specimen, records, pattern),
             )
     raise nothing_shows(setup, number)
 
@@ -136,14 +141,22 @@ def of_one(
     (curve,) = setup.curves([specimen], records, number)
     if not curve.any():
         return None
+    pattern = setup.pattern(setup.measured(curve, records, number), records, number, told)
     return Trial(
         kind=setup.kind,
         seed=setup.seed,
         number=number,
-        pattern=setup.pattern(setup.measured(curve, records, number), records, number, told),
+        pattern=pattern,
         phases=(specimen.truth(records[0], weight_fraction=1.0, intensity_share=1.0),),
         setting=setting,
+        lines=_lines(specimen, records, pattern),
     )
+
+
+def _lines(specimen: Specimen, records: Records, pattern: Pattern) -> int:
+    """How many lines of a specimen stand apart in its pattern, the weak ones left out."""
+    first, last = pattern.two_theta_deg[[0, -1]].tolist()
+    return len(seen_lines(specimen, records[0], (first, last)).area)
 
 
 def nothing_shows(setup: Setup, number: int) -> InputError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ FRACTION_ERROR = 0.05
 """Absolute."""
 LEAST_PROBABILITY = 1e-6
 """What a group that is not listed is taken to have, where the rest leaves nothing."""
+
+HYDROGEN = ("H", "D")
 
 Answer = Mapping[str, Any]
 """What `Answer.to_dict` gives; keys that are missing count as not said."""
@@ -61,8 +63,12 @@ class Verdict:
         of_truth: that it gives the true group.
         phases: the true phases, in the trial's order.
         answered: phases of the best answer.
+        first: the phase that the answer lists first is a true one.
+        named_first: it has the name of a true one.
+        first_probability: that the answer gives it.
         false: those of them that are no true phase, nor the protocol's trace of one.
         flagged: the answer says that something is wrong and is not sure of a group.
+        lines: see `Trial`.
     """
 
     kind: str
@@ -74,8 +80,12 @@ class Verdict:
     of_truth: float
     phases: tuple[Named, ...]
     answered: int
+    first: bool
+    named_first: bool
+    first_probability: float
     false: int
     flagged: bool
+    lines: int | None = None
 
     @property
     def sure(self) -> bool:
@@ -92,17 +102,20 @@ class StructureTypes:
 
     def __init__(self, structure_of: Callable[[int], Structure]) -> None:
         self._structure_of = structure_of
-        self._known: dict[int, str] = {}
+        self._known: dict[int, tuple[str, str]] = {}
 
     def same(self, row: int, true: TruePhase) -> bool:
-        """Whether the phase of a row is a true one, or has its structure type."""
+        """Whether the phase of a row is a true one, or has its structure type, of which hydrogen may be no part: many
+        entries leave it out, and X-rays hardly see it.
+        """
         if row == true.row:
             return True
-        return self._of(row) == (_type_of(true.structure) if true.row < 0 else self._of(true.row))
+        of_true = _types_of(true.structure) if true.row < 0 else self._of(true.row)
+        return any(own == other for own, other in zip(self._of(row), of_true, strict=True))
 
-    def _of(self, row: int) -> str:
+    def _of(self, row: int) -> tuple[str, str]:
         if row not in self._known:
-            self._known[row] = _type_of(self._structure_of(row))
+            self._known[row] = _types_of(self._structure_of(row))
         return self._known[row]
 
 
@@ -123,6 +136,7 @@ class Judge:
         strangers = [
             not any(match) and not self._is_trace(phase, trial) for phase, match in zip(said, matches, strict=True)
         ]
+        leading = next(iter(answer.get("phases") or []), None)
         first = trial.phases[0] if trial.phases else None
         true_group = 0 if first is None else _lower(first.space_group)
         systems = answer.get("crystal_system") or []
@@ -139,8 +153,12 @@ class Judge:
                 for at, true in enumerate(trial.phases)
             ),
             answered=len(said),
+            first=leading is not None and any(self._is(leading, answer, true) for true in trial.phases),
+            named_first=leading is not None and any(_has_name(leading, true) for true in trial.phases),
+            first_probability=0.0 if leading is None else float(leading.get("probability") or 0.0),
             false=sum(strangers),
             flagged=bool(answer.get("abstains")) and probability <= SURE,
+            lines=trial.lines,
         )
 
     def _named(self, true: TruePhase, said: Sequence[Mapping[str, Any]]) -> Named:
@@ -176,9 +194,9 @@ def summary(verdicts: Iterable[Verdict]) -> dict[str, dict[str, float]]:
 
     Returns:
         Kind -> `patterns`; of all: `flagged`, `sure`, `sure_and_wrong`; of those with phases: `system`, `group`,
-        `in_five`, `cell`, `log_loss`, and of the sure ones `sure_right`; of phases over 5 % of the intensity: `named`,
-        `exact`; of all named ones with a fraction: `fraction_within` 5 %; of all phases in answers: `false_phases`; of
-        all patterns: `with_false_phase`, and `more_phases` than there are.
+        `in_five`, `cell`, `phase_first`, `log_loss`, and of the sure ones `sure_right`; of phases over 5 % of the
+        intensity: `named`, `exact`; of all named ones with a fraction: `fraction_within` 5 %; of all phases in answers:
+        `false_phases`; of all patterns: `with_false_phase`, and `more_phases` than there are.
     """
     by_kind: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
@@ -201,6 +219,7 @@ def _figures(found: Sequence[Verdict]) -> dict[str, float]:
         "group": [v.group for v in crystals],
         "in_five": [v.in_five for v in crystals],
         "cell": [v.cell for v in crystals],
+        "phase_first": [v.first for v in crystals],
         "log_loss": [-float(np.log(max(v.of_truth, LEAST_PROBABILITY))) for v in crystals],
         "named": [phase.right for phase in phases],
         "exact": [phase.exact for phase in phases],
@@ -212,6 +231,10 @@ def _figures(found: Sequence[Verdict]) -> dict[str, float]:
     if answered:
         out["false_phases"] = sum(v.false for v in found) / answered
     return out
+
+
+def _has_name(phase: Mapping[str, Any], true: TruePhase) -> bool:
+    return bool(true.name) and str(phase.get("name", "")).casefold() == true.name.casefold()
 
 
 def _answered(answer: Answer) -> list[Mapping[str, Any]]:
@@ -244,5 +267,18 @@ def _same(reduced: Sequence[float] | None, true: TruePhase) -> bool:
     return reduced is not None and bool(same_lattice(true.reduced, [reduced])[0])
 
 
-def _type_of(structure: Structure) -> str:
-    return structure_type(find_symmetry(structure))
+def _types_of(structure: Structure) -> tuple[str, str]:
+    """Structure type, and that without hydrogen."""
+    whole = structure_type(find_symmetry(structure))
+    heavy = np.array([element not in HYDROGEN for element in structure.elements])
+    if heavy.all() or not heavy.any():
+        return whole, whole
+    bare = replace(
+        structure,
+        elements=tuple(element for element in structure.elements if element not in HYDROGEN),
+        frac=structure.frac[heavy],
+        occupancy=structure.occupancy[heavy],
+        u_iso_A2=structure.u_iso_A2[heavy],
+        beta=None,
+    )
+    return whole, structure_type(find_symmetry(bare))

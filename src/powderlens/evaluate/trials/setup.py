@@ -65,6 +65,7 @@ class Setup:
 
     def curves(self, specimens: list[Specimen], records: NDArray[np.void], number: int) -> Floats:
         """(phases, points) lines of each, see `lines_alone`."""
+        only_once(records, specimens)
         index = np.array([self.address(number, at) for at in range(len(specimens))])
         return lines_alone(
             [one.phase for one in specimens], records[: len(specimens)], self.protocol.grid, seed=self.seed, index=index
@@ -94,6 +95,13 @@ class Setup:
             source=f"trial {self.kind} {number} of seed {self.seed}",
             radiation=radiation,
         )
+
+
+def only_once(records: NDArray[np.void], specimens: list[Specimen]) -> None:
+    """Strain and jitter of a loosened entry stand for those of the protocol, in place: they are the same thing."""
+    for at, one in enumerate(specimens):
+        if one.loosened:
+            records["strain"][at], records["intensity_jitter"][at] = 0.0, 0.0
 
 
 def over_the_grid(records: NDArray[np.void]) -> None:

@@ -27,6 +27,7 @@ from powderlens.evaluate.trials.pool import NEAR_ANGLE_DEG, NEAR_LENGTH, Pool, r
 from powderlens.evaluate.trials.trial import TruePhase
 from powderlens.symmetry.groups import crystal_system
 
+LOOSENED = "loosened"
 LARGEST_STRAIN = 0.03
 ROOM = 1 + LARGEST_STRAIN + 0.01
 """By which spacings may grow into the range of a protocol."""
@@ -39,7 +40,7 @@ a standard normal number is beyond the last, have the broad one."""
 
 @dataclass(frozen=True, kw_only=True)
 class Loosening:
-    """How far a specimen is from the entry that it is drawn from; what the protocol's conditions do comes on top.
+    """How far a specimen is from the entry that it is drawn from, in place of strain and jitter of the protocol's own.
 
     Attributes:
         measured_strain, calculated_strain: standard deviation of the lengths of a cell against those of an entry that
@@ -69,6 +70,11 @@ class Specimen:
     formula: str
     space_group: int
     origin: str
+
+    @property
+    def loosened(self) -> bool:
+        """Whether it is the entry itself, strained and jittered."""
+        return self.origin == LOOSENED
 
     @property
     def mass_u(self) -> float:
@@ -143,7 +149,7 @@ def specimen_of(
         name=library.name(row),
         formula=library.formula(row),
         space_group=int(library.space_group[row]),
-        origin="loosened" if other is None else other.source,
+        origin=LOOSENED if other is None else other.source,
     )
 
 

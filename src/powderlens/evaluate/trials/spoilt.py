@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from powderlens.core.elementary import arcsin, inverse
 from powderlens.core.errors import InputError
 from powderlens.diffraction.background import humps
-from powderlens.diffraction.conditions import Record
-from powderlens.diffraction.reflections import lorentz_polarisation
-from powderlens.diffraction.render_numpy import SINE_LIMIT
+from powderlens.evaluate.trials.lines import Seen, families, seen_lines
 from powderlens.evaluate.trials.of_phases import nothing_shows, of_one
 from powderlens.evaluate.trials.setup import Floats, Setup, over_the_grid, with_radiation
 from powderlens.evaluate.trials.specimen import Specimen
@@ -36,21 +32,10 @@ ONE_LINE_DEG = (8.0, 60.0)
 """Where under copper the line of an oriented specimen is looked for."""
 STRONG = 0.2
 """Of the strongest line: such a line is worth orienting, or looking at."""
-VISIBLE = 0.02
-"""Of the strongest line: weaker ones do not count where lines are counted."""
 FEW = 4
 """Most visible lines of a range that is too short."""
-APART_DEG = 0.15
-"""Lines that are nearer are one."""
 SHORTEST_DEG, MARGIN_DEG = 1.5, 3.0
 """Of a range that is too short, and how far beyond its lines it may reach."""
-
-
-class Seen(NamedTuple):
-    """Lines that a scan shows as separate ones: (n,) 2theta in degrees, rising, and areas, the strongest 1."""
-
-    two_theta_deg: Floats
-    area: Floats
 
 
 def noise(setup: Setup, number: int, records: Records) -> Trial:
@@ -81,7 +66,7 @@ def one_line(setup: Setup, number: int, records: Records) -> Trial:
         if specimen is None:
             continue
         hkl, phase = specimen.phase.hkl, specimen.phase
-        area, angle = _families(specimen, c)
+        area, angle = families(specimen, c)
         inside = (angle >= ONE_LINE_DEG[0]) & (angle <= ONE_LINE_DEG[1])
         if not inside.any():
             continue
@@ -144,38 +129,6 @@ def short_range(setup: Setup, number: int, records: Records) -> Trial:
             return trial
         over_the_grid(records)
     raise nothing_shows(setup, number)
-
-
-def seen_lines(specimen: Specimen, c: Record, range_deg: tuple[float, float]) -> Seen:
-    """The lines of a specimen in a range, those that are nearer than 0.15 degrees joined, those below 2 % left out."""
-    area, angle = _families(specimen, c)
-    inside = (angle >= range_deg[0]) & (angle <= range_deg[1])
-    order = np.argsort(angle[inside], kind="stable")
-    angle, area = angle[inside][order], area[inside][order]
-    if not len(area):
-        return Seen(angle, area)
-    start = np.flatnonzero(np.concatenate([[True], np.diff(angle) > APART_DEG]))
-    total = np.add.reduceat(area, start)
-    place = np.add.reduceat(area * angle, start) / np.maximum(total, np.finfo(float).tiny)
-    kept = total >= VISIBLE * total.max()
-    return Seen(place[kept], total[kept] / total[kept].max())
-
-
-def _families(specimen: Specimen, c: Record) -> tuple[Floats, Floats]:
-    """Area and 2theta in degrees of each family at the radiation's first line; 0 and 180 where it is not reached."""
-    phase = specimen.phase
-    reciprocal = inverse(specimen.metric(c))
-    h = phase.hkl.astype(float)
-    inv_d2 = np.zeros(len(h))
-    for i in range(3):
-        for j in range(3):
-            inv_d2 += h[:, i] * reciprocal[i, j] * h[:, j]
-    sine = float(c["ka1_A"]) / 2 * np.sqrt(inv_d2)
-    reached = (sine < SINE_LIMIT) & (phase.strength > 0)
-    area, angle = np.zeros(len(h)), np.full(len(h), 180.0)
-    angle[reached] = np.degrees(2 * arcsin(sine[reached]))
-    area[reached] = phase.strength[reached] * lorentz_polarisation(angle[reached])
-    return area, angle
 
 
 def _room(seen: Seen, at: int, count: int, low: float, high: float) -> bool:

@@ -71,6 +71,7 @@ class Trial:
         impurity: name of the second phase that the protocol mixed in; "" where there is none.
         hidden: rows that a reader must leave out of the library: the phase is not to be known.
         setting: what was varied on purpose, as the anode; "" where nothing was.
+        lines: how many of the one phase stand apart in the range and are not weak; None of mixtures and of nothing.
     """
 
     kind: Kind
@@ -81,3 +82,9 @@ class Trial:
     impurity: str = ""
     hidden: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     setting: str = ""
+    lines: int | None = None
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Of its true phases."""
+        return tuple(sorted({element for phase in self.phases for element in phase.structure.elements}))

@@ -269,14 +269,16 @@ def _mixed(
     crystals: dict[str, dict[str, int]] = {}
     for part in ("train", "validation"):
         sources = []
-        for at, (names, share) in enumerate(data.shares.items()):
-            rows = parts[part][np.isin(origins[parts[part]], names.split("+"))]
+        for at, (key, share) in enumerate(data.shares.items()):
+            names, first, last = data.names_and_groups(key)
+            rows, groups_of = parts[part], table.space_group[parts[part]]
+            rows = rows[np.isin(origins[rows], names) & (groups_of >= first) & (groups_of <= last)]
             if not len(rows):
-                raise InputError(f"no crystal of {names} in the part {part!r}; give its table, or leave its share out")
+                raise InputError(f"no crystal of {key} in the part {part!r}; give its table, or leave its share out")
             even = np.full(len(rows), 1 / len(rows))
             one = CrystalStream(table, rows, even, protocol, size=size, seed=recipe.seed + at, in_turn=True, view=view)
             sources.append(one)
-            crystals.setdefault(part, {})[names] = len(rows)
+            crystals.setdefault(part, {})[key] = len(rows)
             if part == "train":
                 prior += share / whole * np.bincount(table.space_group[rows], minlength=231) / len(rows)
         shares = list(data.shares.values())
@@ -286,7 +288,9 @@ def _mixed(
     about = {
         "tables": {path.name: file_sha256(path) for path in tables},
         "crystals": crystals,
-        "left_out": sorted(set(origins.tolist()) - {name for names in data.shares for name in names.split("+")}),
+        "left_out": sorted(
+            set(origins.tolist()) - {name for key in data.shares for name in data.names_and_groups(key)[0]}
+        ),
         "prior": {str(group): round(float(prior[group]), 9) for group in groups},
     }
     return streams, groups, about

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from powderlens.core.cell import CELL_NAMES
+from powderlens.crystal.common import common_minerals
 from powderlens.evaluate.trials.draw import draw_trials
 from powderlens.evaluate.trials.pool import Pool
-from powderlens.evaluate.trials.score import Judge, summary
+from powderlens.evaluate.trials.score import Judge, StructureTypes, summary
 from powderlens.evaluate.trials.trial import Trial, TruePhase
 from powderlens.library.store import PhaseLibrary
 from powderlens.symmetry.groups import crystal_system
@@ -159,3 +162,37 @@ def test_the_summary_counts(judge: Judge, pool: Pool, quartz: Trial) -> None:
     assert figures["fraction_within"] == 1
     assert figures["false_phases"] == 0
     assert "named" not in summary([judge.score({}, next(draw_trials(pool, "noise", 1, 1)))])["noise"]
+
+
+def test_the_phase_that_is_listed_first(judge: Judge, quartz: Trial, row_of: dict[str, int]) -> None:
+    true = quartz.phases[0]
+    right = judge.score(perfect(quartz) | {"phases": [said_of(true, probability=0.8)]}, quartz)
+    assert (right.first, right.named_first, right.first_probability) == (True, True, 0.8)
+    by_name = judge.score(perfect(quartz) | {"phases": [said_of(true, row=row_of["Rutile"])]}, quartz)
+    assert (by_name.first, by_name.named_first) == (False, True)
+    other = judge.score(
+        perfect(quartz) | {"phases": [said_of(true, row=row_of["Rutile"], name="Rutile"), said_of(true)]}, quartz
+    )
+    assert (other.first, other.named_first, other.first_probability) == (False, False, 0.0)
+    assert not judge.score({"phases": []}, quartz).first
+
+
+def test_hydrogen_does_not_make_another_structure_type() -> None:
+    gypsum = next(mineral for mineral in common_minerals() if mineral.name == "Gypsum")
+    heavy = np.array([element != "H" for element in gypsum.elements])
+    bare = replace(
+        gypsum,
+        elements=tuple(element for element in gypsum.elements if element != "H"),
+        frac=gypsum.frac[heavy],
+        occupancy=gypsum.occupancy[heavy],
+        u_iso_A2=gypsum.u_iso_A2[heavy],
+        beta=None,
+    )
+    assert 0 < heavy.sum() < len(heavy)
+    rows = {0: gypsum, 1: bare, 2: next(mineral for mineral in common_minerals() if mineral.name == "Quartz")}
+    types = StructureTypes(rows.__getitem__)
+    true = TruePhase(
+        row=-1, name="", formula="", space_group=15, cell=(1.0,) * 6, reduced=(1.0,) * 6, weight_fraction=1.0,
+        intensity_share=1.0, origin="", structure=gypsum,
+    )  # fmt: skip
+    assert [types.same(row, true) for row in rows] == [True, True, False]
