@@ -199,7 +199,7 @@ class Identifier:
                 of = self.model.weights
                 reads = prepared.for_network(floor=of.floor, mask=of.mask, name=self.model.card.id)
         except InputError:
-            if sight.abstains is None:
+            if sight.abstains is None or not sight.lines:
                 raise
             # A wavelength in nanometres puts a pattern where the network sees nothing: that is to be said.
             return Asked(pattern, None, measured, sight, None, warnings)

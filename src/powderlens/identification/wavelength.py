@@ -37,8 +37,8 @@ NEAR_ODDS = 0.5
 """Log-odds by which a phase under a near anode must lead where the stated wavelength is no anode's."""
 TRIED_ANODES = 2
 FEW, ALL = (16, 3), (120, 28)
-"""Phases that are refined under another wavelength, on broadened profiles and of these as measured: where the stated one
-has an answer, and where it has none."""
+"""Phases that are refined under another wavelength, on broadened profiles and of these as measured: where the one that
+is stated has an answer, and where it has none."""
 ODDS = -1.0
 """Log-odds of another anode's best phase against all that was found under the stated wavelength, above which that is
 doubted."""
