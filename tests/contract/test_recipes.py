@@ -12,13 +12,14 @@ import pytest
 from powderlens.core.errors import InputError
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.models.weights import DEFAULT_MODEL
+from powderlens.pattern.spacing import SpacingGrid
 from powderlens.train.recipe import RECIPES, load_recipe, parse_recipe
 
 if TYPE_CHECKING:
     from powderlens.crystal.structure import Structure
 
 SHIPPED = sorted(path.stem for path in RECIPES.glob("*.toml"))
-WHOLE = {"alphadiffract", "ml4pxrds-park", "ml4pxrds-resnet", "prism", "simxrd"}
+WHOLE = {"alphadiffract", "flagship", "ml4pxrds-park", "ml4pxrds-resnet", "prism", "simxrd"}
 
 
 @pytest.fixture(params=SHIPPED)
@@ -41,7 +42,10 @@ def test_it_is_valid_and_can_be_told_again(name: str) -> None:
         assert recipe.grid is None
         return
     grid = load_protocol(recipe.data.protocol).grid if recipe.grid is None else recipe.grid.grid()
-    assert 0 < grid.start_deg < grid.end_deg < 180
+    if isinstance(grid, SpacingGrid):
+        assert grid.d_min_A < 1.1 < 17 < grid.d_max_A, "it does not cover copper's 5 to 90 degrees"
+    else:
+        assert 0 < grid.start_deg < grid.end_deg < 180
     assert recipe.data.validation_patterns >= recipe.batch, "fewer would choose by chance"
     assert recipe.data.epoch_patterns >= recipe.data.validation_patterns
 
@@ -71,10 +75,10 @@ def test_it_trains(
     content = load_recipe(name).model_dump(mode="json")
     if content["data"]["kind"] != "corpus":
         content["data"].update({"epoch_patterns": 8, "validation_patterns": 4})
-    if name == "prism":
+    if name in ("prism", "flagship"):
         content["data"]["shares"] = {"amcsd": 1.0}  # the crystals of the examples
     short = parse_recipe({**content, "batch": 4, "limits": {"steps": 2}}, name)
-    tables = [small_table_path] if content["data"]["kind"] == "crystals" else []
+    tables = [small_table_path] if content["data"]["kind"] in ("crystals", "mixed") else []
     kept = train(short, tmp_path / "run", corpus=corpora.get(name.split("-")[0]), tables=tables)
     assert kept.name == f"{short.keep}.ckpt"
     assert kept.stat().st_size > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -30,17 +30,23 @@ def reflections(
     database: Database,
     output: Annotated[Path, typer.Option(help="The Parquet table; its manifest (.json) is written beside it.")],
     limit: Limit = None,
+    d_min: Annotated[
+        float | None,
+        typer.Option(min=0.2, help="Smallest spacing, A; 1.07 is copper's 2theta of 90, with 2 % of room."),
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
-    """Compute the reflections of every crystal of a database, once, for training."""
+    """Compute the reflections of every crystal of a database, or of a table of crystals, once, for training."""
     need("a reflection table", "pyarrow")
     from itertools import islice
 
-    from powderlens.core.files import file_sha256
-    from powderlens.corpus.store.reflection_table import build_table
-    from powderlens.crystal.sources import open_source
+    from powderlens.corpus.store.reflection_table import D_MIN_A, build_table
+    from powderlens.crystal.sources import open_source, source_sha256
+    from powderlens.crystals.table import CrystalTable
 
-    items = open_source(database)
-    origin = f"{database.name}, sha256 {file_sha256(database)}"
+    is_table = database.suffix == ".parquet"
+    items = CrystalTable.load(database).structures() if is_table else open_source(database)
+    origin = f"{database.name}, sha256 {source_sha256(database)}"
+    how: dict[str, Any] = {"d_min_A": D_MIN_A if d_min is None else d_min, "workers": workers}
     progress = counting(20_000, "{} crystals")
-    print_json(build_table(islice(items, limit), output, origin=origin, workers=workers, progress=progress))
+    print_json(build_table(islice(items, limit), output, origin=origin, progress=progress, **how))

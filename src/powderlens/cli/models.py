@@ -81,16 +81,16 @@ def show(
 
 def _show_weights(card: Card, *, as_json: bool) -> None:
     from powderlens.models.weights import weights_of
+    from powderlens.pattern.spacing import words_of
 
     if as_json:
         print_json(card.to_dict())
         return
     weights = weights_of(card)
-    grid = weights.grid
     recipe = weights.training.get("recipe", {})
     for line in (
         f"{card.id}: {card.title}",
-        f"Patterns: {grid.points} points, {grid.start_deg:g} to {grid.end_deg:g} degrees at {grid.wavelength_A:g} A, "
+        f"Patterns: {words_of(weights.grid)}, "
         + ("without background and floor" if weights.floor else "as measured")
         + (", with a mask of what was measured" if weights.mask else ", measured on the whole grid"),
         f"Answers: {', '.join(f'{task.name} ({task.outputs})' for task in weights.tasks)}",

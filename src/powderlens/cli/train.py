@@ -39,6 +39,12 @@ def train(
         options.Precision | None, typer.Option(help="Of the arithmetic; weights stay in 32 bits.")
     ] = None,
     seed: options.Seed = None,
+    patterns: Annotated[
+        int | None, typer.Option(min=1, help="End after so many patterns, whatever the recipe's limits.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Begin with the weights of this checkpoint or .safetensors file.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
     workers: Annotated[
         int | None,
@@ -77,6 +83,7 @@ def train(
         averaging=averaging,
         precision=None if precision is None else precision.value,
         seed=seed,
+        patterns=patterns,
     )
     from powderlens.train.components.machine import Machine
     from powderlens.train.engine import train as run
@@ -88,6 +95,7 @@ def train(
             corpus=corpus,
             tables=data or [],
             measured=measured,
+            weights=weights,
             resume=resume,
             machine=Machine(
                 workers=1 if workers is None else workers,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import sqlite3
@@ -14,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from powderlens.core.errors import InputError
+from powderlens.core.files import file_sha256
 from powderlens.core.text import printable
 from powderlens.crystal.archives import ARCHIVES, members
 from powderlens.crystal.formats.amcsd import iter_amcsd
@@ -167,6 +169,16 @@ def _folder(path: Path) -> Iterator[Structure | Reject]:
     if not names:
         raise InputError(f"{path}: no CIF or POSCAR in this folder (names such as x.cif, POSCAR-x, x.vasp)")
     return _texts(((name, (path / name).read_bytes()) for name in names), name_of(path))
+
+
+def source_sha256(path: Path) -> str:
+    """sha256 of what `open_source` reads: of a file, or of the names and contents of a folder's crystals."""
+    if not path.is_dir():
+        return file_sha256(path)
+    made = hashlib.sha256()
+    for name in files_of(path):
+        made.update(f"{name} {file_sha256(path / name)}\n".encode())
+    return made.hexdigest()
 
 
 def files_of(folder: Path) -> list[str]:

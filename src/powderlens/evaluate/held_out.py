@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
@@ -10,11 +12,13 @@ from powderlens.core.errors import InputError
 from powderlens.corpus.splits import split_indices
 from powderlens.corpus.store.reflection_table import ReflectionTable
 from powderlens.corpus.stream.from_crystals import CrystalStream, origin, sampling_weights
-from powderlens.corpus.stream.stream import FloorStream
+from powderlens.corpus.stream.stream import FloorStream, Stream, seen_of
+from powderlens.corpus.stream.view import View
 from powderlens.diffraction.protocol import load_protocol
 from powderlens.evaluate.metrics import classification, lattice
 from powderlens.models.runtime import Model
 from powderlens.pattern.prepare import WHOLE
+from powderlens.pattern.spacing import SpacingGrid
 
 BATCH = 256
 
@@ -50,10 +54,14 @@ def evaluate_held_out(
     if not len(rows):
         raise InputError(f"no crystal in the part {part!r}; larger tables have some")
     weights = sampling_weights(table, rows, shares)
-    stream = FloorStream(
-        CrystalStream(table, rows, weights, load_protocol(protocol), size=BATCH, seed=seed, grid=model.grid)
-    )
-    at, masked = np.arange(model.grid.points), model.weights.mask
+    drawn_by, masked = load_protocol(protocol), model.weights.mask
+    how: dict[str, Any] = {"size": BATCH, "seed": seed}
+    stream: Stream
+    if isinstance(model.grid, SpacingGrid):
+        view = View(grid=model.grid, home=drawn_by.grid, instruments=0.0, loosened=0.0)
+        stream = CrystalStream(table, rows, weights, drawn_by, view=view, **how)
+    else:
+        stream = FloorStream(CrystalStream(table, rows, weights, drawn_by, grid=model.grid, **how))
     said, batches = [], []
     for first in range(0, patterns, BATCH):
         batch = stream.draw(np.arange(first, min(first + BATCH, patterns)))
@@ -62,7 +70,7 @@ def evaluate_held_out(
             batch = batch.of(np.flatnonzero(share >= WHOLE))
             if not len(batch):
                 continue
-        mask = (at >= batch.measured[:, :1]) & (at < batch.measured[:, 1:]) if masked else None
+        mask = seen_of(batch, model.grid) if masked else None
         batches.append(batch)
         said.append(model(batch.patterns, mask))
     drawn = sum(map(len, batches))

@@ -28,10 +28,12 @@ from powderlens.identification.write_answer import Asked, write_answer
 from powderlens.library.shelf import ElementFilter, Shelf
 from powderlens.models.runtime import Model, load_model
 from powderlens.models.weights import DEFAULT_MODEL, find_weights
+from powderlens.pattern.background import subtract_background
 from powderlens.pattern.grid import Grid
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.prepare import prepare
 from powderlens.pattern.read import read_pattern
+from powderlens.pattern.spacing import COPPER_A, SpacingGrid
 from powderlens.pattern.wavelength import parse_radiation
 from powderlens.refine.measured import Instrument, Measured
 
@@ -40,6 +42,9 @@ MOST_PHASES = 4
 """That can be told apart in one pattern."""
 LITTLE_COVER = 0.4
 """A range below this share of the network's grid is warned of."""
+
+COPPER = Grid(start_deg=5.0, step_deg=0.02, points=4250, wavelength_A=COPPER_A)
+"""Where the pattern is looked at where the network's grid is one of spacings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +126,8 @@ class Identifier:
         self.evidence: Evidence = evidence
         self.search = search or Search()
         self.model: Model = load_model(model, threads=threads)
-        self.grid: Grid = self.model.grid
+        own = self.model.grid
+        self.grid: Grid = COPPER if isinstance(own, SpacingGrid) else own
         self._knows = {task.name for task in self.model.weights.tasks}
         if evidence == "network" and self._knows == {"lattice"}:
             raise InputError(
@@ -193,16 +199,19 @@ class Identifier:
         measured = Measured.of(pattern, self.search.instrument)
         sight = look(measured)
         try:
-            prepared = prepare(pattern, self.grid)
-            reads = None
+            flat, removed = subtract_background(pattern)
+            prepared = replace(prepare(flat, self.grid, background=False), background=removed)
+            reads = seen = None
             if self.evidence != "library":
                 of = self.model.weights
-                reads = prepared.for_network(floor=of.floor, mask=of.mask, name=self.model.card.id)
+                own = prepared if of.grid == self.grid else prepare(flat, of.grid, background=False)
+                reads = own.for_network(floor=of.floor, mask=of.mask, name=self.model.card.id)
+                seen = own.seen
         except InputError:
-            if sight.abstains is None or not sight.lines:
+            if sight.abstains is None or not len(sight.lines):
                 raise
             # A wavelength in nanometres puts a pattern where the network sees nothing: that is to be said.
-            return Asked(pattern, None, measured, sight, None, warnings)
+            return Asked(pattern, None, measured, sight, None, None, warnings)
         if prepared.background:
             warnings.append("a background was estimated and subtracted")
         mask = prepared.mask
@@ -212,13 +221,15 @@ class Identifier:
                 f"only {low:.1f} to {high:.1f} degrees (as with copper) of {self.grid.start_deg:g} to "
                 f"{self.grid.end_deg:g} are measured: the answer is less sure than it says"
             )
-        return Asked(pattern, prepared, measured, sight, reads, warnings)
+        return Asked(pattern, prepared, measured, sight, reads, seen, warnings)
 
     def predictions(self, asked: Sequence[Asked]) -> list[Prediction | None]:
         """What the network says of each pattern; None where it is not asked, or sees nothing."""
         of = self.model.weights
         read = [
-            (one.network_reads, one.prepared.mask) for one in asked if one.network_reads is not None and one.prepared
+            (one.network_reads, one.network_sees)
+            for one in asked
+            if one.network_reads is not None and one.network_sees is not None
         ]
         if not read:
             return [None] * len(asked)

@@ -60,6 +60,7 @@ class Asked:
         measured: ready to be fitted.
         sight: what stands out.
         network_reads: (points,) what the network reads of it; None where it is not asked.
+        network_sees: (points,) what it reads as its mask; likewise.
         warnings: what the reader should know.
     """
 
@@ -68,6 +69,7 @@ class Asked:
     measured: Measured
     sight: Sight
     network_reads: NDArray[np.float32] | None
+    network_sees: NDArray[np.bool_] | NDArray[np.float32] | None
     warnings: list[str]
 
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from powderlens.core.errors import InputError
 from powderlens.models.task import Task
-from powderlens.pattern.grid import Grid
+from powderlens.pattern.spacing import AnyGrid, grid_of
 
 FORMAT = 2
 """Of a card as JSON; raised when an older program could misread a newer one."""
@@ -38,7 +38,8 @@ class Weights:
         size, as_published, options: see `powderlens.models.registry.build`.
         mask: it reads a mask of what was measured; else it takes patterns that cover the whole grid only.
         floor: patterns come without background and floor, see `powderlens.pattern.prepare`; else as they are.
-        grid: on which patterns come.
+        grid: on which patterns come; on one of spacings the mask is the sine of theta, see
+            `powderlens.pattern.spacing`.
         tasks: what it answers, in this order.
         parameters: trainable ones.
         step: of the training, at which these weights were taken.
@@ -54,7 +55,7 @@ class Weights:
     options: Mapping[str, Any]
     mask: bool
     floor: bool
-    grid: Grid
+    grid: AnyGrid
     tasks: tuple[Task, ...]
     parameters: int
     step: int
@@ -91,6 +92,7 @@ class Card:
         small: what `size="small"` changes; empty when small and full are the same network.
         no_gradient: beginnings of names of parameters that cannot get a gradient, with the reason in `notes`.
         options: what `build(..., options=...)` can set, by name.
+        mixture: it can give a density of cells (task `cell_mixture`).
         weights: of one training; None on the card of the architecture.
     """
 
@@ -113,6 +115,7 @@ class Card:
     small: str = ""
     no_gradient: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    mixture: bool = False
     weights: Weights | None = None
 
     def __post_init__(self) -> None:
@@ -158,7 +161,7 @@ class Card:
 
 def _weights(content: Mapping[str, Any]) -> Weights:
     tasks = tuple(map(Task.from_dict, content["tasks"]))
-    made = _made(Weights, content, tasks=tasks, grid=Grid(**content["grid"]))
+    made = _made(Weights, content, tasks=tasks, grid=grid_of(content["grid"]))
     if made.size not in get_args(Size) or not isinstance(made.name, str) or not isinstance(made.training, Mapping):
         raise ValueError(f"weights {made.name!r} of size {made.size!r}")
     return made

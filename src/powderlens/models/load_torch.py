@@ -51,7 +51,7 @@ def load_torch(model: str | Path = DEFAULT_MODEL, *, network: str | None = None)
         resolve(network, imports=True)
     how: dict[str, Any] = {name: getattr(weights, name) for name in ("mask", "as_published", "size", "options")}
     made = build(card.name, weights.tasks, points=weights.grid.points, seed=0, **how)
-    state = _safetensors(path) if path.suffix == TORCH else _onnx(path, card, set(made.state_dict()))
+    state = read_safetensors(path) if path.suffix == TORCH else _onnx(path, card, set(made.state_dict()))
     try:
         missing, unexpected = made.load_state_dict(state, strict=False)
     except RuntimeError as error:
@@ -100,7 +100,13 @@ def read_initialisers(model: onnx.ModelProto, own: set[str]) -> dict[str, Tensor
     return state | {name: state[other].clone() for name, other in same.items() if other in state and name in own}
 
 
-def _safetensors(path: Path) -> dict[str, Tensor]:
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Tensors of a `.safetensors` file by name.
+
+    Raises:
+        InputError: no such file, or another kind of file.
+        MissingExtraError: safetensors is not installed.
+    """
     try:
         from safetensors import SafetensorError
         from safetensors.torch import load_file

@@ -87,9 +87,11 @@ class Network(nn.Module):
         points: length of the patterns that come in.
         length: length at which the body works; patterns are resampled to it.
         cell: (B, 6) of the lattice head to the Niggli cell in A and degrees.
-        mask: it reads a mask of what was measured.
+        mask: it reads a mask of what was measured; where the body's attribute `reads_sine` is true, as the sine of
+            theta at each point, 0 where nothing was measured.
 
     Attributes:
+        told: the tasks that are answers by themselves: all but mixture densities.
         features: F.
         stem: mixes the mask in where the body takes one channel; else None.
     """
@@ -107,8 +109,10 @@ class Network(nn.Module):
         mask: bool = False,
     ) -> None:
         super().__init__()
+        self.told = tuple(task for task in tasks if task.kind != "mixture")
         self.card, self.tasks, self.points, self.length, self.cell = card, tuple(tasks), points, length, cell
         self.mask, self.channels = mask, int(getattr(body, "channels", 1))
+        self.reads_sine = bool(getattr(body, "reads_sine", False))
         self.stem = MaskStem(SCALE[card.preprocessing]) if mask and self.channels == 1 else None
         self.body = body
         self.heads = nn.ModuleDict(dict(heads))
@@ -141,6 +145,8 @@ class Network(nn.Module):
         x_BL = scale_input(x_BL, self.card.preprocessing, measured_BL)
         if self.mask or self.channels == 2:
             ones_BL = torch.ones_like(x_BL) if measured_BL is None else measured_BL.to(x_BL.dtype)
+            if self.reads_sine and mask_BL is not None:
+                ones_BL = mask_BL.to(x_BL.dtype)
         if self.stem is not None:
             x_BL = self.stem(x_BL, ones_BL)
         x_BCL = torch.stack([x_BL, ones_BL], dim=1) if self.channels == 2 else x_BL.unsqueeze(1)
@@ -154,10 +160,12 @@ class Network(nn.Module):
 
         Args:
             x_BL: (B, L) float32 intensities, non-negative, at any scale.
-            mask_BL: (B, L) bool or number, True or above 0 where measured; None is everywhere.
+            mask_BL: (B, L) bool or number, True or above 0 where measured; None is everywhere. For bodies that
+                read it the sine of theta; 1 says that the angle is not known.
 
         Returns:
-            By task name: logits (B, outputs), or for the lattice the Niggli cell (B, 6) in A and degrees.
+            By task name: logits (B, outputs), for the lattice the Niggli cell (B, 6) in A and degrees, for a mixture
+            its numbers (B, outputs).
 
         Raises:
             InputError: another shape, or patterns measured in part for a network that reads no mask.
@@ -171,7 +179,7 @@ class Network(nn.Module):
         }
 
     def mean_of_passes(self, x_BL: Tensor, passes: int, mask_BL: Tensor | None = None) -> dict[str, Tensor]:
-        """Dropout left on at prediction: mean over passes of probabilities (B, outputs) or cells (B, 6).
+        """Dropout left on at prediction: mean over passes of probabilities (B, outputs) or cells (B, 6), of `told`.
 
         The random numbers are torch's; every other layer works as in evaluation.
 
@@ -194,7 +202,9 @@ class Network(nn.Module):
         try:
             with torch.no_grad():
                 for _ in range(passes):
-                    for task, said in zip(self.tasks, self(x_BL, mask_BL).values(), strict=True):
+                    answers = self(x_BL, mask_BL)
+                    for task in self.told:
+                        said = answers[task.name]
                         part = said if task.kind == "lattice" else said.softmax(dim=1)
                         total[task.name] = total[task.name] + part if task.name in total else part
         finally:

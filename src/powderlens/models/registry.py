@@ -9,6 +9,7 @@ A network's file, `powderlens/models/FAMILY/NAME.py`, holds what `build` calls:
   it is one dense layer;
 - optionally `lattice_head(features, *, as_published, small) -> nn.Module`: (b, features) to raw (b, 6), where
   `head(features, 6, as_published=False, small=small)` would not do;
+- optionally `task_head(features, task) -> nn.Module`, in place of both: what of the body's answers is the task's;
 - optionally `cell(raw_B6) -> Tensor`: raw lattice output to A and degrees, instead of `network.bounded_cell`.
 
 A network from outside the package is one class, see `powderlens.models.own`.
@@ -118,6 +119,9 @@ def check_build(
         raise InputError(f"{name}: as_published has no effect, nothing in it was repaired; leave it out")
     if size == "small" and known.family == OWN:
         raise InputError(f"{name}: size small has no effect on a network of your own; leave it out")
+    if any(task.kind == "mixture" for task in tasks) and not known.mixture:
+        able = ", ".join(one.name for one in cards() if one.mixture)
+        raise InputError(f"{name}: gives no mixture density of cells; {able} does, or leave the task cell_mixture out")
     unknown = [one for one in options or {} if one not in known.options]
     if unknown:
         there = ", ".join(known.options) or "none"
@@ -195,7 +199,9 @@ def build(
             body.for_outputs(tuple(task.outputs for task in tasks if task.kind == "classes"))
         head, heads = getattr(file, "head", linear_head), {}
         for task in tasks:
-            if task.kind == "classes":
+            if hasattr(file, "task_head"):
+                heads[task.name] = file.task_head(body.features, task)
+            elif task.kind == "classes":
                 heads[task.name] = head(body.features, task.outputs, **how)
             elif hasattr(file, "lattice_head"):
                 heads[task.name] = file.lattice_head(body.features, **how)

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from powderlens.core.errors import InputError
 from powderlens.models.card import Card, Weights
 from powderlens.models.weights import ARCHITECTURE, DEFAULT_MODEL, ONNX, check_same, find_weights, read_card, weights_of
-from powderlens.pattern.grid import Grid
+from powderlens.pattern.spacing import AnyGrid, SpacingGrid
 
 BATCH = 64
 
 Floats = NDArray[np.float32]
-Mask = NDArray[np.bool_]
+Mask = NDArray[np.bool_] | NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Model:
         return self.weights.name
 
     @property
-    def grid(self) -> Grid:
+    def grid(self) -> AnyGrid:
         """Of the patterns."""
         return self.weights.grid
 
@@ -53,7 +53,7 @@ class Model:
 
         Args:
             x: (b, points) intensities at any scale.
-            mask: (b, points) True where measured; None is everywhere.
+            mask: (b, points) True where measured, on a grid of spacings the sine of theta; None is everywhere.
 
         Returns:
             By task name logits (b, outputs), or for the lattice the Niggli cell (b, 6) in A and degrees.
@@ -61,6 +61,11 @@ class Model:
         Raises:
             InputError: patterns measured in part, for weights that read no mask.
         """
+        if isinstance(self.grid, SpacingGrid) and (mask is None or mask.dtype == bool):
+            raise InputError(
+                f"{self.card.id}: reads the sine of theta where something was measured as its mask; prepare the "
+                "pattern on its grid, see powderlens.pattern.prepare"
+            )
         if mask is not None and not self.weights.mask and not mask.all():
             raise InputError(
                 f"{self.card.id}: {int((~mask.all(axis=1)).sum())} of {len(x)} patterns are measured on a part of its "

@@ -21,15 +21,17 @@ class Task:
     """One head of a network.
 
     Attributes:
-        name: key of the network's answer; `crystal_system`, `space_group`, `extinction_class` or `lattice`.
-        kind: "classes" (logits) or "lattice" (the Niggli cell a, b, c in A and alpha, beta, gamma in degrees).
+        name: key of the network's answer; `crystal_system`, `space_group`, `extinction_class`, `lattice` or
+            `cell_mixture`.
+        kind: "classes" (logits), "lattice" (the Niggli cell a, b, c in A and alpha, beta, gamma in degrees) or
+            "mixture" (the numbers of a density of Niggli cells, see `powderlens.models.mixture`).
         outputs: numbers that the head gives per pattern.
         classes: what output 0, 1, ... stands for, ascending: crystal-system index 0 to 6, space-group number, or id
-            of the extinction class. Empty for the lattice.
+            of the extinction class. Empty for cells.
     """
 
     name: str
-    kind: Literal["classes", "lattice"]
+    kind: Literal["classes", "lattice", "mixture"]
     outputs: int
     classes: tuple[int, ...] = ()
 
@@ -107,11 +109,21 @@ def lattice() -> Task:
     return Task("lattice", "lattice", 6)
 
 
+MIXTURE_COMPONENTS, MIXTURE_NUMBERS = 12, 15
+"""Components of a density of cells, and numbers of each."""
+
+
+def cell_mixture() -> Task:
+    """A density of Niggli cells, of which the lattice is the likeliest; for networks that are made for it."""
+    return Task("cell_mixture", "mixture", MIXTURE_COMPONENTS * MIXTURE_NUMBERS)
+
+
 TASKS: dict[str, Callable[[], Task]] = {
     "crystal_system": crystal_system,
     "space_group": space_group,
     "extinction_class": extinction_class,
     "lattice": lattice,
+    "cell_mixture": cell_mixture,
 }
 """Makers by name, as recipes name them."""
 

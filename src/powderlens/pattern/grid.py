@@ -93,12 +93,10 @@ def to_grid(pattern: Pattern, grid: Grid) -> tuple[NDArray[np.float64], NDArray[
     if pattern.mask is not None:
         reached &= pattern.mask
     x, y = x[reached], pattern.intensity[reached]
-    edges = grid.start_deg + grid.step_deg * (np.arange(grid.points + 1) - 0.5)
-    if len(x) < 2:
-        inside = np.zeros(grid.points, bool)
-    else:
-        slack = 0.75 * grid.step_deg
-        inside = (edges[:-1] >= x[0] - slack) & (edges[1:] <= x[-1] + slack) & ~_in_gap(x, grid)
+    edges = np.asarray(grid.start_deg + grid.step_deg * (np.arange(grid.points + 1) - 0.5), np.float64)
+    inside = cells_inside(x, edges)
+    if inside.any():
+        inside &= ~_in_gap(x, grid)
         if excluded is not None:
             inside &= ~excluded
     if not inside.any():
@@ -107,6 +105,31 @@ def to_grid(pattern: Pattern, grid: Grid) -> tuple[NDArray[np.float64], NDArray[
             f"degrees at {pattern.wavelength_A:g} A does not overlap {grid.start_deg:g} to {grid.end_deg:g} degrees "
             f"at {grid.wavelength_A:g} A"
         )
+    return np.where(inside, cell_means(x, y, edges), 0.0), inside
+
+
+def cells_inside(x: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(cells,) whether a profile reaches over each cell, but for three quarters of the cell's width at its ends.
+
+    Args:
+        x: (n,) positions of the profile, rising.
+        edges: (cells + 1,) of the cells, not falling; a cell without width is not reached.
+    """
+    if len(x) < 2:
+        return np.zeros(len(edges) - 1, bool)
+    width = np.diff(edges)
+    slack = 0.75 * width
+    return np.asarray((edges[:-1] >= x[0] - slack) & (edges[1:] <= x[-1] + slack) & (width > 0))
+
+
+def cell_means(x: NDArray[np.float64], y: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(cells,) mean of the linearly joined profile over each cell, over the part of it where there is a profile.
+
+    Args:
+        x: (n,) positions, rising, at least two.
+        y: (n,) values there.
+        edges: (cells + 1,) of the cells, not falling.
+    """
     integral = np.concatenate([[0.0], np.cumsum(np.diff(x) * (y[1:] + y[:-1]) / 2)])
     # The integral of the joined profile is quadratic between points: interpolate it exactly.
     index = np.clip(np.searchsorted(x, edges) - 1, 0, len(x) - 2)
@@ -115,8 +138,7 @@ def to_grid(pattern: Pattern, grid: Grid) -> tuple[NDArray[np.float64], NDArray[
     area = integral[index] + t * (y[index] + slope * t / 2)
     width = np.diff(np.clip(edges, x[0], x[-1]))
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(width > 1e-12, np.diff(area) / width, 0.0)
-    return np.where(inside, mean, 0.0), inside
+        return np.where(width > 1e-12, np.diff(area) / width, 0.0)
 
 
 def _in_gap(x: NDArray[np.float64], grid: Grid) -> NDArray[np.bool_]:

@@ -23,6 +23,7 @@ STEP_DEG = 0.04
 LEVELS = ((0.8, 0.2), (0.3, 0.08))
 """FWHM that is added to every line, and step of the grid, degrees; the last level is the profile as measured."""
 DEPTH = len(LEVELS) + 1
+LEAST_SPAN_DEG = 1.0
 POINTS = 2600
 """Most points of the finest grid."""
 FLOOR = 0.002
@@ -219,6 +220,7 @@ class Measured:
 
         Raises:
             WavelengthError: no wavelength.
+            InputError: less than `LEAST_SPAN_DEG` was measured.
         """
         if pattern.wavelength_A is None:
             raise WavelengthError(
@@ -231,6 +233,12 @@ class Measured:
             wavelength, share = np.array([radiation.ka1_A]), np.array([1.0])
         else:
             wavelength, share = np.array([radiation.ka1_A, radiation.ka2_A]), np.array([1.0, radiation.ka2_ratio])
+        span = float(known.two_theta_deg[-1] - known.two_theta_deg[0])
+        if span < LEAST_SPAN_DEG:
+            raise InputError(
+                f"{pattern.source or 'pattern'}: {span:g} degrees were measured; nothing can be told from less than "
+                f"{LEAST_SPAN_DEG:g}: measure more"
+            )
         under = pattern.measured_only().intensity - known.intensity
         measured = cls.on_grids(known.two_theta_deg, known.intensity, wavelength, share / share.sum(), under)
         return measured if instrument is None else replace(measured, instrument=instrument)

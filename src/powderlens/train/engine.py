@@ -25,7 +25,7 @@ from powderlens.core.files import atomic_write, make_folder
 from powderlens.models.registry import build
 from powderlens.train.components.averaging import Averaging
 from powderlens.train.components.callbacks import Newest, Progress, Stops
-from powderlens.train.components.checkpoint import describe, read_checkpoint
+from powderlens.train.components.checkpoint import begin_with, describe, read_checkpoint
 from powderlens.train.components.curve import Curve
 from powderlens.train.components.data import open_data, open_measured
 from powderlens.train.components.losses import TaskLoss
@@ -43,6 +43,7 @@ def train(
     corpus: Path | None = None,
     tables: Sequence[Path] = (),
     measured: Path | None = None,
+    weights: Path | None = None,
     resume: bool = False,
     machine: Machine | None = None,
     report: Report = lambda message: None,
@@ -58,6 +59,8 @@ def train(
         corpus: for recipes on a corpus.
         tables: reflection tables, for recipes on crystals.
         measured: an imported corpus on which every validation reports besides; it chooses nothing.
+        weights: begin with the weights of this checkpoint or `.safetensors`, with optimiser and schedule as new; what
+            was begun with stands in `run.json`.
         resume: go on from `last.ckpt`, or begin where there is none; a run that has ended is left as it is.
         machine: how patterns are drawn, and what the network works on.
         report: is told one line now and then.
@@ -76,6 +79,7 @@ def train(
     data = open_data(recipe, corpus=corpus, tables=tables, machine=machine, report=report)
     shown, of_shown = (None, None) if measured is None else open_measured(recipe, measured, data)
     network = build(tasks=data.tasks, points=data.grid.points, seed=recipe.seed, **recipe.network.model_dump())
+    began = None if weights is None else begin_with(network, weights)
     losses = [TaskLoss(t, recipe.tasks[t.name].loss, (data.counts or {}).get(t.name)) for t in data.tasks]
     about = describe(recipe, data.tasks, data.grid)
     run = {
@@ -83,6 +87,7 @@ def train(
         "recipe": recipe.model_dump(mode="json"),
         "data": data.about,
         "measured": of_shown,
+        **({} if began is None else {"began_with": began}),
         "network": {**about["network"], "parameters": sum(p.numel() for p in network.parameters())},
         "classes": {task.name: list(task.classes) for task in data.tasks if task.kind == "classes"},
         "grid": about["grid"],
@@ -202,8 +207,10 @@ def _state(output: Path, newest: Path, run: dict[str, Any], stops: Stops, *, res
     if not isinstance(before, dict) or not {"recipe", "data", "classes", "grid"} <= before.keys():
         raise InputError(f"{output}: a run of powderlens 0.1, or none; --resume cannot go on, train in another folder")
     before["recipe"] = parse_recipe(before["recipe"], str(output / "run.json")).model_dump(mode="json")
-    for what in ("recipe", "data", "measured", "classes", "grid"):
-        if before.get(what) != run[what]:
+    if "began_with" not in run and "began_with" in before:  # it need not be said again
+        run["began_with"] = before["began_with"]
+    for what in ("recipe", "data", "measured", "classes", "grid", "began_with"):
+        if before.get(what) != run.get(what):
             raise InputError(f"{output}: this run began with other {what}; --resume goes on with the same only")
     content = read_checkpoint(newest)
     stood = content["callbacks"]["Stops"]

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
 
 from powderlens.core.errors import PowderlensError
+from powderlens.models.mixture import found_among
 from powderlens.models.network import Network
 from powderlens.models.task import Task
 from powderlens.train.components.batches import Item
@@ -40,8 +41,10 @@ def columns(tasks: Sequence[Task], *, measured: bool) -> list[str]:
     for task in tasks:
         if task.kind == "classes":
             figures += [task.name, *([f"{task.name}_top{TOP}"] if task.outputs > TOP else [])]
-        else:
+        elif task.kind == "lattice":
             figures += ["length_A", "angle_deg"]
+        else:
+            figures += ["cell_in_ten"]
     named = [f"{of}_{name}" for of in ("val", "measured")[: 1 + measured] for name in figures]
     return ["step", "epoch", "patterns", "seconds", "learning_rate", "train_loss", "val_loss", *named]
 
@@ -124,6 +127,10 @@ class RunModule(lightning.LightningModule):
                 if task.outputs > TOP:
                     among = (said.topk(TOP, dim=1).indices == right[:, None]).any(dim=1)
                     self._add(f"{of}_{task.name}_top{TOP}", (among & seen).sum(), seen.sum())
+                continue
+            if task.kind == "mixture":
+                among = found_among(said, right, count=10, within=0.03)
+                self._add(f"{of}_cell_in_ten", (among & seen).sum(), seen.sum())
                 continue
             off = torch.where(seen[:, None], said - right, 0).abs()
             self._add(f"{of}_length_A", off[:, :3].sum(), 3 * seen.sum())

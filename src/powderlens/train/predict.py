@@ -23,7 +23,7 @@ from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.corpus.stream.stream import measured_points
 from powderlens.models.network import Network
 from powderlens.models.task import Task
-from powderlens.pattern.grid import Grid
+from powderlens.pattern.spacing import AnyGrid, SpacingGrid, angles_of, words_of
 from powderlens.train.components.batches import Measured, mask_of
 from powderlens.train.components.checkpoint import load_network
 from powderlens.train.components.drawn import FEW, batches_by, draw_part, draw_stored, part_stream
@@ -132,7 +132,7 @@ def predict_part(
         drawn[rows] = True
         mask_BL = mask_of(measured, corpus.grid.points) if network.mask else None
         answers = _ask(network, torch.from_numpy(patterns), mask_BL, passes, device)
-        _put(columns, network.tasks, rows, answers)
+        _put(columns, network.told, rows, answers)
     if not drawn.any():
         head = f"{NOT_DRAWN}: "
         why = ", ".join(f"{count} {what.removeprefix(head)}" for what, count in missing.items() if head in what)
@@ -141,7 +141,7 @@ def predict_part(
             "give patterns that were measured there"
         )
     said = np.ones(len(numbers), bool)
-    for task in network.tasks:
+    for task in network.told:
         said &= columns[_answer(task)][1]
     if silent := int((drawn & ~said).sum()):
         missing[NO_NUMBER] = silent
@@ -149,7 +149,7 @@ def predict_part(
     return {"patterns": len(numbers), "predicted": int(said.sum()), "missing": missing}
 
 
-def open_corpus(path: Path, grid: Grid) -> Corpus:
+def open_corpus(path: Path, grid: AnyGrid) -> Corpus:
     """A corpus whose patterns lie on a network's grid.
 
     Raises:
@@ -164,7 +164,9 @@ def open_corpus(path: Path, grid: Grid) -> Corpus:
     return corpus
 
 
-def _words(grid: Grid) -> str:
+def _words(grid: AnyGrid) -> str:
+    if isinstance(grid, SpacingGrid):
+        return words_of(grid)
     return (
         f"{grid.points} points from {grid.start_deg:g} in steps of {grid.step_deg:g} degrees, {grid.wavelength_A:g} A"
     )
@@ -185,7 +187,7 @@ def _missing_labels(network: Network, labels: Labels, corpus: Path) -> dict[str,
     missing: Counter[str] = Counter()
     right = targets(network.tasks, labels)
     labelled_tasks = 0
-    for task in network.tasks:
+    for task in network.told:
         has = known(task, right[task.name])
         if task.kind == "lattice":
             missing[f"{task.name}: {NO_LABEL}"] += int((~has).sum())
@@ -219,7 +221,7 @@ def _answer(task: Task) -> str:
 def _empty(network: Network, labels: Labels, n: int) -> dict[str, Column]:
     """Values and whether they are there, by column; true ones filled in."""
     columns: dict[str, Column] = {}
-    for task in network.tasks:
+    for task in network.told:
         if task.kind == "lattice":
             columns["niggli_true"] = (
                 labels.niggli.astype(np.float32),
@@ -260,9 +262,13 @@ def _draw(
                 yield rows[good], patterns[good], masks[good]
         return
     if machine.cache is not None:
-        held = draw_part(corpus, part, "float32", machine, floor=floor)
+        held, grid = draw_part(corpus, part, "float32", machine, floor=floor), angles_of(corpus.grid, str(corpus.path))
         for rows in batches:
-            yield rows, np.array(held[rows]), measured_points(corpus.conditions(numbers[rows]), corpus.grid)
+            yield (
+                rows,
+                np.array(held[rows]),
+                measured_points(corpus.conditions(numbers[rows]), grid),
+            )
         return
     stream = part_stream(corpus, part, size=BATCH, floor=floor)
     if machine.workers and len(numbers) > FEW:
@@ -283,7 +289,7 @@ def _ask(network: Network, x_BL: Tensor, mask_BL: Tensor | None, passes: int, de
         outputs = network(x_BL, mask_BL)
     return {
         task.name: (outputs[task.name] if task.kind == "lattice" else outputs[task.name].softmax(dim=1)).cpu()
-        for task in network.tasks
+        for task in network.told
     }
 
 

@@ -20,13 +20,16 @@ from powderlens.train.recipe_parts import (
     CLASS_LOSSES,
     NUMBER_OF,
     AveragingRecipe,
+    CellLikelihood,
     CellLoss,
+    ClassLoss,
     CorpusData,
     CrossEntropy,
     DataRecipe,
     Gemd,
     GridRecipe,
     Limits,
+    MixedData,
     OneCycle,
     OptimiserRecipe,
     OwnLoss,
@@ -93,6 +96,10 @@ class Recipe(Part):
             )
         if self.min_delta is not None and self.patience is None:
             raise ValueError("min_delta: has no effect without patience; leave it out, or give a patience")
+        if isinstance(self.data, MixedData) != (self.grid is not None and self.grid.of_spacings):
+            raise ValueError("grid: one of spacings (d_max_A, log_step, points) goes with data of kind mixed, no other")
+        if isinstance(self.data, MixedData) and not (self.data.floor and self.network.mask):
+            raise ValueError("data.floor and network.mask: patterns on a grid of spacings need both; set them to true")
         if isinstance(self.data, CorpusData):
             if self.grid is not None:
                 raise ValueError("grid: has no effect, a corpus has its own; leave it out")
@@ -144,6 +151,7 @@ def with_choices(
     averaging: float | None = None,
     precision: str | None = None,
     seed: int | None = None,
+    patterns: int | None = None,
 ) -> Recipe:
     """The recipe with what the command line chooses.
 
@@ -159,6 +167,7 @@ def with_choices(
         averaging: average the weights with this decay.
         precision: a key or value of `PRECISIONS`.
         seed: another seed.
+        patterns: end after so many, in place of all limits; a schedule that knows its end ends there.
 
     Raises:
         InputError: no such network, task, loss or precision, or a loss that does not fit.
@@ -175,12 +184,14 @@ def with_choices(
         for name in tasks:
             if name not in TASKS:
                 raise InputError(f"no task {name!r}; there are {', '.join(TASKS)}")
-            default = SquaredCell(kind="squared") if name == "lattice" else CrossEntropy(kind="cross_entropy")
+            default = {"lattice": SquaredCell(kind="squared"), "cell_mixture": CellLikelihood(kind="likelihood")}.get(
+                name, CrossEntropy(kind="cross_entropy")
+            )
             kept[name] = content["tasks"].get(name, {"loss": default.model_dump()})
         content["tasks"] = kept
     if loss is not None:
         wanted = _parse_loss(loss)
-        with_classes = [name for name in content["tasks"] if name != "lattice"]
+        with_classes = [name for name in content["tasks"] if name not in ("lattice", "cell_mixture")]
         if not with_classes:
             raise InputError(f"loss {loss}: has no effect, there is no head with classes; leave it out")
         for name in with_classes:
@@ -191,6 +202,8 @@ def with_choices(
         content["precision"] = PRECISIONS.get(precision, precision)
     if seed is not None:
         content["seed"] = seed
+    if patterns is not None:
+        content["limits"] = {"patterns": patterns}
     return parse_recipe(content, recipe.name)
 
 
@@ -212,8 +225,10 @@ def _parse_loss(text: str) -> dict[str, Any]:
 def _check_task(name: str, task: TaskRecipe) -> None:
     if name not in TASKS:
         raise ValueError(f"tasks.{name}: no such task; there are {', '.join(TASKS)}")
-    if not isinstance(task.loss, OwnLoss) and (name == "lattice") != isinstance(task.loss, CellLoss):
-        kinds = ", ".join(CELL_LOSSES) if name == "lattice" else ", ".join(CLASS_LOSSES)
+    kinds_of = {"lattice": (CellLoss, CELL_LOSSES), "cell_mixture": (CellLikelihood, ("likelihood",))}
+    wanted, there = kinds_of.get(name, (ClassLoss, CLASS_LOSSES))
+    if not isinstance(task.loss, (OwnLoss, wanted)):  # type: ignore[arg-type]
+        kinds = ", ".join(there)
         raise ValueError(f"tasks.{name}.loss: {task.loss.kind} does not fit; there are {kinds}")
     if isinstance(task.loss, Gemd) and name != "space_group":
         raise ValueError(f"tasks.{name}.loss: graph distances are between space groups; take another loss")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from powderlens.core.checked import Part
 from powderlens.generate.distance import Distances
-from powderlens.pattern.grid import Grid
+from powderlens.pattern.spacing import AnyGrid, grid_of
 
+SHARED = re.compile(r"[\w.-]+(\+[\w.-]+)*(/\d{1,3}-\d{1,3})?")
 Share = Annotated[float, Field(gt=0)]
 Range = tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]]
 
@@ -46,6 +48,7 @@ class Gemd(Part):
 
     kind: Literal["gemd"]
     mu: float = Field(1.0, ge=0, description="weight of the expected graph distance")
+    smoothing: float = Field(0.0, ge=0, lt=1, description="share of the truth that is spread over all classes")
 
 
 class SquaredCell(Part):
@@ -60,6 +63,12 @@ class LogHuberCell(Part):
     kind: Literal["log_huber"]
 
 
+class CellLikelihood(Part):
+    """Negative logarithm of the density at the true Niggli cell."""
+
+    kind: Literal["likelihood"]
+
+
 class OwnLoss(Part):
     """A loss from outside the package, see docs/TRAINING.md."""
 
@@ -72,7 +81,7 @@ class OwnLoss(Part):
 
 ClassLoss = CrossEntropy | Weighted | Smoothed | Focal | Gemd
 CellLoss = SquaredCell | LogHuberCell
-LossRecipe = ClassLoss | CellLoss | OwnLoss
+LossRecipe = ClassLoss | CellLoss | CellLikelihood | OwnLoss
 
 
 def _kinds(losses: object) -> tuple[str, ...]:
@@ -113,6 +122,8 @@ class NoiseRecipe(Part):
         return self
 
 
+ANGLES, SPACINGS = ("start_deg", "step_deg", "wavelength_A"), ("d_max_A", "log_step")
+"""What a grid of angles, and one of spacings, needs besides its points."""
 FLOOR = "subtract the pedestal under the lines and scale to 1, as is done with a measured pattern that is asked about"
 
 
@@ -151,6 +162,49 @@ class CrystalData(_Endless):
     )
 
 
+class InstrumentsRecipe(Part):
+    """How crystals are measured, see `corpus.stream.view.View`."""
+
+    others: float = Field(0.5, ge=0, le=1, description="share of patterns of other instruments than the protocol's")
+    loosened: float = Field(0.5, ge=0, le=1, description="share with another cell and other strengths of lines")
+    strain: tuple[Annotated[float, Field(ge=0, le=0.05)], Annotated[float, Field(ge=0, le=0.05)]] = Field(
+        (0.02, 0.04), description="the spread of the strain of those is drawn evenly between these"
+    )
+    jitter: float = Field(0.5, ge=0, le=2, description="spread of the log strengths of families of those")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> InstrumentsRecipe:
+        if self.strain[0] > self.strain[1]:
+            raise ValueError(f"strain {self.strain[0]:g} to {self.strain[1]:g}: the first must not be above the second")
+        return self
+
+
+class MixedData(_Endless):
+    """Crystals of reflection tables by share, each in its turn, on many instruments, read on a grid of spacings."""
+
+    kind: Literal["mixed"]
+    shares: dict[str, Share] = Field(
+        min_length=1,
+        description="databases (prefixes of the crystal ids, joined by +; behind a slash the space groups, as "
+        "synthetic/1-15) -> share of the draws, positive; inside one every crystal is drawn once before any again",
+    )
+    instruments: InstrumentsRecipe
+
+    @model_validator(mode="after")
+    def _names(self) -> MixedData:
+        for key in self.shares:
+            if not SHARED.fullmatch(key):
+                raise ValueError(f"shares.{key}: name databases as amcsd+triclinic-minerals or synthetic/1-15")
+        return self
+
+    @staticmethod
+    def names_and_groups(key: str) -> tuple[list[str], int, int]:
+        """Of a key of the shares: the databases, and the first and last space group."""
+        names, _, span = key.partition("/")
+        first, _, last = (span or "1-230").partition("-")
+        return names.split("+"), int(first), int(last)
+
+
 class SyntheticData(_Endless):
     """Synthetic crystals that never repeat."""
 
@@ -161,20 +215,34 @@ class SyntheticData(_Endless):
     )
 
 
-DataRecipe = Annotated[CorpusData | CrystalData | SyntheticData, Field(discriminator="kind")]
+DataRecipe = Annotated[CorpusData | CrystalData | MixedData | SyntheticData, Field(discriminator="kind")]
 
 
 class GridRecipe(Part):
-    """Where patterns lie."""
+    """Where patterns lie: equally spaced in the angle at one wavelength, or in ln d, where any instrument is read."""
 
-    start_deg: float = Field(ge=0, lt=180, description="first 2theta, degrees")
-    step_deg: float = Field(gt=0, description="spacing, degrees")
+    start_deg: float | None = Field(None, ge=0, lt=180, description="first 2theta, degrees")
+    step_deg: float | None = Field(None, gt=0, description="spacing, degrees")
     points: int = Field(gt=100, description="number of positions")
-    wavelength_A: float = Field(gt=0, description="wavelength at which the angles are meant, A")
+    wavelength_A: float | None = Field(None, gt=0, description="wavelength at which the angles are meant, A")
+    d_max_A: float | None = Field(None, gt=0, description="first spacing, A")
+    log_step: float | None = Field(None, gt=0, lt=0.1, description="distance of two positions in ln d")
 
-    def grid(self) -> Grid:
+    @model_validator(mode="after")
+    def _whole(self) -> GridRecipe:
+        given = {name for name in (*ANGLES, *SPACINGS) if getattr(self, name) is not None}
+        if given not in (set(ANGLES), set(SPACINGS)):
+            raise ValueError(f"give points with {', '.join(ANGLES)}, or with {' and '.join(SPACINGS)}; nothing else")
+        return self
+
+    @property
+    def of_spacings(self) -> bool:
+        """Whether it is one of spacings."""
+        return self.d_max_A is not None
+
+    def grid(self) -> AnyGrid:
         """As the package's own noun."""
-        return Grid(**self.model_dump())
+        return grid_of(self.model_dump(exclude_none=True))
 
 
 class OptimiserRecipe(Part):

@@ -30,7 +30,7 @@ def test_an_unknown_name_brings_its_neighbours(wrong: str, near: str) -> None:
 
 
 def test_a_name_like_no_other() -> None:
-    with pytest.raises(InputError, match=r"no network 'zzzz'; `powderlens models list` names all 29"):
+    with pytest.raises(InputError, match=r"no network 'zzzz'; `powderlens models list` names all 30"):
         card("zzzz")
 
 

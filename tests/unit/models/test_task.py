@@ -16,6 +16,7 @@ def test_the_makers_go_by_the_names_of_their_tasks() -> None:
         "space_group": 230,
         "extinction_class": 120,
         "lattice": 6,
+        "cell_mixture": 180,
     }
 
 

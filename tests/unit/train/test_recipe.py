@@ -168,7 +168,7 @@ def test_choices_of_the_command_line(cnn_recipe: Recipe, recipe: Recipe) -> None
     network = {"name": "transformer", "size": "full", "as_published": True, "mask": True, "options": {}}
     assert chosen.network.model_dump() == network
     assert {name: task.loss.model_dump() for name, task in chosen.tasks.items()} == {
-        "space_group": {"kind": "gemd", "mu": 2.0}
+        "space_group": {"kind": "gemd", "mu": 2.0, "smoothing": 0.0}
     }
     assert chosen.averaging is not None
     assert (chosen.averaging.decay, chosen.precision, chosen.seed) == (0.99, "bf16-mixed", 9)

@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.corpus.store.manifest import Manifest, read_manifest
-from powderlens.pattern.grid import Grid
+from powderlens.pattern.spacing import AnyGrid
 
 DRAWN, STORED, MEASURED = "drawn", "stored", "measured"
 """Kinds: patterns drawn from crystals, simulated elsewhere, and measured."""
@@ -62,12 +62,12 @@ class Corpus(ABC):
     REFUSED: ClassVar[str] = "its patterns are {kind}, not drawn; they cannot be drawn anew"
     """What is said of a corpus that is not of this class."""
 
-    def __init__(self, path: Path, manifest: Manifest, grid: Grid | None = None) -> None:
+    def __init__(self, path: Path, manifest: Manifest, grid: AnyGrid | None = None) -> None:
         self.path, self.manifest, self.given_grid = path, manifest, grid
         self.per_crystal: int = manifest.get("per_crystal", 1)
 
     @classmethod
-    def open(cls, path: str | Path, grid: Grid | None = None) -> Self:
+    def open(cls, path: str | Path, grid: AnyGrid | None = None) -> Self:
         """Open a corpus; its tables are read when they are needed.
 
         Args:
@@ -101,7 +101,7 @@ class Corpus(ABC):
         return str(self.manifest["kind"])
 
     @property
-    def grid(self) -> Grid:
+    def grid(self) -> AnyGrid:
         """The points of its patterns.
 
         Raises:

@@ -29,6 +29,7 @@ from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.protocol import Protocol, parse_protocol
 from powderlens.diffraction.render import render
 from powderlens.pattern.grid import Grid
+from powderlens.pattern.spacing import AnyGrid
 from powderlens.symmetry.groups import SYSTEM_OF
 
 _SYSTEM_OF = np.array(SYSTEM_OF, np.int8)
@@ -48,7 +49,7 @@ class DrawnCorpus(Corpus):
         seed: as it was built.
     """
 
-    def __init__(self, path: Path, manifest: Manifest, grid: Grid | None = None) -> None:
+    def __init__(self, path: Path, manifest: Manifest, grid: AnyGrid | None = None) -> None:
         self.protocol: Protocol = parse_protocol(manifest["protocol"]["text"], manifest["protocol"]["name"])
         super().__init__(path, manifest, self.protocol.grid)
         self.seed: int = manifest["seed"]
@@ -62,6 +63,11 @@ class DrawnCorpus(Corpus):
 
     def __len__(self) -> int:
         return int(self.manifest["patterns"])
+
+    @property
+    def grid(self) -> Grid:
+        """The points of its patterns, those of the protocol."""
+        return self.protocol.grid
 
     @property
     def d_A(self) -> NDArray[np.float64]:

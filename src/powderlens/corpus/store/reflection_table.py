@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def reflection_row(structure: Structure, *, d_min_A: float = D_MIN_A) -> dict[st
     }
 
 
-def _rows_of(batch: list[Structure | Reject]) -> tuple[list[dict[str, object]], list[str]]:
+def _rows_of(batch: list[Structure | Reject], d_min_A: float) -> tuple[list[dict[str, object]], list[str]]:
     """Rows of a batch, and the reasons of what gave none."""
     rows: list[dict[str, object]] = []
     reasons: list[str] = []
@@ -86,7 +86,7 @@ def _rows_of(batch: list[Structure | Reject]) -> tuple[list[dict[str, object]], 
             reasons.append(item.reason)
             continue
         try:
-            rows.append(reflection_row(item))
+            rows.append(reflection_row(item, d_min_A=d_min_A))
         except (PowderlensError, np.linalg.LinAlgError) as error:
             reasons.append(Reject.of(item, error).reason)
     return rows, reasons
@@ -97,6 +97,7 @@ def build_table(
     path: Path,
     *,
     origin: str,
+    d_min_A: float = D_MIN_A,
     workers: int = 2,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[str, object]:
@@ -106,6 +107,7 @@ def build_table(
         items: structures and what could not be read.
         path: the Parquet file, `.parquet`; written aside, then renamed.
         origin: one line that says where the crystals came from.
+        d_min_A: smallest spacing of the families that are kept, A.
         workers: processes; 1 works in this one.
         progress: called with the number of crystals seen so far.
 
@@ -121,7 +123,7 @@ def build_table(
     with parquet_writer(path, SCHEMA) as writer:
         iterator = iter(items)
         batches: Iterator[list[Structure | Reject]] = iter(lambda: list(islice(iterator, CHUNK)), [])
-        for rows, refused in in_order(_rows_of, batches, workers):
+        for rows, refused in in_order(partial(_rows_of, d_min_A=d_min_A), batches, workers):
             if rows:
                 writer.write_table(pa.Table.from_pylist(rows, schema=SCHEMA))
             reasons.update(refused)
@@ -134,7 +136,7 @@ def build_table(
         "crystals_in": seen,
         "crystals_kept": kept,
         "rejects": dict(reasons.most_common()),
-        "d_min_A": D_MIN_A,
+        "d_min_A": d_min_A,
         "weakest_family": WEAKEST,
         "max_families": MAX_FAMILIES,
         "sha256": file_sha256(path),

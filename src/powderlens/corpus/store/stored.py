@@ -25,6 +25,7 @@ from powderlens.diffraction.conditions import Conditions, to_record
 from powderlens.pattern.grid import Grid, convert_two_theta
 from powderlens.pattern.pattern import Pattern
 from powderlens.pattern.prepare import Prepared, prepare
+from powderlens.pattern.spacing import COPPER_A, AnyGrid
 from powderlens.symmetry.extinction import extinction_class
 from powderlens.symmetry.groups import SYSTEMS
 
@@ -46,7 +47,7 @@ class StoredCorpus(Corpus):
 
     REFUSED = "its patterns are {kind}, not stored; open it as a Corpus"
 
-    def __init__(self, path: Path, manifest: Manifest, grid: Grid | None = None) -> None:
+    def __init__(self, path: Path, manifest: Manifest, grid: AnyGrid | None = None) -> None:
         super().__init__(path, manifest, grid)
         self.made_by = MEASURED if self.kind == MEASURED else str(manifest.get("format", STORED))
         self.parts, self.axis_name, self.axis = ("all",), str(manifest["axis"]), None
@@ -115,6 +116,7 @@ class StoredCorpus(Corpus):
         for record, number in zip(records, np.asarray(numbers).tolist(), strict=True):
             pattern = self._on_angles(number)
             assert pattern.wavelength_A is not None
+            assert isinstance(self.grid, Grid)
             ends = convert_two_theta(pattern.two_theta_deg[[0, -1]], pattern.wavelength_A, self.grid.wavelength_A)
             record["first_deg"] = ends[0]
             record["last_deg"] = 180.0 if np.isnan(ends[1]) else ends[1]
@@ -196,7 +198,8 @@ class StoredCorpus(Corpus):
 
     def _on_angles(self, number: int) -> Pattern:
         """A pattern against 2theta of its own wavelength; against that of the grid where its axis is d."""
-        pattern = self.pattern(number, self.grid.wavelength_A if self.axis_name == "d_A" else None)
+        wavelength_A = self.grid.wavelength_A if isinstance(self.grid, Grid) else COPPER_A
+        pattern = self.pattern(number, wavelength_A if self.axis_name == "d_A" else None)
         if pattern.wavelength_A is None:
             raise WavelengthError(
                 f"{pattern.source}: {self.path} states no wavelength for it; import it again with --wavelength "

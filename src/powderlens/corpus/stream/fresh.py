@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from powderlens.core.errors import InputError
 from powderlens.corpus.store.drawn import ATTEMPT, MAX_ATTEMPTS
+from powderlens.corpus.stream.strained import strained_cells
 from powderlens.corpus.stream.stream import Batch, Stream, group_labels, measured_points
+from powderlens.corpus.stream.view import View
 from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.protocol import Protocol
 from powderlens.diffraction.render import render
@@ -53,6 +55,7 @@ class FreshStream(Stream):
         grid: where to draw; None takes the protocol's.
         per_crystal: patterns of a crystal that follow each other.
         impurities: False leaves out the second phases that the protocol mixes in.
+        view: measures patterns on many instruments and puts them on its own grid; `grid` is then left out.
 
     Raises:
         InputError: as `Stream`; impurities are left out of a protocol that has none.
@@ -67,11 +70,15 @@ class FreshStream(Stream):
         grid: Grid | None = None,
         per_crystal: int = 1,
         impurities: bool = True,
+        view: View | None = None,
     ) -> None:
-        super().__init__(size=size, grid=protocol.grid if grid is None else grid, seed=seed, per_crystal=per_crystal)
+        if view is not None and grid is not None:
+            raise InputError("a stream of a view has its grid; leave the other out")
+        seen = protocol.grid if grid is None else grid
+        super().__init__(size=size, grid=seen if view is None else view.grid, seed=seed, per_crystal=per_crystal)
         if not impurities and not protocol.wants_impurity:
             raise InputError(f"protocol {protocol.name}: mixes in no impurities that could be left out")
-        self.protocol, self.impurities = protocol, impurities
+        self.protocol, self.impurities, self.view = protocol, impurities, view
 
     def draw(self, numbers: NDArray[np.int64]) -> Batch:
         """See `Stream.draw`."""
@@ -102,22 +109,49 @@ class FreshStream(Stream):
         if not self.impurities:
             records["impurity_share"] = 0.0
         self._alter(records, index, found.crystal[some])
+        if self.view is not None:
+            self.view.loosen(records, self.seed, index)
         seconds = self._seconds(phases, records, index)
-        patterns = render(phases, records, self.grid, seed=self.seed, index=index, impurities=seconds)
-        top = patterns.max(axis=1)
-        shown = top > 0
-        patterns[shown] *= (self.protocol.scale / top[shown])[:, None]
+        patterns, measured, wavelength_A = self._measure(phases, records, index, seconds)
+        shown = patterns.max(axis=1) > 0
+        cell, niggli = self._labels(found, some[shown], records[shown])
         rows, some = rows[shown], some[shown]
-        out.patterns[rows] = patterns[shown]
-        out.measured[rows] = measured_points(records[shown], self.grid)
+        out.patterns[rows], out.measured[rows], out.wavelength_A[rows] = (
+            patterns[shown],
+            measured[shown],
+            wavelength_A[shown],
+        )
         out.crystal[rows], out.replaced[rows] = found.crystal[some], attempt
-        out.cell[rows], out.niggli[rows] = found.cell[some], found.niggli[some]
+        out.cell[rows], out.niggli[rows] = cell, niggli
         for name, values in group_labels(np.asarray(found.space_group)[some]).items():
             getattr(out, name)[rows] = values
         if shown.all():
             return found.failure
         hidden = phases[int(np.flatnonzero(~shown)[0])]
         return f"{hidden.source or hidden.name}: no line falls on the grid"
+
+    def _measure(
+        self, phases: list[Phase], records: NDArray[np.void], index: NDArray[np.int64], seconds: list[Phase | None]
+    ) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[Any]]:
+        """(n, points) patterns at the scale of the protocol, what of them is measured, and their wavelengths, A."""
+        if self.view is not None:
+            return self.view.measure(phases, records, self.seed, index, seconds)
+        assert isinstance(self.grid, Grid)
+        patterns = render(phases, records, self.grid, seed=self.seed, index=index, impurities=seconds)
+        top = patterns.max(axis=1)
+        shown = top > 0
+        patterns[shown] *= (self.protocol.scale / top[shown])[:, None]
+        return patterns, measured_points(records, self.grid), np.full(len(phases), self.grid.wavelength_A)
+
+    def _labels(
+        self, found: Crystals, some: NDArray[np.intp], records: NDArray[np.void]
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
+        """(n, 6) conventional and Niggli cells of some crystals: at rest, or with a view as their patterns show."""
+        cell, niggli = found.cell[some], found.niggli[some]
+        if self.view is None:
+            return cell, niggli
+        phases = [found.phases[at] for at in some.tolist()]
+        return strained_cells(phases, cell, niggli, records["strain"])
 
     @abstractmethod
     def _crystals(self, addresses: NDArray[np.int64]) -> Crystals:
@@ -132,4 +166,5 @@ class FreshStream(Stream):
 
     def _identity(self, **more: Any) -> dict[str, Any]:
         protocol = {"name": self.protocol.name, "sha256": hashlib.sha256(self.protocol.text.encode()).hexdigest()}
-        return super()._identity(protocol=protocol, impurities=self.impurities, **more)
+        view = {} if self.view is None else {"view": self.view.identity()}
+        return super()._identity(protocol=protocol, impurities=self.impurities, **view, **more)

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from powderlens.core import random
 from powderlens.core.errors import InputError
-from powderlens.core.random import philox
 from powderlens.corpus.store.corpus import MEASURED, Corpus
 from powderlens.corpus.stream.from_crystals import Balance
+from powderlens.corpus.stream.order import shuffled
 from powderlens.corpus.stream.stream import Batch, Stream, StreamPurpose, digest, group_labels, measured_points
-
-FEISTEL_ROUNDS = 6
+from powderlens.pattern.spacing import angles_of
 
 
 class CorpusStream(Stream):
@@ -107,8 +106,9 @@ class CorpusStream(Stream):
         out = Batch.zeros(len(numbers), self.shape)
         labels, records = self.corpus.labels(own), self.corpus.conditions(own)
         out.patterns[:] = self.corpus.draw(own, records=records)
-        out.numbers[:] = numbers
-        out.measured[:] = measured_points(records, self.grid)
+        grid = angles_of(self.corpus.grid, "a stream of a corpus")
+        out.numbers[:], out.wavelength_A[:] = numbers, grid.wavelength_A
+        out.measured[:] = measured_points(records, grid)
         out.crystal[:] = self.corpus.crystal_of(own)
         out.cell[:], out.niggli[:] = labels.cell, labels.niggli
         for name, values in group_labels(np.asarray(labels.space_group)).items():
@@ -136,33 +136,6 @@ class CorpusStream(Stream):
         vars(self).update(state)
         if self._file is not None:
             self.chosen = np.load(self._file, mmap_mode="r")
-
-
-def shuffled(seed: int, epoch: NDArray[np.int64], place: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Where a permutation of 0..count - 1 that (seed, epoch) decides takes some places; nothing is stored.
-
-    A Feistel network with Philox as its round function permutes the next power of four; places beyond the count walk
-    on until they are inside. Source: Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002.
-
-    Args:
-        seed: of the whole.
-        epoch: (n,) which permutation.
-        place: (n,) 0..count - 1.
-        count: how many there are.
-    """
-    half = max(1, ((count - 1).bit_length() + 1) // 2)
-    mask = np.uint64((1 << half) - 1)
-    at = np.array(place, np.uint64)
-    low, high = np.asarray(epoch, np.uint64) & np.uint64(0xFFFFFFFF), np.asarray(epoch, np.uint64) >> np.uint64(32)
-    todo = np.arange(len(at))
-    while len(todo):
-        left, right = at[todo] >> np.uint64(half), at[todo] & mask
-        for turn in range(FEISTEL_ROUNDS):
-            word = philox((right, StreamPurpose.SHUFFLE + (turn << 8), low[todo], high[todo]), seed)[0]
-            left, right = right, left ^ (word & mask)
-        at[todo] = (left << np.uint64(half)) | right
-        todo = todo[at[todo] >= count]
-    return at.astype(np.int64)
 
 
 def _split_crystals(corpus: Corpus, numbers: NDArray[np.int64], per_crystal: int) -> bool:

@@ -16,8 +16,10 @@ from powderlens.core.errors import InputError
 from powderlens.core.random import Purpose
 from powderlens.corpus.store.reflection_table import ReflectionTable
 from powderlens.corpus.stream.fresh import Crystals, FreshStream
+from powderlens.corpus.stream.order import shuffled
 from powderlens.corpus.stream.shared_table import MappedTable
 from powderlens.corpus.stream.stream import digest, group_labels
+from powderlens.corpus.stream.view import View
 from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.protocol import Protocol
 from powderlens.pattern.grid import Grid
@@ -112,6 +114,9 @@ class CrystalStream(FreshStream):
         per_crystal: patterns of a crystal that follow each other.
         impurities: False leaves out the second phases that the protocol mixes in.
         balance: draw classes more evenly.
+        in_turn: every crystal once before any is drawn again, in an order that the seed decides anew each time; the
+            probabilities then choose second phases only.
+        view: see `FreshStream`.
 
     Raises:
         InputError: as `FreshStream`; no crystals, probabilities that are none, or a protocol that moves atoms, of which
@@ -131,8 +136,14 @@ class CrystalStream(FreshStream):
         per_crystal: int = 1,
         impurities: bool = True,
         balance: Balance | None = None,
+        in_turn: bool = False,
+        view: View | None = None,
     ) -> None:
-        super().__init__(protocol, size=size, seed=seed, grid=grid, per_crystal=per_crystal, impurities=impurities)
+        super().__init__(
+            protocol, size=size, seed=seed, grid=grid, per_crystal=per_crystal, impurities=impurities, view=view
+        )
+        if balance is not None and in_turn:
+            raise InputError("crystals in turn cannot be balanced; leave one of the two out")
         if protocol.wants_offsets:
             raise InputError(
                 f"protocol {protocol.name}: moves atoms, and a reflection table holds none; take one without offsets"
@@ -147,10 +158,14 @@ class CrystalStream(FreshStream):
         self.cumulative = np.cumsum(probabilities)
         if not self.cumulative[-1] > 0:
             raise InputError(f"{len(rows)} crystals whose probabilities are all 0: nothing can be drawn")
+        self.in_turn = in_turn
         self.relaxed = np.array([origin(one) in DFT_SOURCES for one in table.ids])
 
     def pick(self, address: NDArray[np.int64], purpose: Purpose = Purpose.CRYSTAL) -> NDArray[np.int64]:
         """(n,) rows of the table of crystals `address`, or with `Purpose.IMPURITY` of the second phases of patterns."""
+        if self.in_turn and purpose == Purpose.CRYSTAL:
+            turn, place = np.divmod(address, len(self.rows))
+            return np.asarray(self.rows[shuffled(self.seed, turn, place, len(self.rows))])
         u = random.uniform(self.seed, address, purpose, 1)[:, 0]
         at = np.searchsorted(self.cumulative, u * self.cumulative[-1], side="right")
         return np.asarray(self.rows[np.minimum(at, len(self.rows) - 1)])
@@ -182,7 +197,8 @@ class CrystalStream(FreshStream):
         """See `Stream.identity`."""
         table = self.table
         crystals = {"ids": "\n".join(table.ids), "families": table.family_offset, "rows": self.rows}
-        return self._identity(crystals=digest(crystals), weights=digest({"cumulative": self.cumulative}))
+        turns = {"in_turn": True} if self.in_turn else {}
+        return self._identity(crystals=digest(crystals), weights=digest({"cumulative": self.cumulative}), **turns)
 
     def shared(self, folder: Path) -> CrystalStream:
         """See `Stream.shared`."""

@@ -13,6 +13,7 @@ from powderlens.corpus.store.prepared import MAX_FAMILIES, protocol_phase
 from powderlens.corpus.stream.fresh import Crystals, FreshStream
 from powderlens.corpus.stream.from_crystals import Balance
 from powderlens.corpus.stream.stream import StreamPurpose, digest
+from powderlens.corpus.stream.view import View
 from powderlens.crystal.reduce import niggli_cell
 from powderlens.diffraction.draw import pick_impurities, second_phases
 from powderlens.diffraction.phase import Phase
@@ -21,6 +22,9 @@ from powderlens.generate.distance import Distances, check_distances
 from powderlens.generate.draw import CrystalGenerator, Limits
 from powderlens.generate.statistics import CrystalStatistics, shipped_statistics
 from powderlens.pattern.grid import Grid
+
+LAST_MONOCLINIC = 15
+"""Number of the last monoclinic space group; the triclinic ones are before them."""
 
 
 class SyntheticStream(FreshStream):
@@ -40,6 +44,11 @@ class SyntheticStream(FreshStream):
         impurities: False leaves out the second phases that the protocol mixes in.
         balance: draw classes more evenly than the statistics have them.
         distances: of atoms, see `generate.draw.Limits`; "published" draws the crystals of ML4pXRDs.
+        oversampled: how much oftener a triclinic or monoclinic group is drawn than the statistics have it.
+        view: see `FreshStream`.
+
+    Attributes:
+        group_shares: space group -> share of the crystals.
 
     Raises:
         InputError: as `FreshStream`.
@@ -57,8 +66,15 @@ class SyntheticStream(FreshStream):
         impurities: bool = True,
         balance: Balance | None = None,
         distances: Distances = "covalent",
+        oversampled: float = 1.0,
+        view: View | None = None,
     ) -> None:
-        super().__init__(protocol, size=size, seed=seed, grid=grid, per_crystal=per_crystal, impurities=impurities)
+        super().__init__(
+            protocol, size=size, seed=seed, grid=grid, per_crystal=per_crystal, impurities=impurities, view=view
+        )
+        if not oversampled > 0 or (oversampled != 1 and balance is not None):
+            raise InputError(f"oversampled {oversampled:g}: give a number above 0, and no balance with another than 1")
+        self.oversampled = oversampled
         self.statistics, self.balance, self.distances = statistics, balance, check_distances(distances)
         self._prepare()
 
@@ -68,10 +84,15 @@ class SyntheticStream(FreshStream):
         self._all = CrystalGenerator(statistics, seed=self.seed, limits=self._limits)
         self._of_group: dict[int, CrystalGenerator] = {}
         self._known = statistics
+        groups = np.array(self._all.groups)
+        shares = np.array([statistics.counts[group] for group in self._all.groups], float)
+        shares[groups <= LAST_MONOCLINIC] *= self.oversampled
+        shares /= shares.sum()
         if self.balance is not None:
-            counts = np.array([statistics.counts[group] for group in self._all.groups], float)
-            shares = self.balance.applied(counts / counts.sum(), np.array(self._all.groups))
-            self._group_ends = np.cumsum(shares)
+            shares = self.balance.applied(shares, groups)
+        self._by_group = self.balance is not None or self.oversampled != 1
+        self._group_ends = np.cumsum(shares)
+        self.group_shares = dict(zip(self._all.groups, shares.tolist(), strict=True))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if not name.startswith("_")}
@@ -81,7 +102,7 @@ class SyntheticStream(FreshStream):
         self._prepare()
 
     def _generator(self, address: int) -> CrystalGenerator:
-        if self.balance is None:
+        if not self._by_group:
             return self._all
         u = float(random.uniform(self.seed, address, StreamPurpose.BALANCE, 1)[0])
         at = int(np.searchsorted(self._group_ends, u * self._group_ends[-1], side="right"))
@@ -122,4 +143,5 @@ class SyntheticStream(FreshStream):
         s = self._known
         seen = digest({"counts": dict(s.counts), "groups": sorted(s.groups), "left out": s.leave_out_types})
         balance = None if self.balance is None else [self.balance.by, self.balance.power]
-        return self._identity(statistics=seen, balance=balance, distances=self.distances)
+        often = {} if self.oversampled == 1 else {"oversampled": self.oversampled}
+        return self._identity(statistics=seen, balance=balance, distances=self.distances, **often)

@@ -79,13 +79,23 @@ class MixtureStream(Stream):
     def shared(self, folder: Path) -> MixtureStream:
         """See `Stream.shared`."""
         other = copy.copy(self)
-        made = []
+        made: list[Any] = []
         for at, stream in enumerate(self.streams):
-            part = folder / str(at)
-            part.mkdir()
-            made.append(stream.shared(part))
+            twin = next((new for old, new in zip(self.streams, made, strict=False) if _one_table(old, stream)), None)
+            if twin is None:
+                part = folder / str(at)
+                part.mkdir()
+                made.append(stream.shared(part))
+            else:
+                made.append(copy.copy(stream))
+                made[-1].table = twin.table
         other.streams = tuple(made)
         return other
+
+
+def _one_table(one: Any, other: Any) -> bool:
+    """Whether two streams draw from one table, which is then written for other processes once."""
+    return getattr(one, "table", None) is not None and one.table is getattr(other, "table", None)
 
 
 def _counts(weights: Sequence[float]) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import copy
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from enum import IntEnum
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from powderlens.core.errors import InputError, PowderlensError
 from powderlens.core.random import check_seed
 from powderlens.pattern.grid import Grid
 from powderlens.pattern.prepare import above_floor
+from powderlens.pattern.spacing import AnyGrid
 from powderlens.symmetry.extinction import extinction_class
 from powderlens.symmetry.groups import SYSTEM_OF
 
@@ -34,11 +35,15 @@ class StreamPurpose(IntEnum):
     SHUFFLE = 64
     MIXTURE = 65
     BALANCE = 66
+    INSTRUMENT = 67
+    LOOSENED = 68
+    LOOSENED_STRAIN = 69
 
 
 FIELDS: dict[str, tuple[type[np.generic], tuple[int, ...]]] = {
     "numbers": (np.int64, ()),
     "measured": (np.int32, (2,)),
+    "wavelength_A": (np.float32, ()),
     "crystal": (np.int64, ()),
     "space_group": (np.int16, ()),
     "crystal_system": (np.int8, ()),
@@ -58,6 +63,7 @@ class Batch:
         patterns: (b, *shape) float32, of most streams (b, points) with the strongest point at the protocol's scale.
         numbers: (b,) int64, of the patterns in their stream.
         measured: (b, 2) int32, first point measured and the one after the last; the others are zero.
+        wavelength_A: (b,) float32, at which each pattern was measured.
         crystal: (b,) int64, of the crystal: its row in a table, or its number under the seed of the generator.
         space_group: (b,) int16, International Tables number, 1 to 230.
         crystal_system: (b,) int8, index into `symmetry.groups.SYSTEMS`.
@@ -70,6 +76,7 @@ class Batch:
     patterns: NDArray[np.float32]
     numbers: NDArray[np.int64]
     measured: NDArray[np.int32]
+    wavelength_A: NDArray[np.float32]
     crystal: NDArray[np.int64]
     space_group: NDArray[np.int16]
     crystal_system: NDArray[np.int8]
@@ -141,7 +148,7 @@ class Stream(ABC):
         InputError: sizes below 1, a batch that would split the patterns of a crystal, or a seed out of range.
     """
 
-    def __init__(self, *, size: int, grid: Grid, seed: int, per_crystal: int = 1) -> None:
+    def __init__(self, *, size: int, grid: AnyGrid, seed: int, per_crystal: int = 1) -> None:
         if size < 1 or per_crystal < 1 or size % per_crystal:
             raise InputError(
                 f"batches of {size} with {per_crystal} patterns a crystal: both must be at least 1, and the first a "
@@ -197,7 +204,7 @@ class Stream(ABC):
         return other
 
     def _identity(self, **more: Any) -> dict[str, Any]:
-        grid = [self.grid.start_deg, self.grid.step_deg, self.grid.points, self.grid.wavelength_A]
+        grid = list(asdict(self.grid).values())
         return {
             "kind": type(self).__name__,
             "size": self.size,
@@ -260,6 +267,15 @@ def measured_points(records: NDArray[np.void], grid: Grid) -> NDArray[np.int32]:
     first = np.searchsorted(x, records["first_deg"] - 1e-6, side="left")
     end = np.searchsorted(x, records["last_deg"] + 1e-6, side="right")
     return np.stack([first, np.maximum(first, end)], axis=1).astype(np.int32)
+
+
+def seen_of(batch: Batch, grid: AnyGrid) -> NDArray[np.bool_] | NDArray[np.float32]:
+    """(b, points) what a network reads as the mask of a batch: True, or on a grid of spacings the sine of theta, where
+    something was measured.
+    """
+    at = np.arange(grid.points)
+    inside = (at >= batch.measured[:, :1]) & (at < batch.measured[:, 1:])
+    return inside if isinstance(grid, Grid) else np.where(inside, grid.sines(batch.wavelength_A), np.float32(0))
 
 
 def digest(parts: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from torch.nn import functional
 from powderlens.core.errors import InputError
 from powderlens.models.network import Network
 from powderlens.models.task import Task
+from powderlens.pattern.spacing import angles_of
 from powderlens.reproduce.analyses.asked_networks import AskedNetwork, asked_networks
 from powderlens.reproduce.analyses.base import Inputs, Result, grouped
 from powderlens.reproduce.analyses.drawing import canvas, name_panel
@@ -174,7 +175,7 @@ def analyse(inputs: Inputs) -> Result:
     notes = []
     for one in asked_networks(inputs):
         at, window = unit_positions(one.network)
-        grid = one.corpus.grid
+        grid = angles_of(one.corpus.grid, one.label)
         angle = grid.start_deg + grid.step_deg * at
         notes.append(
             f"{one.label}: {len(at)} units in the last convolutional stage, one every "

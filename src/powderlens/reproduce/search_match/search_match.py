@@ -25,6 +25,7 @@ from powderlens.evaluate.metrics import NONE, class_figures
 from powderlens.evaluate.record import Inference, Record, Training, made_here, write_record
 from powderlens.evaluate.separation import derive_protocol, describe_part
 from powderlens.evaluate.training_run import TRAIN, Learnt, safe_name
+from powderlens.pattern.spacing import angles_of
 from powderlens.reproduce.search_match.cards import Cards
 from powderlens.reproduce.search_match.lines import Lines, lines_of_crystal, lines_of_pattern
 
@@ -232,9 +233,10 @@ def _lists(corpus: Corpus, numbers: NDArray[np.int64]) -> Iterator[tuple[Lines |
         if isinstance(corpus, DrawnCorpus):
             yield from ((lines_of_pattern(one, corpus.grid), "") for one in corpus.draw(some))
             continue
+        grid = angles_of(corpus.grid, str(corpus.path))
         for number in some:
             try:
-                yield lines_of_pattern(corpus.draw(np.array([number]))[0], corpus.grid), ""
+                yield lines_of_pattern(corpus.draw(np.array([number]))[0], grid), ""
             except PowderlensError as error:
                 yield None, f"not drawn: {type(error).__name__}"
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from powderlens.corpus.stream.from_corpus import CorpusStream
-from powderlens.corpus.stream.stream import Batch, Stream
+from powderlens.corpus.stream.stream import Batch, Stream, seen_of
 from powderlens.models.task import Task
 from powderlens.train.components.drawn import batches_by
 from powderlens.train.components.machine import Machine
@@ -29,8 +29,8 @@ from powderlens.train.components.targets import targets
 from powderlens.train.recipe_parts import NoiseRecipe
 
 Item = tuple[Tensor, Tensor | None, dict[str, Tensor]]
-Measured = NDArray[np.int32] | NDArray[np.bool_]
-"""(n, 2) first point measured and the one after the last, or (n, points) True where measured."""
+Measured = NDArray[np.int32] | NDArray[np.bool_] | NDArray[np.float32]
+"""(n, 2) first point measured and the one after the last; or (n, points) True where measured, or the sine of theta."""
 
 VALIDATION_FIRST = 2**40
 """Number of the first validation pattern of endless data: far beyond what training reaches."""
@@ -60,8 +60,8 @@ class Noise:
 
 
 def mask_of(measured: Measured | None, points: int) -> Tensor | None:
-    """(n, points) bool, True where measured; None where nobody asks for a mask."""
-    if measured is None or measured.dtype == bool:
+    """(n, points), True or the sine of theta where measured; None where nobody asks for a mask."""
+    if measured is None or measured.dtype != np.int32:
         return None if measured is None else torch.from_numpy(measured)
     first_n1, end_n1 = torch.from_numpy(measured).split(1, dim=1)
     at_L = torch.arange(points)
@@ -163,7 +163,7 @@ class DrawnBatches(IterableDataset[Item]):
         stream = self.stream if m.devices == 1 else _Share(self.stream, m)
         for i, batch in enumerate(batches_by(m, stream, first=self.first, stop=self.stop), start=self.first):
             x_BL = torch.from_numpy(batch.patterns.astype(self.precision)).float()
-            mask_BL = mask_of(batch.measured if self.mask else None, x_BL.shape[1])
+            mask_BL = mask_of(seen_of(batch, stream.grid) if self.mask else None, x_BL.shape[1])
             yield self.noise(x_BL, mask_BL, m.batch(i)), mask_BL, targets(self.tasks, batch)
 
 

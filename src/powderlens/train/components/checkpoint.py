@@ -12,17 +12,20 @@ import torch
 
 from powderlens import __version__
 from powderlens.core.errors import InputError
+from powderlens.core.files import file_sha256
+from powderlens.models.load_torch import read_safetensors
 from powderlens.models.network import Network
 from powderlens.models.registry import build
 from powderlens.models.task import Task
-from powderlens.pattern.grid import Grid
+from powderlens.models.weights import TORCH
+from powderlens.pattern.spacing import AnyGrid, grid_of
 from powderlens.train.recipe import NetworkRecipe, Recipe
 
 FORMAT = 1
 """Of what a checkpoint says about itself; raised when an older program could misread a newer one."""
 
 
-def describe(recipe: Recipe, tasks: Sequence[Task], grid: Grid) -> dict[str, Any]:
+def describe(recipe: Recipe, tasks: Sequence[Task], grid: AnyGrid) -> dict[str, Any]:
     """What goes into a checkpoint so that its network can be built again, and asked as it was trained."""
     return {
         "format": FORMAT,
@@ -57,7 +60,35 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def load_network(path: Path, *, averaged: float = 1.0) -> tuple[Network, Grid, dict[str, Any]]:
+def begin_with(network: Network, path: Path) -> dict[str, str]:
+    """Give a fresh network the weights of a checkpoint, or of an exported `.safetensors` file.
+
+    Args:
+        network: of the same architecture, grid and tasks.
+        path: of the checkpoint, whose averaged weights are taken where its run has any, or of the file.
+
+    Returns:
+        Name and sha256 of the file, for `run.json`.
+
+    Raises:
+        InputError: no such file, another kind of file, or weights that do not fit the network.
+    """
+    if path.suffix == TORCH:
+        state = read_safetensors(path)
+    else:
+        whole = read_checkpoint(path)["state_dict"]
+        state = {name.removeprefix("network."): v for name, v in whole.items() if name.startswith("network.")}
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(
+            f"{path}: its weights do not fit {network.card.name} as the recipe builds it "
+            f"({str(error).splitlines()[-1].strip()}); take weights of the same network, grid and tasks"
+        ) from None
+    return {"file": path.name, "sha256": file_sha256(path)}
+
+
+def load_network(path: Path, *, averaged: float = 1.0) -> tuple[Network, AnyGrid, dict[str, Any]]:
     """The network of a checkpoint in evaluation mode, its grid, and what the checkpoint says about itself.
 
     Args:
@@ -95,4 +126,4 @@ def load_network(path: Path, *, averaged: float = 1.0) -> tuple[Network, Grid, d
             f"{', '.join(f'{task.outputs} outputs of {task.name}' for task in tasks)} ({said[-1].strip()})"
         ) from None
     told = {"floor": False, **about, "network": chosen.model_dump(mode="json"), "step": int(content["global_step"])}
-    return network.eval(), Grid(**about["grid"]), told
+    return network.eval(), grid_of(about["grid"]), told

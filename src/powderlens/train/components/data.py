@@ -19,13 +19,15 @@ from powderlens.corpus.store.drawn import DrawnCorpus
 from powderlens.corpus.store.reflection_table import ReflectionTable
 from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.corpus.stream.from_corpus import CorpusStream
-from powderlens.corpus.stream.from_crystals import CrystalStream, sampling_weights
+from powderlens.corpus.stream.from_crystals import CrystalStream, origin, sampling_weights
 from powderlens.corpus.stream.from_synthetic import SyntheticStream
-from powderlens.corpus.stream.stream import FloorStream, Stream, measured_points
-from powderlens.diffraction.protocol import load_protocol
+from powderlens.corpus.stream.mixture import MixtureStream
+from powderlens.corpus.stream.stream import FloorStream, Stream, measured_points, seen_of
+from powderlens.corpus.stream.view import View
+from powderlens.diffraction.protocol import Protocol, load_protocol
 from powderlens.generate.statistics import CrystalStatistics, shipped_statistics
 from powderlens.models.task import Task
-from powderlens.pattern.grid import Grid
+from powderlens.pattern.spacing import AnyGrid, SpacingGrid
 from powderlens.train.components.batches import (
     VALIDATION_FIRST,
     DrawnBatches,
@@ -38,7 +40,7 @@ from powderlens.train.components.drawn import draw_part, draw_stored, size_bytes
 from powderlens.train.components.machine import Machine, Report
 from powderlens.train.components.targets import class_counts, known, make_tasks, targets
 from powderlens.train.recipe import Recipe
-from powderlens.train.recipe_parts import CorpusData, CrystalData
+from powderlens.train.recipe_parts import CorpusData, CrystalData, MixedData
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,7 @@ class TrainingData:
         about: what identifies the data, for `run.json`.
     """
 
-    grid: Grid
+    grid: AnyGrid
     tasks: list[Task]
     epoch_patterns: int
     batches: Callable[..., IterableDataset[Item]]
@@ -92,7 +94,7 @@ def open_data(
         ("corpus", corpus is not None, "a corpus (--corpus)"),
         ("crystals", bool(tables) and kind != "synthetic", "a reflection table (--data)"),
     ):
-        if given != (kind == wanted):
+        if given != (kind == wanted or (wanted == "crystals" and kind == "mixed")):
             verb = "is given and it takes none" if given else "is needed"
             raise InputError(f"recipe {recipe.name}: its data are {kind}; {option} {verb}")
     if kind == "synthetic" and len(tables) > 1:
@@ -193,12 +195,15 @@ def _of_corpus(recipe: Recipe, folder: Path, machine: Machine, report: Report) -
 def _endless(recipe: Recipe, tables: Sequence[Path], machine: Machine) -> TrainingData:
     data, mask = recipe.data, recipe.network.mask
     assert not isinstance(data, CorpusData)
-    grid = None if recipe.grid is None else recipe.grid.grid()
+    grid = None if recipe.grid is None or isinstance(data, MixedData) else recipe.grid.grid()
     protocol = load_protocol(data.protocol)
     drawing: dict[str, Any] = {"size": recipe.batch // machine.devices, "seed": recipe.seed, "grid": grid}
     about: dict[str, Any] = {"protocol": protocol.name, "patterns": {"validation": data.validation_patterns}}
     streams: list[Stream]
-    if isinstance(data, CrystalData):
+    if isinstance(data, MixedData):
+        streams, groups, found = _mixed(data, recipe, tables, protocol, drawing["size"])
+        about |= found
+    elif isinstance(data, CrystalData):
         table = ReflectionTable.load(*tables)
         parts = split_indices(table.elements, table.space_group.tolist())
         for part in ("train", "validation"):
@@ -219,7 +224,7 @@ def _endless(recipe: Recipe, tables: Sequence[Path], machine: Machine) -> Traini
         groups = sorted(statistics.groups)
         about["statistics"] = synthetic.identity()["statistics"]
         about["tables"] = {path.name: file_sha256(path) for path in tables}
-    if data.floor:
+    if data.floor and not isinstance(data, MixedData):
         streams = [FloorStream(stream) for stream in streams]
     tasks = make_tasks(recipe.tasks, groups)
     noise = Noise(None, recipe.seed)
@@ -232,10 +237,63 @@ def _endless(recipe: Recipe, tables: Sequence[Path], machine: Machine) -> Traini
         tasks=tasks,
         epoch_patterns=data.epoch_patterns,
         batches=partial(DrawnBatches, stream=streams[0], tasks=tasks, mask=mask, **how),
-        validation=FixedBatches(fixed.patterns, fixed.measured if mask else None, targets(tasks, fixed), noise),
+        validation=FixedBatches(
+            fixed.patterns, seen_of(fixed, streams[1].grid) if mask else None, targets(tasks, fixed), noise
+        ),
         counts=None,
         about=about,
     )
+
+
+def _mixed(
+    data: MixedData, recipe: Recipe, tables: Sequence[Path], protocol: Protocol, size: int
+) -> tuple[list[Stream], list[int], dict[str, Any]]:
+    """Streams of training and validation, the groups in training, and what identifies the data."""
+    grid = None if recipe.grid is None else recipe.grid.grid()
+    assert isinstance(grid, SpacingGrid)
+    table = ReflectionTable.load(*tables)
+    how = data.instruments
+    view = View(
+        grid=grid,
+        home=protocol.grid,
+        instruments=how.others,
+        loosened=how.loosened,
+        strain=how.strain,
+        jitter=how.jitter,
+    )
+    parts = split_indices(table.elements, table.space_group.tolist())
+    origins = np.array([origin(one) for one in table.ids])
+    streams: list[Stream] = []
+    prior = np.zeros(231)
+    whole = sum(data.shares.values())
+    crystals: dict[str, dict[str, int]] = {}
+    for part in ("train", "validation"):
+        sources = []
+        for at, (key, share) in enumerate(data.shares.items()):
+            names, first, last = data.names_and_groups(key)
+            rows, groups_of = parts[part], table.space_group[parts[part]]
+            rows = rows[np.isin(origins[rows], names) & (groups_of >= first) & (groups_of <= last)]
+            if not len(rows):
+                raise InputError(f"no crystal of {key} in the part {part!r}; give its table, or leave its share out")
+            even = np.full(len(rows), 1 / len(rows))
+            one = CrystalStream(table, rows, even, protocol, size=size, seed=recipe.seed + at, in_turn=True, view=view)
+            sources.append(one)
+            crystals.setdefault(part, {})[key] = len(rows)
+            if part == "train":
+                prior += share / whole * np.bincount(table.space_group[rows], minlength=231) / len(rows)
+        shares = list(data.shares.values())
+        mixed = len(sources) > 1
+        streams.append(MixtureStream(sources, shares, size=size, seed=recipe.seed) if mixed else sources[0])
+    groups = np.flatnonzero(prior).tolist()
+    about = {
+        "tables": {path.name: file_sha256(path) for path in tables},
+        "crystals": crystals,
+        "left_out": sorted(
+            set(origins.tolist()) - {name for key in data.shares for name in data.names_and_groups(key)[0]}
+        ),
+        "prior": {str(group): round(float(prior[group]), 9) for group in groups},
+    }
+    return streams, groups, about
 
 
 def _check_clean(corpus: DrawnCorpus, numbers: NDArray[np.int64]) -> None:

@@ -19,7 +19,9 @@ from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.stored import StoredCorpus
 from powderlens.corpus.stream.from_corpus import CorpusStream
 from powderlens.corpus.stream.stream import Batch, FloorStream, Stream, digest, measured_points
+from powderlens.pattern.grid import Grid
 from powderlens.pattern.prepare import above_floor
+from powderlens.pattern.spacing import angles_of
 from powderlens.train.components.machine import Machine, Report
 from powderlens.train.datasets import StreamDataset, same
 
@@ -89,7 +91,7 @@ def draw_stored(
     floor: bool = False,
     mask: bool = True,
     cache: Path | None = None,
-) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.bool_], dict[str, int]]:
+) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.bool_] | NDArray[np.float32], dict[str, int]]:
     """Stored patterns on the grid of their corpus, prepared as `identify` does it.
 
     Args:
@@ -100,8 +102,8 @@ def draw_stored(
         cache: as for `draw_part`.
 
     Returns:
-        (n,) whether a pattern could be put there; (n, points) the patterns, 0 where it could not; (n, points) where
-        they are measured; and why not, counted.
+        (n,) whether a pattern could be put there; (n, points) the patterns, 0 where it could not; (n, points) what a
+        network reads as their mask; and why not, counted.
     """
     if cache is not None:
         grid = asdict(corpus.grid)
@@ -115,12 +117,12 @@ def draw_stored(
             return held["good"], held["patterns"], held["masks"], json.loads(str(held["reasons"]))
     good = np.ones(len(numbers), bool)
     patterns = np.zeros((len(numbers), corpus.grid.points), np.float32)
-    masks = np.zeros(patterns.shape, bool)
+    masks = np.zeros(patterns.shape, bool if isinstance(corpus.grid, Grid) else np.float32)
     counted: Counter[str] = Counter()
     for row, number in enumerate(numbers.tolist()):
         try:
             prepared = corpus.prepared(number)
-            patterns[row], masks[row] = prepared.for_network(floor=floor, mask=mask), prepared.mask
+            patterns[row], masks[row] = prepared.for_network(floor=floor, mask=mask), prepared.seen
         except PowderlensError as error:
             good[row] = False
             counted[type(error).__name__] += 1
@@ -147,11 +149,11 @@ def network_reads(
     if isinstance(corpus, StoredCorpus):
         prepared = [corpus.prepared(number) for number in numbers.tolist()]
         patterns = np.array([one.for_network(floor=floor, mask=mask) for one in prepared])
-        masks = np.array([one.mask for one in prepared])
+        masks = np.array([one.seen for one in prepared])
     else:
         records = corpus.conditions(numbers)
         patterns = corpus.draw(numbers, records=records)
-        at, ends = np.arange(corpus.grid.points), measured_points(records, corpus.grid)
+        at, ends = np.arange(corpus.grid.points), measured_points(records, angles_of(corpus.grid, "a drawn corpus"))
         masks = (at >= ends[:, :1]) & (at < ends[:, 1:])
         if floor:
             patterns = np.array(

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from powderlens.core.errors import InputError
+from powderlens.models.mixture import log_density
 from powderlens.models.task import Task
 from powderlens.symmetry.subgroups import distance_matrix
 from powderlens.train.own import own_loss
-from powderlens.train.recipe_parts import Focal, Gemd, LossRecipe, OwnLoss, SquaredCell, Weighted
+from powderlens.train.recipe_parts import CellLikelihood, Focal, Gemd, LossRecipe, OwnLoss, SquaredCell, Weighted
 
 UNKNOWN = -1
 """Label of a pattern whose class is not known, or is none of the task's."""
@@ -69,18 +70,27 @@ def expected_distance(logits_BC: Tensor, labels_B: Tensor, distance_CC: Tensor) 
     return (expected_B * (labels_B != UNKNOWN)).sum() / _known(labels_B)
 
 
-def gemd(logits_BC: Tensor, labels_B: Tensor, distance_CC: Tensor, *, mu: float) -> Tensor:
+def gemd(logits_BC: Tensor, labels_B: Tensor, distance_CC: Tensor, *, mu: float, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy plus mu times the expected graph distance.
 
     Source: AlphaDiffract, arXiv:2603.23367, section 2.2; mu = 1 there.
     """
-    return cross_entropy(logits_BC, labels_B) + mu * expected_distance(logits_BC, labels_B, distance_CC)
+    expected = expected_distance(logits_BC, labels_B, distance_CC)
+    return cross_entropy(logits_BC, labels_B, smoothing=smoothing) + mu * expected
 
 
 def squared_cell_loss(predicted_B6: Tensor, true_B6: Tensor) -> Tensor:
     """Mean squared error over the six values of a cell, in A^2 and degrees^2 as they are (AlphaDiffract)."""
     filled_B6, share = _fill(predicted_B6, true_B6)
     return functional.mse_loss(predicted_B6, filled_B6) / share
+
+
+def cell_likelihood(mixture_BM: Tensor, true_B6: Tensor) -> Tensor:
+    """Mean of the negative logarithm of the density at the true cell, over patterns whose cell is known."""
+    seen_B = torch.isfinite(true_B6).all(dim=1)
+    typical_6 = torch.tensor([7.0, 7.0, 7.0, 90.0, 90.0, 90.0], dtype=true_B6.dtype, device=true_B6.device)
+    density_B = log_density(mixture_BM, torch.where(seen_B[:, None], true_B6, typical_6))
+    return -(density_B * seen_B).sum() / seen_B.sum().clamp(min=1)
 
 
 def lattice_loss(predicted_B6: Tensor, true_B6: Tensor) -> Tensor:
@@ -138,9 +148,11 @@ class TaskLoss(nn.Module):
             return self._of_user(w, answer, truth)
         if isinstance(w, Gemd):
             assert self.distance_CC is not None
-            return gemd(answer, truth, self.distance_CC, mu=w.mu)
+            return gemd(answer, truth, self.distance_CC, mu=w.mu, smoothing=w.smoothing)
         if isinstance(w, Focal):
             return focal(answer, truth, gamma=w.gamma, alpha=w.alpha)
+        if isinstance(w, CellLikelihood):
+            return cell_likelihood(answer, truth)
         if isinstance(w, SquaredCell):
             return squared_cell_loss(answer, truth)
         if w.kind == "log_huber":

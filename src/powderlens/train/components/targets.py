@@ -59,7 +59,7 @@ def targets(tasks: Sequence[Task], labels: Labels | Batch) -> dict[str, Tensor]:
     return {
         task.name: torch.from_numpy(
             labels.niggli.astype(np.float32)
-            if task.kind == "lattice"
+            if task.kind != "classes"
             else class_index(task, class_values(task, labels))
         )
         for task in tasks
@@ -68,7 +68,7 @@ def targets(tasks: Sequence[Task], labels: Labels | Batch) -> dict[str, Tensor]:
 
 def known(task: Task, target: Tensor) -> Tensor:
     """(n,) whether the right answer is known."""
-    return torch.isfinite(target).all(dim=1) if task.kind == "lattice" else target != UNKNOWN
+    return torch.isfinite(target).all(dim=1) if task.kind != "classes" else target != UNKNOWN
 
 
 def class_counts(task: Task, target: Tensor) -> dict[int, int]:
