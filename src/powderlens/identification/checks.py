@@ -25,8 +25,8 @@ ONE_FAMILY = 0.97
 SAME_ORDER, SHIFTS_DEG = 0.004, (-0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15)
 """Orders of a line stand where they should to within so much of their spacing, once all are shifted by one of these."""
 SHORTEST_D_A = 1.45
-"""A pattern whose longest spacing is below this was read with too short a wavelength: of 196,000 crystals, fewer than
-one in a thousand has no line beyond it."""
+"""A pattern whose longest spacing is below this, though its range begins beyond, was read with too short a wavelength:
+of 196,000 crystals, fewer than one in a thousand has no line beyond it."""
 SHORTEST_LINE_A = 0.3
 """Nor do powders show lines below this: atoms that move leave nothing of them."""
 NEAR_ANODE = 0.01
@@ -66,7 +66,8 @@ def look(measured: Measured) -> Sight:
     wavelength = measured.mean_wavelength_A
     d_A = 0.5 * wavelength / np.sin(np.radians(lines.two_theta_deg / 2))
     distinct = _distinct(lines, d_A)
-    if d_A.max() < SHORTEST_D_A or d_A.min() < SHORTEST_LINE_A:
+    reach_A = 0.5 * wavelength / np.sin(np.radians(measured.two_theta_deg[0] / 2))
+    if (reach_A > SHORTEST_D_A > d_A.max()) or d_A.min() < SHORTEST_LINE_A:
         return Sight(lines, _too_short(wavelength, d_A), (), distinct)
     warnings: list[str] = []
     one_family = _one_family(lines, wavelength) > ONE_FAMILY
@@ -85,9 +86,9 @@ def look(measured: Measured) -> Sight:
 def _too_short(wavelength_A: float, d_A: Floats) -> str:
     """What is said of a pattern whose spacings are too short, with the wavelength that may be meant."""
     what = (
-        f"every line has a spacing below {SHORTEST_D_A:g} A (the longest {d_A.max():.3g} A)"
-        if d_A.max() < SHORTEST_D_A
-        else f"lines have spacings down to {d_A.min():.2g} A, where no powder shows any"
+        f"lines have spacings down to {d_A.min():.2g} A, where no powder shows any"
+        if d_A.min() < SHORTEST_LINE_A
+        else f"every line has a spacing below {SHORTEST_D_A:g} A (the longest {d_A.max():.3g} A)"
     )
     meant = [name for name, line in ANODES.items() if abs(10 * wavelength_A / line.mean_A - 1) < NEAR_ANODE]
     if meant:

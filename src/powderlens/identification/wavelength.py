@@ -26,7 +26,7 @@ Weights = Callable[[Measured, Sequence[Candidate]], Floats]
 WELL, AT_REST, MANY = 0.97, 0.01, 12
 """Agreement of measured crystals whose spacings are all within so much of their own, and how many lines there must be
 for no other wavelength to suit them by chance: the one that is stated is right."""
-POOR = 8.0
+POOR = 4.0
 """Log-odds against "none of these" below which calculated crystals too are looked through under other anodes."""
 OTHER_ANODES = ("Cu", "Co", "Mo", "Cr", "Fe", "Ag")
 SAME = 0.03
@@ -39,7 +39,7 @@ TRIED_ANODES = 2
 FEW, ALL = (16, 3), (120, 28)
 """Phases that are refined under another wavelength, on broadened profiles and of these as measured: where the stated
 one has an answer, and where it has none."""
-ODDS = -1.0
+ODDS = -0.5
 """Log-odds of another anode's best phase against all that was found under the stated wavelength, above which that is
 doubted."""
 SUSPECT_STRAIN = 0.012

@@ -73,9 +73,18 @@ def test_few_lines_and_one_family() -> None:
 def test_nanometres_for_angstrom(common: Mapping[str, Structure]) -> None:
     quartz = drawn(common["Quartz"], "CuKa", 0.15418)
     assert look(Measured.of(quartz)).abstains == (
-        "every line has a spacing below 1.45 A (the longest 0.425 A): is the wavelength of 0.15418 in nanometres "
-        "(Cu K-alpha)? It is asked in A"
+        "lines have spacings down to 0.13 A, where no powder shows any: is the wavelength of 0.15418 in nanometres (Cu "
+        "K-alpha)? It is asked in A"
     )
+    every = seen(np.sum([line(at, 100) for at in (35.0, 40.0, 48.0, 55.0, 62.0)], axis=0), "MoKa")
+    assert every.abstains == (
+        "every line has a spacing below 1.45 A (the longest 1.18 A): is the wavelength of 0.71075 A in nanometres, or "
+        "that of another anode?"
+    )
+    # Where the range begins there, nothing is wrong with it.
+    x = X + 60
+    late = Pattern(x, NOISE + np.sum([line(at, 100) for at in (20, 30, 41, 52, 63)], axis=0), 1.5419)
+    assert look(Measured.of(late)).abstains is None
     # A spacing of 29 A is one of 2.9 A with a tenth of the wavelength; the others tell.
     x = X - 13
     y = NOISE + sum(np.interp(x + 13, X, line(at + 13, 50)) for at in (3.0, 24.0, 33.0, 42.0, 51.0))
