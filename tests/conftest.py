@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import time
@@ -30,12 +31,28 @@ ROOT = Path(__file__).resolve().parents[1]
 SECONDS = ROOT / "tests" / "seconds.txt"
 """Tests that take their time, as `make seconds` wrote them down."""
 LONG_S = 0.5
+NOTHING_COMPILED = ("tests/contract/test_networks.py", "tests/unit/models/")
 recorded: dict[str, float] = {}
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is written down in tests/seconds.txt is `slow`, and files that take long come first."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected lives to the end: the collector of garbage need not look at it, now or ever again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """What is written down in tests/seconds.txt is `slow`, and files that take long come first.
+
+    The second of two processes begins in the middle: there come files that need no compiled code, which the first is
+    making meanwhile; what one has compiled the other loads.
+    """
     known = {name: float(seconds) for seconds, name in map(str.split, SECONDS.read_text().splitlines())}
     of_file: Counter[str] = Counter()
     for name, seconds in known.items():
@@ -43,7 +60,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _function(item) in known:
             item.add_marker(pytest.mark.slow)
+    yield
     items.sort(key=lambda item: -of_file[_function(item).partition("::")[0]])
+    without = [item for item in items if item.nodeid.startswith(NOTHING_COMPILED)]
+    others = [item for item in items if not item.nodeid.startswith(NOTHING_COMPILED)]
+    middle = (len(items) + 1) // 2
+    items[:] = [*others[:middle], *without, *others[middle:]]
 
 
 @pytest.hookimpl(wrapper=True)

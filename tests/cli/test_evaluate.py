@@ -118,3 +118,31 @@ def test_a_record_of_held_out_crystals(run: Callable[..., Any], small_table_path
     assert "--data crystals-small.parquet" in written["command"]
     nothing = run("evaluate", "held-out", "--data", tmp_path / "none.parquet", "--output", record)
     assert (nothing.code, "no such reflection table" in nothing.complaint) == (2, True)
+
+
+def test_a_record_of_trials(
+    run: Callable[..., Any], small_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "powderlens.evaluate.trials.run.drawn_of", lambda library: Pool.of(library, shares={"measured": 1.0})
+    )
+    record = tmp_path / "r" / "trials.json"
+    asked = ("evaluate", "trials", "--output", record, "--library", small_library, "--count", 2, "--workers", 1)
+    result = run(*asked, "--kinds", "noise,single", "--seed", 3)
+    assert result.code == 0
+    text = record.read_text()
+    written = json.loads(text)
+    assert written["command"] == (
+        "powderlens evaluate trials --kinds noise,single --count 2 --seed 3 --library common.phases "
+        "--output trials.json"
+    )
+    assert written["kinds"]["noise"]["flagged"] == 1.0
+    assert written["kinds"]["noise"]["not_flagged"] == []
+    assert written["kinds"]["single"]["patterns"] == 2
+    assert written["kinds"]["single"]["phase_first"] == 1.0
+    assert written["chosen_by"] == "trials of other seeds"
+    assert json.loads(result.out)["kinds"] == written["kinds"]
+    assert str(tmp_path) not in text
+    assert [path.name for path in record.parent.iterdir()] == ["trials.json"], "parts go when the record is there"
+    wrong = run(*asked, "--kinds", "fog")
+    assert (wrong.code, "kinds 'fog': choose of known, removed" in wrong.complaint) == (2, True)

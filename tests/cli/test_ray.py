@@ -16,7 +16,6 @@ import pytest
 from powderlens.crystal.label import find_symmetry
 from powderlens.crystal.structure import Structure
 from powderlens.crystals.table import SCHEMA, crystal_row, write_crystals
-from powderlens.train.recipe import RECIPES
 
 Run = Callable[..., Any]
 
@@ -72,18 +71,13 @@ def test_build_export_and_train_on_a_ray_of_our_own(
     # Nothing is left to be done: no Ray is begun, so that the address is not even looked at.
     assert run(*build, "--ray-address", "nowhere").out == done.stdout
 
-    text = (RECIPES / "simxrd-small.toml").read_text().replace("batch = 128", "batch = 8")
-    Path("simxrd.toml").write_text(text.replace("epochs = 6", "steps = 3"))
-    prism = ["train", tiny_recipe, "--data", small_table_path]
-    simxrd = ["train", "simxrd.toml", "--corpus", "small", "--memory-gb", 0, "--mask", "--averaging", 0.5]
-    for name, train in {"prism": prism, "simxrd": simxrd}.items():
-        words = [*train, "--precision", "bf16", "--threads", 1]
-        alone = run(*words, "--workers", 0, "--output", f"{name}-alone")
-        assert alone.code == 0, alone.err
-        trained = run_apart(*words, "--ray", "--workers", 1, "--output", f"{name}-ray")
-        assert trained.returncode == 0, trained.stderr
-        assert json.loads(trained.stdout)["checkpoint"] == "best.ckpt"
-        assert curve(f"{name}-ray") == curve(f"{name}-alone") != []
+    words = ["train", tiny_recipe, "--data", small_table_path, "--precision", "bf16", "--threads", 1]
+    alone = run(*words, "--workers", 0, "--output", "alone")
+    assert alone.code == 0, alone.err
+    trained = run_apart(*words, "--ray", "--workers", 1, "--output", "ray")
+    assert trained.returncode == 0, trained.stderr
+    assert json.loads(trained.stdout)["checkpoint"] == "best.ckpt"
+    assert curve("ray") == curve("alone") != []
 
 
 def curve(run: str) -> list[dict[str, str]]:

@@ -1,10 +1,14 @@
 """Every fenced block of the README is executed.
 
 `sh` and `python` blocks run as they are, those of a section one after the other, each section in a directory of its own
-with a copy of `examples/`. `console` blocks set up a clone: of their commands, `make` targets must exist, and what
-`make demo` runs at its end is run here.
+with a copy of `examples/`: in this process, which starts once what each of them would start anew. `console` blocks set
+up a clone: of their commands, `make` targets must exist, and what `make demo` runs at its end, which is the README's
+first command, is run here by a shell.
 """
 
+import contextlib
+import glob
+import io
 import os
 import re
 import shlex
@@ -14,10 +18,13 @@ from pathlib import Path
 
 import pytest
 
+from powderlens.cli.main import main
+
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = BLOCK.findall(README)
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -60,17 +67,32 @@ def test_every_block_is_of_a_kind_that_is_executed() -> None:
     assert {name for name, _ in BLOCKS} == {"sh", "python", "console"}
 
 
+def call(line: str) -> None:
+    """One line of a shell, of which nothing is understood but a program, patterns of files, and > FILE at the end."""
+    assert not set(line) & set("|&;$`\\(){}<~'\""), f"{line}: give it to a shell"
+    words = shlex.split(line, comments=True)
+    program, *words = [file for word in words for file in (sorted(glob.glob(word)) or [word])]
+    assert program == "powderlens", f"{line}: nothing executes this"
+    made = [Path(words[words.index(option) + 1]) for option in ("--output", "--plot", ">") if option in words]
+    if ">" in words:
+        *words, _, _ = words
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        assert main(words) == 0, line
+    if ">" in line:
+        made[-1].write_text(said.getvalue())
+    assert all(file.stat().st_size > 0 for file in made)
+
+
 @pytest.mark.parametrize("section", sections(), ids=lambda section: section.splitlines()[0])
-def test_sections(section: str, environment: dict[str, str], workplace: Path) -> None:
+def test_sections(section: str, workplace: Path) -> None:
     for language, text in BLOCK.findall(section):
         if language == "python":
-            assert run([sys.executable, "-c", text], environment, workplace).strip()
+            with contextlib.redirect_stdout(io.StringIO()) as said:
+                exec(compile(text, "README.md", "exec"), {"__name__": "__main__"})
+            assert said.getvalue().strip()
         elif language == "sh":
-            run(["bash", "-euo", "pipefail", "-c", text], environment, workplace)
-            for words in (shlex.split(line, comments=True) for line in text.splitlines()):
-                for option in ("--output", "--plot", ">"):
-                    if option in words:
-                        assert (workplace / words[words.index(option) + 1]).stat().st_size > 0
+            for line in filter(None, text.splitlines()):
+                call(line)
 
 
 def console_commands() -> list[list[str]]:

@@ -91,7 +91,8 @@ def pure_translations(frac, kinds, occupancy, lattice, limit_A, weight_limit, fi
     n = len(kinds)
     shifts = np.zeros((n, 3))
     images = np.empty((n, n), np.int32)
-    images[0] = np.arange(n)
+    for i in range(n):
+        images[0, i] = i
     steps = np.empty((n, 3))
     count = 1
     for trial in range(n):

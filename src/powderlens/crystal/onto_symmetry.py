@@ -162,14 +162,15 @@ def _images(frac, kind, rotations, translations, lattice):  # type: ignore[no-un
                     continue
                 for k in range(3):
                     step[k] = image[k] - frac[j, k]
-                    step[k] -= np.round(step[k])
+                    step[k] -= np.rint(step[k])
                 square = 0.0
                 for k in range(3):
                     along = step[0] * lattice[0, k] + step[1] * lattice[1, k] + step[2] * lattice[2, k]
                     square += along * along
                 if square < least:
                     best, least = j, square
-                    best_step[:] = step
+                    for k in range(3):
+                        best_step[k] = step[k]
             if best < 0:
                 return target[:0], shift
             taken[best] = True

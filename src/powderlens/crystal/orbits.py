@@ -158,7 +158,8 @@ def _images(frac, multiplicity, rotations, translations, lattice, limit_A, total
             if new:
                 if made - start == multiplicity[i]:
                     return places, operator, -1
-                places[made] = image
+                for k in range(3):
+                    places[made, k] = image[k]
                 operator[made] = g
                 made += 1
         if made - start != multiplicity[i]:

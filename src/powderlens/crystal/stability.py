@@ -148,7 +148,7 @@ def _near_rotations(metric, symprec_A, angle_rad):  # type: ignore[no-untyped-de
     for code in range(27):
         if code != 13:
             x, y, z = code // 9 - 1, code // 3 % 3 - 1, code % 3 - 1
-            vectors[n] = (x, y, z)
+            vectors[n, 0], vectors[n, 1], vectors[n, 2] = x, y, z
             square = 0.0
             for i in range(3):
                 for j in range(3):

@@ -108,7 +108,7 @@ def families(reciprocal, d_min, rotations):  # type: ignore[no-untyped-def]
         base = max(base, 2 * int(np.sqrt(direct[i, i]) / d_min + 1e-9) + 1)
     h_last = int(np.sqrt(direct[0, 0]) / d_min + 1e-9)
     # One number for each hkl, linear in it, that sorts as hkl does: h base^2 + k base + l.
-    turns = distinct(rotations, True)
+    turns = distinct(rotations, np.bool_(True))
     key = np.empty((turns.shape[0], 3), np.int64)
     for r in range(turns.shape[0]):
         for i in range(3):
@@ -167,7 +167,7 @@ def usual_members(hkl, rotations):  # type: ignore[no-untyped-def]
         (m, 3) int64.
     """
     out = hkl.copy()
-    turns = distinct(rotations, True)
+    turns = distinct(rotations, np.bool_(True))
     for i in range(hkl.shape[0]):
         h, k, l = hkl[i, 0], hkl[i, 1], hkl[i, 2]
         if k >= 0 and l >= 0:
@@ -392,7 +392,7 @@ def reflection_list(  # type: ignore[no-untyped-def]
             expected += (occupancy[j] * f_real[kind[j], 0]) ** 2
     faintest = EXTINCT * max(top, expected)
     present = np.empty(len(q), np.int64)
-    n = 0
+    n = np.int64(0)
     # `families` ascends in hkl: turned round and sorted without exchanging equals, equals descend.
     for i in range(len(q) - 1, -1, -1):
         if f_squared[i] > faintest:

@@ -644,7 +644,7 @@ def add_background(y, axis, records, at):  # type: ignore[no-untyped-def]
     for k in range(c.humps.shape[0]):
         centre, fwhm, height = c.humps[k, 0], c.humps[k, 1], c.humps[k, 2]
         if fwhm > 0.0 and height != 0.0:
-            add_gaussian(y, 0, n, centre, start, step, fwhm, height)
+            add_gaussian(y, np.int64(0), n, centre, start, step, fwhm, height)
     if c.air_scatter > 0.0:
         value, ratio = c.air_scatter * exp(-start / c.air_decay_deg), exp(-step / c.air_decay_deg)
         for i in range(n):

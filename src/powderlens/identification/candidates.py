@@ -196,20 +196,11 @@ def quantities(library: Shelf, measured: Measured, candidates: Sequence[Candidat
             calculated.sum(),
             np.log(library.determinations[list(one.rows)].astype(float)).sum(),
             len(one.rows) - 1,
-            unexplained(measured, fitted),
             np.log(residual(measured, fitted)),
             one.support,
             choice * len(one.rows),
         )
     return out
-
-
-def unexplained(measured: Measured, fitted: Fit) -> float:
-    """Share of the measured lines that a fit does not calculate; a line counts by the square root of its height, as
-    weak ones tell of a further phase.
-    """
-    root = np.sqrt(measured.lines.height)
-    return float(root @ measured.uncalculated(fitted.calculated)) / max(float(root.sum()), 1e-12)
 
 
 def residual(measured: Measured, fitted: Fit) -> float:

@@ -22,6 +22,8 @@ WIDEST_DEG = 1.6
 FEW_LINES = 5
 ONE_FAMILY = 0.97
 """Share of the height in one line and its orders, above which a specimen is oriented or a single crystal."""
+SAME_ORDER, SHIFTS_DEG = 0.004, (-0.15, -0.1, -0.05, 0.0, 0.05, 0.1, 0.15)
+"""Orders of a line stand where they should to within so much of their spacing, once all are shifted by one of these."""
 SHORTEST_D_A = 1.45
 """A pattern whose longest spacing is below this was read with too short a wavelength: of 196,000 crystals, fewer than
 one in a thousand has no line beyond it."""
@@ -67,7 +69,7 @@ def look(measured: Measured) -> Sight:
     if d_A.max() < SHORTEST_D_A or d_A.min() < SHORTEST_LINE_A:
         return Sight(lines, _too_short(wavelength, d_A), (), distinct)
     warnings: list[str] = []
-    one_family = _one_family(lines, d_A) > ONE_FAMILY
+    one_family = _one_family(lines, wavelength) > ONE_FAMILY
     if distinct < FEW_LINES:
         count = f"{distinct} line{'' if distinct == 1 else 's'} in the range"
         if one_family:
@@ -98,12 +100,14 @@ def _distinct(lines: Peaks, d_A: Floats) -> int:
     return int((np.abs(np.diff(np.log(np.sort(d_A)))) > 0.004).sum()) + 1
 
 
-def _one_family(lines: Peaks, d_A: Floats) -> float:
-    """Share of the height that lies in the strongest line's family d / n."""
-    strongest = d_A[lines.height.argmax()]
+def _one_family(lines: Peaks, wavelength_A: float) -> float:
+    """Share of the height that lies in the strongest line's family d / n, for the shift of all lines that suits it."""
+    strongest, whole = lines.height.argmax(), lines.height.sum()
     best = 0.0
-    for order in (1, 2, 3, 4):
-        ratio = order * strongest / d_A
-        near = np.abs(ratio - np.rint(ratio)) < 0.012 * np.maximum(ratio, 1)
-        best = max(best, float(lines.height[near].sum() / lines.height.sum()))
+    for shift in SHIFTS_DEG:
+        d_A = 0.5 * wavelength_A / np.sin(np.radians((lines.two_theta_deg + shift) / 2))
+        for order in (1, 2, 3, 4):
+            ratio = order * d_A[strongest] / d_A
+            near = np.abs(ratio - np.rint(ratio)) < SAME_ORDER * np.maximum(ratio, 1)
+            best = max(best, float(lines.height[near].sum() / whole))
     return best

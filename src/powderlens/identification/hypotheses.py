@@ -36,7 +36,6 @@ QUANTITIES = (
     "calculated",
     "determinations",
     "more_phases",
-    "unexplained",
     "residual",
     "support",
     "choice",
@@ -47,11 +46,11 @@ scale and shape, the strain against the entry's cell, its mean and the rest, eac
 of measured (0.3 %) or calculated (1.5 %) crystals; shift, as ln(1 + (shift / 0.1 degrees)^2);
 missing, the share of strong lines that are not there; lines, the logarithm of the number of lines in the range (a phase
 with many fits anything); texture, |ln r|; calculated, 1 for an entry that was not measured; determinations, the
-logarithm of how many entries are this phase; more_phases, how many phases there are beside the first; unexplained, the
-share of the measured lines that are not calculated, see `candidates.unexplained`; residual, the logarithm of the mean
-square of residuals over what noise and imperfect strengths lead one to expect, see `candidates.residual`; support, for
-each phase beside the first the logarithm of the squares that it takes away, see `mixtures`; choice, for each phase the
-logarithm of how many the library was searched for, over 100,000: of few, chance finds fewer that fit."""
+logarithm of how many entries are this phase; more_phases, how many phases there are beside the first; residual, the
+logarithm of the mean square of residuals over what noise and imperfect strengths lead one to expect, see
+`candidates.residual`; support, for each phase beside the first the logarithm of the squares that it takes away, see
+`mixtures`; choice, for each phase the logarithm of how many the library was searched for, over 100,000: of few, chance
+finds fewer that fit."""
 SHIFT_SD_DEG = 0.1
 
 MIRROR_OF: Mapping[int, int] = dict(ENANTIOMORPHS)

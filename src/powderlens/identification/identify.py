@@ -208,7 +208,7 @@ class Identifier:
                 reads = own.for_network(floor=of.floor, mask=of.mask, name=self.model.card.id)
                 seen = own.seen
         except InputError:
-            if sight.abstains is None:
+            if sight.abstains is None or not len(sight.lines):
                 raise
             # A wavelength in nanometres puts a pattern where the network sees nothing: that is to be said.
             return Asked(pattern, None, measured, sight, None, None, warnings)

@@ -35,8 +35,11 @@ ITS_OWN = 0.003
 """Within so much of an anode's wavelength, a stated one is that."""
 NEAR_ODDS = 0.5
 """Log-odds by which a phase under a near anode must lead where the stated wavelength is no anode's."""
-TRIED_ANODES, RETRIEVED, SHARPENED = 2, 16, 3
-ODDS = -0.5
+TRIED_ANODES = 2
+FEW, ALL = (16, 3), (120, 28)
+"""Phases that are refined under another wavelength, on broadened profiles and of these as measured: where the stated
+one has an answer, and where it has none."""
+ODDS = -1.0
 """Log-odds of another anode's best phase against all that was found under the stated wavelength, above which that is
 doubted."""
 SUSPECT_STRAIN = 0.012
@@ -74,9 +77,10 @@ class Tested:
         line = ANODES[anode]
         return self.bare.with_lines([line.ka1_A, line.ka2_A], [1.0, KA2_OVER_KA1])
 
-    def best(self, shelf: Shelf, trial: Measured) -> tuple[float, str]:
+    def best(self, shelf: Shelf, trial: Measured, many: tuple[int, int] = FEW) -> tuple[float, str]:
         """Log-weight of the best phase of a shelf under another wavelength, and its name."""
-        some = single_candidates(trial, shelf, self.deadline, retrieved=RETRIEVED, sharpened=SHARPENED)
+        retrieved, sharpened = many
+        some = single_candidates(trial, shelf, self.deadline, retrieved=retrieved, sharpened=sharpened)
         if not some:
             return -np.inf, ""
         weight = self.weights(trial, some)
@@ -124,7 +128,7 @@ def other_anode(test: Tested) -> str | None:
             moved.append((float(looked.worth[0]), name, trial))
     told, most = None, float(np.logaddexp.reduce(np.append(stated, test.unknown))) + ODDS
     for _, name, trial in sorted(moved, key=lambda one: -one[0])[:TRIED_ANODES]:
-        weight, phase = test.best(library, trial)
+        weight, phase = test.best(library, trial, ALL if stated.max() < test.unknown else FEW)
         if weight > most:
             most, told = weight, (name, phase)
     if told is None:

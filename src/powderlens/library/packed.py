@@ -143,7 +143,7 @@ def _settle(frac, multiplicity, turns, translations, lattice):  # type: ignore[n
                 image = translations[g, i] - frac[site, i]
                 for j in range(3):
                     image += turns[g, i, j] * frac[site, j]
-                rest[g, i] = image - np.round(image)
+                rest[g, i] = image - np.rint(image)
             square[g] = 0.0
             for k in range(3):
                 step = rest[g, 0] * lattice[0, k] + rest[g, 1] * lattice[1, k] + rest[g, 2] * lattice[2, k]

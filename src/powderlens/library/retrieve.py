@@ -328,7 +328,8 @@ def first_look(  # type: ignore[no-untyped-def]
     size = 2 * reach + 1
     steps = (size + every - 1) // every
     padded = np.zeros(len(matched) + size + 64, np.float32)
-    padded[reach : reach + len(matched)] = matched
+    for i in range(len(matched)):
+        padded[reach + i] = matched[i]
     if every == 2:
         # The even places, then the odd ones: neighbours in scale stand side by side.
         half = (len(padded) + 1) // 2

@@ -86,7 +86,9 @@ def lever(geometry, sine, cosine):  # type: ignore[no-untyped-def]
 @njit(cache=True, fastmath=True, error_model="numpy")
 def deformed(reciprocal, basis, amounts):  # type: ignore[no-untyped-def]
     """(3, 3) rows a*, b*, c* of a cell L (1 + E): R (1 + E)^-1, E the sum of the symmetric strains."""
-    m = np.eye(3)
+    m = np.zeros((3, 3))
+    for i in range(3):
+        m[i, i] = 1.0
     for s in range(len(amounts)):
         for i in range(3):
             for j in range(3):
@@ -128,7 +130,10 @@ def draw(par, first, step, lines, blur, sharp, y, slope):  # type: ignore[no-unt
     constant, rising = np.exp(par[2]), np.exp(par[3])
     cells = np.empty((phases, 3, 3))
     for p in range(phases):
-        cells[p] = deformed(reciprocal[p], basis[p], par[offset[p] + 1 : offset[p] + 1 + strains[p]])
+        cell = deformed(reciprocal[p], basis[p], par[offset[p] + 1 : offset[p] + 1 + strains[p]])
+        for i in range(3):
+            for j in range(3):
+                cells[p, i, j] = cell[i, j]
     moves = np.empty(STRAINS)
     value, by_place, by_width = np.empty(n), np.empty(n), np.empty(n)
     for i in range(len(hkl)):
@@ -362,7 +367,8 @@ def refine(  # type: ignore[no-untyped-def]
             if not cholesky_solve(work, right):
                 damping *= 10.0
                 continue
-            trial[:] = par
+            for i in range(p):
+                trial[i] = par[i]
             for i in range(m):
                 trial[rows[i]] += right[i]
             # Widths stay between 0.01 and 2 degrees, scales and shifts finite.
@@ -373,9 +379,13 @@ def refine(  # type: ignore[no-untyped-def]
             if new < cost:
                 gain = (cost - new) / cost
                 cost = new
-                par[:] = trial
-                y[:] = y2
-                slope[:, :] = slope2
+                for i in range(p):
+                    par[i] = trial[i]
+                for i in range(len(slope)):
+                    for k in range(n):
+                        slope[i, k] = slope2[i, k]
+                for k in range(n):
+                    y[k] = y2[k]
                 damping = max(damping * 0.2, 1e-6)
                 better = True
                 break

@@ -14,7 +14,6 @@ from powderlens.core.errors import InputError, WavelengthError
 from powderlens.diffraction.instrument import polarisation_ratio
 from powderlens.pattern.background import noise_sigma, subtract_background
 from powderlens.pattern.pattern import Pattern
-from powderlens.pattern.peaks import Peaks, find_lines
 from powderlens.pattern.wavelength import infer_radiation
 from powderlens.refine.candidate_kernel import CAPILLARY, REFLECTION, TRANSMISSION
 
@@ -24,20 +23,13 @@ STEP_DEG = 0.04
 LEVELS = ((0.8, 0.2), (0.3, 0.08))
 """FWHM that is added to every line, and step of the grid, degrees; the last level is the profile as measured."""
 DEPTH = len(LEVELS) + 1
+LEAST_SPAN_DEG = 1.0
 POINTS = 2600
 """Most points of the finest grid."""
 FLOOR = 0.002
 """Least share of the strongest point that is added under the root; noise raises it."""
 MOST_NOISE = 0.6
 """Of the squares of a root profile; patterns with more are taken to have no more."""
-LEAST_HEIGHT = 8.0
-"""Lines lower than this, in units of the noise after smoothing, are not counted."""
-LEAST_LINE = 0.01
-"""Nor are those below this share of the strongest."""
-WIDEST_DEG = 1.6
-"""Nor what is wider at half height: a hump."""
-CALCULATED = 0.5
-"""A line of which so much is calculated needs no other reason."""
 HIDDEN, HIDDEN_NOISE = 0.3, 2.0
 """Where more than this share of the profile, and so many times its noise, is calculated, what is left says nothing."""
 SURROUNDINGS_DEG, LEAST_NOISE = 5.0, 0.7
@@ -198,21 +190,6 @@ class Measured:
     def _smooth_points(self) -> int:
         return max(1, 2 * round(0.05 / self.levels[-1].step) + 1)
 
-    @cached_property
-    def lines(self) -> Peaks:
-        """Lines, no humps, that stand out of the noise, and by `LEAST_LINE` of the highest, in the smooth profile."""
-        profile, noise = self.smoothed
-        least = np.maximum(LEAST_HEIGHT * noise, LEAST_LINE * float(profile.max(initial=0.0)))
-        found = find_lines(self.two_theta_deg, profile, least)
-        return found.take(found.fwhm_deg <= WIDEST_DEG)
-
-    def uncalculated(self, calculated: Floats) -> Floats:
-        """(lines,) which share of each of `lines` a calculated profile, (n,) on the finest grid, leaves over: 0 where
-        half of its height is calculated or more, 1 where nothing is.
-        """
-        drawn = np.interp(self.lines.two_theta_deg, self.two_theta_deg, self.smooth_of(calculated))
-        return np.asarray(np.clip(1 - drawn / (CALCULATED * self.lines.height), 0.0, 1.0))
-
     @property
     def d_min_A(self) -> float:
         """Smallest spacing in the range, with a margin for cells that shrink."""
@@ -243,6 +220,7 @@ class Measured:
 
         Raises:
             WavelengthError: no wavelength.
+            InputError: less than `LEAST_SPAN_DEG` was measured.
         """
         if pattern.wavelength_A is None:
             raise WavelengthError(
@@ -255,6 +233,12 @@ class Measured:
             wavelength, share = np.array([radiation.ka1_A]), np.array([1.0])
         else:
             wavelength, share = np.array([radiation.ka1_A, radiation.ka2_A]), np.array([1.0, radiation.ka2_ratio])
+        span = float(known.two_theta_deg[-1] - known.two_theta_deg[0])
+        if span < LEAST_SPAN_DEG:
+            raise InputError(
+                f"{pattern.source or 'pattern'}: {span:g} degrees were measured; nothing can be told from less than "
+                f"{LEAST_SPAN_DEG:g}: measure more"
+            )
         under = pattern.measured_only().intensity - known.intensity
         measured = cls.on_grids(known.two_theta_deg, known.intensity, wavelength, share / share.sum(), under)
         return measured if instrument is None else replace(measured, instrument=instrument)

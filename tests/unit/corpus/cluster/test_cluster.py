@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gc
 import hashlib
 import os
@@ -20,6 +21,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from powderlens.cli.main import main
 from powderlens.core.errors import InputError, PowderlensError, StructureError
 from powderlens.corpus.store.corpus import Corpus
 from powderlens.corpus.store.reflection_table import ReflectionTable
@@ -313,6 +315,25 @@ def test_a_corpus_and_its_export_are_the_same_bytes(
         export_corpus(tmp_path / "alone" / "m", tmp_path / form, **wanted)
         export_corpus(tmp_path / "alone" / "m", tmp_path / f"{form}-ray", mapper=on_cluster(cluster), **wanted)
         assert sums(tmp_path / f"{form}-ray") == sums(tmp_path / form)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore:.*LeafSpec:FutureWarning")
+def test_training_on_a_corpus_comes_to_the_same_curve(
+    cluster: Cluster, built: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """By the program, which uses the connection that is there; tests/cli/test_ray.py has it begin one."""
+    from powderlens.train.recipe import RECIPES
+
+    text = (RECIPES / "simxrd-small.toml").read_text().replace("batch = 128", "batch = 8")
+    (tmp_path / "simxrd.toml").write_text(text.replace("epochs = 6", "steps = 3"))
+    words = f"train {tmp_path}/simxrd.toml --corpus {built('simxrd')} --memory-gb 0 --mask --averaging 0.5".split()
+    curves = []
+    for name, where in {"alone": "--workers 0", "ray": "--ray --workers 1"}.items():
+        command = [*words, *f"--precision bf16 --threads 1 {where} --output {tmp_path}/{name}".split()]
+        assert main(command) == 0
+        with (tmp_path / name / "metrics.csv").open() as handle:
+            curves.append([{**row, "seconds": ""} for row in csv.DictReader(handle)])
+    assert curves[0] == curves[1] != []
 
 
 def test_a_connection_that_is_there_is_used_and_kept(cluster: Cluster) -> None:
