@@ -112,7 +112,7 @@ def figures(
             "space_group_top5": top_k(p, right, 5),
             "log_loss": float(-np.maximum(log_p[rows, right], -20).mean()),
         }
-        seen = rows[np.isfinite(cells["error"][rows])] if "error" in cells else rows[:0]
+        seen = rows[np.isfinite(cells["error"][rows]).all(axis=1)] if "error" in cells else rows[:0]
         if len(seen):
             told["cells"] = len(seen)
             told["length_error_mean"] = float(cells["error"][seen].mean())
@@ -191,7 +191,7 @@ def _cells(half: MeasuredSet, said: Mapping[str, NDArray[Any]]) -> dict[str, NDA
     true = np.full((len(half.space_group), 6), np.nan)
     for at in np.flatnonzero(np.isfinite(half.cell).all(axis=1)).tolist():
         true[at] = niggli_of_group(lattice_from_cell(half.cell[at]), int(half.space_group[at]))
-    found: dict[str, NDArray[Any]] = {"error": np.abs(said["lattice"][:, :3] / true[:, :3] - 1).mean(axis=1)}
+    found: dict[str, NDArray[Any]] = {"error": np.abs(said["lattice"][:, :3] / true[:, :3] - 1)}
     if "cell_mixture" in said:
         import torch
 
