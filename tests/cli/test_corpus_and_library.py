@@ -46,6 +46,35 @@ def test_a_table_of_reflections(run: Callable[..., Any], database: Path, tmp_pat
     assert table.space_group.tolist() == [225, 229]
 
 
+def test_reflections_of_a_folder_and_of_a_table_of_crystals(
+    run: Callable[..., Any], database: Path, tmp_path: Path
+) -> None:
+    """Further out than by default; a folder goes by a hash of all its crystals, a table of synthetic ones as it is."""
+    folder = tmp_path / "salts"
+    folder.mkdir()
+    poscar = "NaCl\n1.0\n5.64 0 0\n0 5.64 0\n0 0 5.64\nNa Cl\n4 4\nDirect\n"
+    (folder / "POSCAR-salt").write_text(poscar + "\n".join(" ".join(map(str, place)) for place in SALT["x"]) + "\n")
+    made = {}
+    for d_min in (1.07, 0.8):
+        result = run(
+            "corpus", "reflections", folder, "--output", tmp_path / "f.parquet", "--workers", 1, "--d-min", d_min
+        )
+        assert result.code == 0
+        made[d_min] = json.loads(result.out)
+        table = ReflectionTable.load(tmp_path / "f.parquet")
+        assert table.ids == ["salts:POSCAR-salt"]
+        assert 5.64 / (table.hkl**2).sum(axis=1).max() ** 0.5 == pytest.approx(d_min, rel=0.06)
+    assert made[0.8]["d_min_A"] == 0.8
+    assert made[0.8]["origin"] == made[1.07]["origin"]
+    (folder / "POSCAR-salt").write_text(poscar + "\n".join(" ".join(map(str, p)) for p in SALT["x"]) + "\n\n")
+    again = json.loads(run("corpus", "reflections", folder, "--output", tmp_path / "f.parquet", "--workers", 1).out)
+    assert again["origin"] != made[1.07]["origin"]
+    run("crystals", "generate", "--count", 3, "--seed", 1, "--output", tmp_path / "c.parquet", "--workers", 1)
+    result = run("corpus", "reflections", tmp_path / "c.parquet", "--output", tmp_path / "r.parquet", "--workers", 1)
+    assert json.loads(result.out)["crystals_kept"] == 3
+    assert ReflectionTable.load(tmp_path / "r.parquet").ids == ["synthetic:1-0", "synthetic:1-1", "synthetic:1-2"]
+
+
 def test_a_library(run: Callable[..., Any], database: Path, tmp_path: Path) -> None:
     result = run("library", "build", database, "--output", tmp_path / "t.phases")
     assert result.code == 0
