@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def test_strains_beyond_the_limit_are_drawn_anew() -> None:
 
 def test_strengths_of_families_are_jittered(pool: Pool, row_of: dict[str, int]) -> None:
     lab, row = load_protocol("lab"), row_of["Gypsum"]
-    how = {"seed": 1, "wavelength_ratio": 1.0, "amcsd": None, "loosening": Loosening()}
+    how: dict[str, Any] = {"seed": 1, "wavelength_ratio": 1.0, "amcsd": None, "loosening": Loosening()}
     one, two = (specimen_of(pool, row, lab, number=number, **how).phase for number in (1, 2))
     entry = prepared_phase(pool.library.structure(row), lab, 1.0)
     for phase in (one, two):
