@@ -101,7 +101,7 @@ def test_the_list() -> None:
     simxrd = [f"cnn{i}" for i in range(1, 12)] + ["mlp", "rnn", "lstm", "gru", "birnn", "bilstm", "bigru"]
     simxrd += ["transformer", "itransformer", "patchtst"]
     others = ["park_cnn_small", "park_cnn_medium", "park_cnn_big", "resnet10", "resnet50", "resnet101"]
-    assert [*NAMES] == [*simxrd, *others, "alphadiffract", "prism"]
+    assert [*NAMES] == [*simxrd, *others, "alphadiffract", "prism", "lens"]
     assert [one.name for one in cards()] == [*NAMES]
 
 
