@@ -167,8 +167,7 @@ class ClusterStream(DrawnAhead):
     def _takes_more(self, drawer: _Drawer) -> bool:
         """Whether a drawer can be given a batch.
 
-        One over which drawers died has its drawer for itself, so that the next death is blamed on the right one: of a
-        batch that was done just before, nobody may have heard.
+        One over which drawers died has its drawer for itself, so that the next death is blamed on the right one.
         """
         alone = any(self._deaths[number] for number in drawer.hands)
         return drawer.place is not None and len(drawer.hands) < self._each and not alone
@@ -209,13 +208,13 @@ class ClusterStream(DrawnAhead):
         except ray.exceptions.RayTaskError as error:
             raise StreamError(f"batch {number}: {error.cause!r}") from None
         except ray.exceptions.RayError as error:
-            if drawer.hands[0] == number:
-                self._deaths[number] += 1
-                if self._deaths[number] >= DEATHS:
-                    raise StreamError(
-                        f"batch {number}: {DEATHS} drawers died over it, the last one of: {_first(error)}; batches "
-                        f"before {self.next_batch} are whole"
-                    ) from None
+            # All that it had in hand are suspects: of the first it may have been done, and nobody heard.
+            self._deaths[number] += 1
+            if self._deaths[number] >= DEATHS:
+                raise StreamError(
+                    f"batch {number}: {DEATHS} drawers died over it, the last one of: {_first(error)}; batches "
+                    f"before {self.next_batch} are whole"
+                ) from None
             drawer.hands.remove(number)
             heapq.heappush(self._again, number)
             self._replace(drawer)
