@@ -49,7 +49,7 @@ def test_attributes_that_documents_use_are_public() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_examples_of_the_page_run(example: str, workplace: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", example], cwd=workplace, capture_output=True, text=True, timeout=1200)
+    done = subprocess.run([sys.executable, "-c", example], cwd=workplace, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     if "identify_many" in example:
         assert done.stdout.splitlines() == ["examples/rutile.txt P42/mnm", "examples/quartz.txt P3121"]

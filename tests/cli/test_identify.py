@@ -19,7 +19,7 @@ from powderlens.crystal.read import read_structure
 from powderlens.diffraction.simulate import simulate
 from powderlens.identification.standard import standards
 from powderlens.models.task import crystal_system
-from powderlens.symmetry.groups import SYSTEMS
+from powderlens.symmetry.groups import SYSTEM_OF, SYSTEMS
 
 RUTILE, QUARTZ = "examples/rutile.txt", "examples/quartz.txt"
 CU = ("--wavelength", "CuKa")
@@ -241,6 +241,7 @@ def check_answer(said: dict) -> None:
     assert sum(row["probability"] for row in systems) == pytest.approx(1.0, abs=1e-4)
     assert len(groups) >= 10
     assert all(1 <= row["number"] <= 230 and isinstance(row["symbol"], str) for row in groups)
+    assert systems[0]["name"] == SYSTEMS[SYSTEM_OF[groups[0]["number"]]]
     for rows in (systems[1:], groups):
         shares = [row["probability"] for row in rows]
         assert shares == sorted(shares, reverse=True)

@@ -120,6 +120,14 @@ def cell_from_lattice(lattice: NDArray[np.float64]) -> Cell:
     return a, b, c, alpha, beta, gamma
 
 
+def cells_from_lattices(lattices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 6) cells, A and degrees, of (n, 3, 3) lattices, as `cell_from_lattice` has them."""
+    edges = lengths(lattices)
+    first, second = [1, 0, 0], [2, 2, 1]
+    cosines = (lattices[:, first] * lattices[:, second]).sum(axis=2) / (edges[:, first] * edges[:, second])
+    return np.concatenate([edges, np.degrees(arccos(np.clip(cosines, -1.0, 1.0)))], axis=1)
+
+
 class Doubt(NamedTuple):
     """Something that a source states and the crystal made from it is not.
 

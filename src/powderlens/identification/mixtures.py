@@ -36,7 +36,10 @@ LEAST_SHARE = 0.005
 
 @dataclass(frozen=True, eq=False)
 class _Node:
+    """A set of phases, its log-weight, and what kinds it holds."""
+
     candidate: Candidate
+    weight: float
     kinds: frozenset[tuple[str, int]]
 
 
@@ -58,25 +61,25 @@ def mixtures(
         weight: log-weight of a set of phases; the search goes on from the best set while it rises.
         deadline: when it ends in any case.
     """
-    out: list[Candidate] = []
+    out: list[_Node] = []
     nodes = _roots(shelf, roots, weight)
-    best = max((weight(node.candidate) for node in nodes), default=0.0)
-    nodes = [node for node in nodes if weight(node.candidate) > best - BEHIND]
+    best = max((node.weight for node in nodes), default=0.0)
+    nodes = [node for node in nodes if node.weight > best - BEHIND]
     for _ in range(max((len(one.rows) for one in roots), default=most), most):
         found: dict[frozenset[int], _Node] = {}
         for node in nodes:
-            for one in _grown(measured, shelf, node, deadline):
+            for one in _grown(measured, shelf, node, weight, deadline):
                 known = found.get(frozenset(one.candidate.rows))
                 if known is None or one.candidate.fit.agreement > known.candidate.fit.agreement:
                     found[frozenset(one.candidate.rows)] = one
-        following = sorted(((weight(one.candidate), at, one) for at, one in enumerate(found.values())), reverse=True)
-        out += [one.candidate for _, _, one in following]
-        nodes = [one for gained, _, one in following[:BEAM] if gained > best - BEHIND]
-        best = max([best, *(gained for gained, _, _ in following)])
+        following = sorted(found.values(), key=lambda one: -one.weight)
+        out += following
+        nodes = [one for one in following[:BEAM] if one.weight > best - BEHIND]
+        best = max([best, *(one.weight for one in following)])
         if not nodes:
             break
-    out.sort(key=lambda one: -weight(one))
-    return [one if place else _oriented(measured, one, deadline) for place, one in enumerate(out)]
+    sets = [one.candidate for one in sorted(out, key=lambda one: -one.weight)]
+    return [one if place else _oriented(measured, one, deadline) for place, one in enumerate(sets)]
 
 
 def _oriented(measured: Measured, one: Candidate, deadline: Deadline) -> Candidate:
@@ -91,16 +94,17 @@ def _oriented(measured: Measured, one: Candidate, deadline: Deadline) -> Candida
 def _roots(shelf: Shelf, single: list[Candidate], weight: Callable[[Candidate], float]) -> list[_Node]:
     """The best of the single phases, each kind once."""
     found: dict[tuple[str, int], _Node] = {}
-    for one in sorted(single, key=lambda one: -weight(one)):
-        kind = shelf.kind(one.rows[0])
-        if kind not in found:
-            found[kind] = _Node(one, frozenset(map(shelf.kind, one.rows)))
+    nodes = [_Node(one, weight(one), frozenset(map(shelf.kind, one.rows))) for one in single]
+    for node in sorted(nodes, key=lambda one: -one.weight):
+        found.setdefault(shelf.kind(node.candidate.rows[0]), node)
         if len(found) == ROOTS:
             break
     return list(found.values())
 
 
-def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) -> list[_Node]:
+def _grown(
+    measured: Measured, shelf: Shelf, node: _Node, weight: Callable[[Candidate], float], deadline: Deadline
+) -> list[_Node]:
     """A node with each of the phases that suit best what it leaves over."""
     before = node.candidate.fit
     rest = measured.without(before.calculated)
@@ -136,5 +140,5 @@ def _grown(measured: Measured, shelf: Shelf, node: _Node, deadline: Deadline) ->
         grown = Candidate.of(
             (*node.candidate.rows, row), together, (*phases, phase), (*node.candidate.march, 1.0), support
         )
-        out.append(_Node(grown, node.kinds | {shelf.kind(row)}))
+        out.append(_Node(grown, weight(grown), node.kinds | {shelf.kind(row)}))
     return out

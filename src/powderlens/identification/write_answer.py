@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from powderlens.core.cell import CELL_NAMES
 from powderlens.crystal.reduce import niggli_of_group
-from powderlens.crystal.structure import cell_from_lattice
+from powderlens.crystal.structure import cell_from_lattice, cells_from_lattices
 from powderlens.identification.answer import (
     Answer,
     Curve,
@@ -299,7 +299,7 @@ def of_the_whole(
 def refined_cell(fitted: PhaseFit, row: int, shelf: Shelf) -> RefinedCell:
     """The cell of a fit with its standard uncertainties, by differences of the cell along the strains."""
     six = np.array(cell_from_lattice(fitted.lattice))
-    moved = _cells(fitted.lattice @ (np.eye(3) + _STEP * np.array([np.zeros((3, 3)), *fitted.basis])))
+    moved = cells_from_lattices(fitted.lattice @ (np.eye(3) + _STEP * np.array([np.zeros((3, 3)), *fitted.basis])))
     slope = (moved[1:] - moved[0]) / _STEP
     known = np.nan_to_num(fitted.covariance)
     variance = np.einsum("ki,kl,li->i", slope, known, slope)
@@ -319,15 +319,6 @@ def refined_cell(fitted: PhaseFit, row: int, shelf: Shelf) -> RefinedCell:
         volume_esd_A3=volume * float(np.sqrt(max(trace @ known @ trace, 0.0))),
         source=shelf.name(row),
     )
-
-
-def _cells(lattices: Floats) -> Floats:
-    """(n, 6) cells of (n, 3, 3) lattices, A and degrees."""
-    metric = lattices @ lattices.transpose(0, 2, 1)
-    length = np.sqrt(np.diagonal(metric, axis1=1, axis2=2))
-    one, other = [1, 0, 0], [2, 2, 1]
-    cosine = metric[:, one, other] / (length[:, one] * length[:, other])
-    return np.hstack([length, np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))])
 
 
 def profile_residual(measured: Measured, fitted: Fit) -> float:

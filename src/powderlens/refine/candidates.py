@@ -65,8 +65,8 @@ class PhaseFit:
         basis: (k, 3, 3) invariant strains.
         scale: of multiplicity * |F|^2 * LP, area in degrees; ln_scale_sd, standard deviation of its logarithm.
         intensity: share of this phase in the calculated intensity.
-        missing: share (by intensity) of its strong lines that the measured profile lacks. Like both of the former, it
-            is NaN where a fit has not seen the last level.
+        missing: share (by intensity) of its strong lines that the measured profile lacks. It, `covariance` and
+            `ln_scale_sd` are NaN where a fit has not seen the last level.
         lines: how many families are in the range, the weakest left out.
     """
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from powderlens.core import random
-from powderlens.core.elementary import arccos, lengths
 from powderlens.core.errors import InputError
 from powderlens.core.random import Purpose
 from powderlens.corpus.store.reflection_table import ReflectionTable
@@ -20,6 +19,7 @@ from powderlens.corpus.stream.order import shuffled
 from powderlens.corpus.stream.shared_table import MappedTable
 from powderlens.corpus.stream.stream import digest, group_labels
 from powderlens.corpus.stream.view import View
+from powderlens.crystal.structure import cells_from_lattices
 from powderlens.diffraction.phase import Phase
 from powderlens.diffraction.protocol import Protocol
 from powderlens.pattern.grid import Grid
@@ -176,7 +176,7 @@ class CrystalStream(FreshStream):
             phases=[self.table.phase(int(row)) for row in rows],
             crystal=rows,
             space_group=self.table.space_group[rows],
-            cell=_cells(self.table.lattice_A[rows]),
+            cell=cells_from_lattices(self.table.lattice_A[rows]),
             niggli=self.table.niggli[rows],
         )
 
@@ -205,11 +205,3 @@ class CrystalStream(FreshStream):
         other = copy.copy(self)
         other.table = self.table if isinstance(self.table, MappedTable) else MappedTable.of(self.table, folder)
         return other
-
-
-def _cells(lattices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(b, 6) cells, A and degrees, of (b, 3, 3) lattices; see `crystal.structure.cell_from_lattice`."""
-    edges = lengths(lattices)
-    b, c = [1, 0, 0], [2, 2, 1]
-    cosines = (lattices[:, b] * lattices[:, c]).sum(axis=2) / (edges[:, b] * edges[:, c])
-    return np.concatenate([edges, np.degrees(arccos(np.clip(cosines, -1.0, 1.0)))], axis=1)

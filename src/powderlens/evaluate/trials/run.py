@@ -262,7 +262,7 @@ def _made(task: Task) -> tuple[Identifier, Pool, Judge]:
 def _one(identifier: Identifier, judge: Judge, trial: Trial, task: Task) -> Judged:
     if task.elements and trial.phases:
         identifier = identifier.among(ElementFilter(only=trial.elements))
-    asking = identifier.without(trial.hidden) if len(trial.hidden) else identifier
+    asking = identifier.without(trial.hidden)
     start = time.perf_counter()
     wrong: list[str] = []
     try:
